@@ -1,0 +1,49 @@
+/**
+ * What can go wrong, told apart by who has to act. A `MailError` carries what the client is told (an
+ * RFC 5530 response code and a text) and, as `cause`, what the log says. Whatever else is thrown is a
+ * fault of ours: it goes whole to the log and the client sees `[SERVERBUG]`.
+ */
+
+/** RFC 5530 response codes (and RFC 3501's own) that a refusal can carry. */
+export type ResponseCode =
+  | "ALREADYEXISTS"
+  | "AUTHENTICATIONFAILED"
+  | "AUTHORIZATIONFAILED"
+  | "CANNOT"
+  | "CLIENTBUG"
+  | "EXPIRED"
+  | "INUSE"
+  | "LIMIT"
+  | "NONEXISTENT"
+  | "NOPERM"
+  | "OVERQUOTA"
+  | "PRIVACYREQUIRED"
+  | "SERVERBUG"
+  | "TRYCREATE"
+  | "UNAVAILABLE";
+
+/** A refusal: `code` and `message` go to the client, `cause` to the log. */
+export class MailError extends Error {
+  override readonly name = "MailError";
+  readonly code: ResponseCode | undefined;
+
+  constructor(code: ResponseCode | undefined, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+  }
+}
+
+/** The configuration is wrong; `message` names the key and what was expected. Exit code 2. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+/** Narrows an unknown error to one that the legacy server or network caused and that may pass. */
+export function isUnavailable(error: unknown): error is MailError {
+  return error instanceof MailError && (error.code === "UNAVAILABLE" || error.code === "INUSE");
+}
+
+/** The `never` end of an exhaustive switch. */
+export function unreachable(value: never): never {
+  throw new Error(`unexpected value ${String(value)}`);
+}

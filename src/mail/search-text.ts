@@ -1,0 +1,93 @@
+/**
+ * BODY and TEXT of SEARCH: text parts decoded from transfer encoding and charset, piece by piece, so
+ * that a large message is neither held whole nor keeps others waiting.
+ */
+import { setImmediate as othersFirst } from "node:timers/promises";
+import { createTextDecoder } from "./charset.ts";
+import { headerEnd, headerFields } from "./header.ts";
+import { decodeHeaderText } from "./header-text.ts";
+import type { MessageContent } from "./message.ts";
+import type { Extent, MimePart } from "./mime-part.ts";
+import { createMimeScanner } from "./mime-scanner.ts";
+import { createTextFinder, type TextFinder } from "./search-fold.ts";
+import { createTransferDecoder } from "./transfer-encoding.ts";
+
+const pieceBytes = 64 << 10;
+/** Dovecot stops there too. */
+const maxHeaderBytes = 10 << 20;
+
+/** `folded` is the value, folded. TEXT is BODY and all headers, those of parts included. */
+export async function textMatches(
+  content: MessageContent,
+  folded: string,
+  where: "body" | "text",
+): Promise<boolean> {
+  if (folded === "") return true;
+  const tree = await scan(content);
+  for (const part of partsOf(tree)) {
+    if (where === "text" && (await headerHas(content, part.header, folded))) return true;
+    if (part.kind === "leaf" && isText(part) && (await bodyHas(content, part, folded))) return true;
+  }
+  return false;
+}
+
+/** The header block of a message, as far as one is looked at. */
+export async function headerOf(content: MessageContent): Promise<Buffer> {
+  let held: Buffer = Buffer.alloc(0);
+  for await (const bytes of pieces(content, 0, Math.min(content.sizeBytes, maxHeaderBytes))) {
+    held = Buffer.concat([held, bytes]);
+    const end = headerEnd(held);
+    if (end !== undefined) return held.subarray(0, end);
+  }
+  return held;
+}
+
+async function scan(content: MessageContent): Promise<MimePart> {
+  const scanner = createMimeScanner();
+  for await (const bytes of pieces(content, 0, content.sizeBytes)) scanner.push(bytes);
+  return scanner.finish();
+}
+
+function* partsOf(part: MimePart): Generator<MimePart> {
+  yield part;
+  if (part.kind === "multipart") for (const child of part.parts) yield* partsOf(child);
+  if (part.kind === "message") yield* partsOf(part.message);
+}
+
+function isText({ content: { type } }: MimePart): boolean {
+  const lower = type?.toLowerCase();
+  return lower === undefined || lower === "text" || lower === "message";
+}
+
+async function headerHas(content: MessageContent, header: Extent, folded: string): Promise<boolean> {
+  const collected: Buffer[] = [];
+  for await (const bytes of pieces(content, header.start, header.end)) collected.push(bytes);
+  const block = Buffer.concat(collected);
+  const finder = createTextFinder(folded);
+  for (const field of headerFields(block)) {
+    const line = decodeHeaderText(block.subarray(field.start, field.end));
+    if (finder.push(`${line.trimEnd()}\r\n`)) return true;
+  }
+  return false;
+}
+
+async function bodyHas(content: MessageContent, part: MimePart, folded: string): Promise<boolean> {
+  const transfer = createTransferDecoder(part.content.encoding);
+  if (!transfer) return false;
+  const charset = part.content.params.find(({ name }) => name.toLowerCase() === "charset")?.value;
+  const text = createTextDecoder(charset ?? "utf-8") ?? createTextDecoder("utf-8");
+  if (!text) return false;
+  const finder: TextFinder = createTextFinder(folded);
+  for await (const bytes of pieces(content, part.body.start, part.body.end)) {
+    if (finder.push(text.write(transfer.write(bytes)))) return true;
+  }
+  return finder.push(text.write(transfer.end()) + text.end());
+}
+
+/** The bytes from..to-1; others get their turn between pieces. */
+async function* pieces(content: MessageContent, from: number, to: number): AsyncGenerator<Buffer> {
+  for (let start = from; start < to; start += pieceBytes) {
+    if (start > from) await othersFirst();
+    yield await content.read(start, Math.min(start + pieceBytes, to));
+  }
+}
