@@ -1,0 +1,168 @@
+/**
+ * One account's mail on disk: puts the parts together behind the interface of store.ts. Errors of the
+ * disk become UNAVAILABLE here, at the border. What runs asynchronously is waited for by `close`.
+ */
+import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
+import { writeUidlist } from "./checkpoint.ts";
+import { raiseUidValidity } from "./dovecot-uidvalidity.ts";
+import { makeDurable } from "./durable.ts";
+import { checkCurrent, fileMessages, spoolMessage } from "./file-messages.ts";
+import { scanFolder } from "./folder-scan.ts";
+import { loadMessages } from "./load-messages.ts";
+import type { MailboxFolder } from "./mailbox-folder.ts";
+import type { MailboxRegistry } from "./mailbox-registry.ts";
+import { openFiledMessage } from "./open-filed-message.ts";
+import { removeMailboxFiles, removeMessages } from "./remove-messages.ts";
+import { saveMessages } from "./save-messages.ts";
+import type { Spool } from "./spool.ts";
+import type { AccountStore, MailboxRecord } from "./store.ts";
+import type { StoreContext } from "./store-context.ts";
+import { storing, storingAsync } from "./store-errors.ts";
+import { writeSubscriptions } from "./write-subscriptions.ts";
+
+export interface AccountStoreParts {
+  readonly context: StoreContext;
+  readonly registry: MailboxRegistry;
+  /** Ends waits for locks. */
+  readonly signal: AbortSignal;
+  /** Runs last in `close`. */
+  readonly release: () => Promise<void>;
+}
+
+export function createAccountStore(parts: AccountStoreParts): AccountStore {
+  const { context, registry } = parts;
+  const running = new Set<Promise<void>>();
+  const closing = new AbortController();
+  const signal = AbortSignal.any([parts.signal, closing.signal]);
+
+  const track = <T>(work: () => Promise<T>): Promise<T> => {
+    const result = storingAsync(work);
+    const forget = (): void => void running.delete(ended);
+    const ended: Promise<void> = result.then(forget, forget);
+    running.add(ended);
+    return result;
+  };
+  const current = (mailbox: MailboxRecord): MailboxFolder => {
+    const folder = registry.folder(mailbox.id);
+    checkCurrent(folder, mailbox);
+    return folder;
+  };
+  const scanned = async (mailbox: MailboxRecord): Promise<MailboxFolder> => {
+    const folder = current(mailbox);
+    if (!folder.scanned) await scanFolder(folder);
+    return folder;
+  };
+  const close = async (): Promise<void> => {
+    closing.abort();
+    while (running.size > 0) await Promise.all(running);
+    context.database.close();
+    await parts.release();
+  };
+
+  return {
+    directory: context.directory,
+    ...mailboxMethods(parts, track),
+    ...cacheMethods(context),
+    ...spoolMethods(context, current, closing.signal),
+    writeSubscriptions(names: readonly EncodedMailboxName[], separator) {
+      void track(() => writeSubscriptions(context, registry, { names, separator, signal })).catch((error) =>
+        context.logger.error({ err: error }, "subscriptions were not written"),
+      );
+    },
+    loadMessages: (mailbox) => track(async () => loadMessages(context, current(mailbox))),
+    fileOf: (mailbox, uid) => registry.folder(mailbox.id).files.get(uid),
+    saveMessages: (mailbox, messages) => storing(() => saveMessages(context, current(mailbox), messages)),
+    removeMessages: (mailbox, uids) =>
+      track(async () => removeMessages(context, await scanned(mailbox), uids)),
+    fileMessages: (mailbox, batch) => track(async () => fileMessages(context, await scanned(mailbox), batch)),
+    openMessage: (mailbox, message) => storing(() => openFiledMessage(context, current(mailbox), message)),
+    checkpoint: (mailbox, messages) =>
+      track(async () => {
+        const { guid } = registry.kept(mailbox.id);
+        await writeUidlist({ folder: current(mailbox), mailbox, guid, messages, signal });
+        raiseUidValidity(context.maildir, highestUidValidity(registry));
+      }),
+    makeDurable: () => track(() => makeDurable(context)),
+    close,
+  };
+}
+
+type Track = <T>(work: () => Promise<T>) => Promise<T>;
+
+function mailboxMethods({ context, registry }: AccountStoreParts, track: Track) {
+  return {
+    mailboxes: () => registry.records(),
+    addMailbox: (fields) => storing(() => registry.add(fields)),
+    saveMailbox: (record) => storing(() => registry.save(record)),
+    dropMailbox: (id) =>
+      track(async () => {
+        for (const path of registry.drop(id)) await context.writer.run({ kind: "removeTree", path });
+      }),
+    resetMailbox: (id, uidValidity) =>
+      track(async () => {
+        const record = registry.reset(id, uidValidity);
+        await removeMailboxFiles(registry.folder(id));
+        return record;
+      }),
+    readSetting: (key) => storing(() => context.sidecar.readSetting(key)),
+    writeSetting: (key, value) => storing(() => context.sidecar.writeSetting(key, value)),
+    readMark: (key) => storing(() => context.index.readMark(key)),
+    writeMark: (key, value) => storing(() => context.index.writeMark(key, value)),
+  } satisfies Partial<AccountStore>;
+}
+
+function cacheMethods({ cache, database }: StoreContext) {
+  return {
+    saveHeaders: (mailbox, headers) =>
+      storing(() =>
+        database.transaction(() => {
+          for (const [uid, header] of headers) cache.putHeader(mailbox.id, uid, header);
+        }),
+      ),
+    header: (mailbox, uid) => storing(() => cache.header(mailbox.id, uid)),
+    saveStructures: (mailbox, structures) =>
+      storing(() =>
+        database.transaction(() => {
+          for (const [uid, structure] of structures) cache.putStructure(mailbox.id, uid, structure);
+        }),
+      ),
+    structure: (mailbox, uid) => storing(() => cache.structure(mailbox.id, uid)),
+    missingHeaders: (mailbox, uids) => storing(() => cache.missingHeaders(mailbox.id, uids)),
+    missingStructures: (mailbox, uids) => storing(() => cache.missingStructures(mailbox.id, uids)),
+  } satisfies Partial<AccountStore>;
+}
+
+function spoolMethods(
+  context: StoreContext,
+  current: (mailbox: MailboxRecord) => MailboxFolder,
+  closing: AbortSignal,
+) {
+  const open = new Set<Spool>();
+  let spools = 0;
+  closing.addEventListener("abort", () => {
+    for (const spool of open) spool.abort(new Error("the account was closed"));
+  });
+  return {
+    spool(mailbox: MailboxRecord, uid: Uid, sizeBytes: number) {
+      return storing(() => {
+        const folder = current(mailbox);
+        const spooled = spoolMessage(context, folder, uid, sizeBytes, ++spools);
+        open.add(spooled.spool);
+        const ended = <T>(result: T): T => {
+          open.delete(spooled.spool);
+          return result;
+        };
+        return {
+          write: spooled.write,
+          open: spooled.open,
+          commit: (meta) => spooled.commit(meta).then(ended),
+          abort: (reason) => spooled.abort(reason).then(ended),
+        };
+      });
+    },
+  } satisfies Partial<AccountStore>;
+}
+
+function highestUidValidity(registry: MailboxRegistry): number {
+  return Math.max(0, ...registry.records().map(({ uidValidity }) => uidValidity ?? 0));
+}

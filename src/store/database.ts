@@ -1,0 +1,109 @@
+/**
+ * index.db and sidecar.db of one account on one connection (the sidecar attached as `side`).
+ * index.db is a cache: missing, damaged or of another schema, it is made anew and empty. sidecar.db is
+ * not: where it cannot be read, opening fails and nothing is touched. Both use a write-ahead log and
+ * are flushed at checkpoints of that log only: a power failure takes the last transactions away, and
+ * never half of one; the two files may then differ in how far they reach.
+ */
+import { existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { indexSchema, indexVersion } from "./index-db.ts";
+import { sidecarSchema, sidecarVersion } from "./sidecar-db.ts";
+import { isCorrupt } from "./store-errors.ts";
+
+/** Pages of 4 KB in the log before they are moved over. */
+const autoCheckpointPages = 4000;
+
+export interface AccountDatabase {
+  readonly db: DatabaseSync;
+  /** All of `work` or nothing (of each file; see above). Not nested. */
+  transaction<T>(work: () => T): T;
+  /** Moves both logs into their files and flushes them. */
+  flush(): void;
+  close(): void;
+}
+
+export function openAccountDatabase(directory: string): AccountDatabase {
+  const indexPath = join(directory, "index.db");
+  const db = openIndex(indexPath);
+  try {
+    attachSidecar(db, join(directory, "sidecar.db"));
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+  return {
+    db,
+    transaction: (work) => transaction(db, work),
+    flush() {
+      db.exec("PRAGMA main.wal_checkpoint(TRUNCATE); PRAGMA side.wal_checkpoint(TRUNCATE);");
+    },
+    close: () => db.close(),
+  };
+}
+
+/** The index as it is, or a new one. */
+function openIndex(path: string): DatabaseSync {
+  const existed = existsSync(path);
+  if (!existed) removeDatabase(path);
+  const db = new DatabaseSync(path);
+  try {
+    const version = schemaVersion(db, "main");
+    if (version === indexVersion) return configured(db, "main");
+    if (version === 0 && !existed) {
+      configured(db, "main");
+      transaction(db, () => db.exec(`${indexSchema} PRAGMA main.user_version = ${indexVersion};`));
+      return db;
+    }
+  } catch (error) {
+    db.close();
+    if (!isCorrupt(error)) throw error;
+    removeDatabase(path);
+    return openIndex(path);
+  }
+  db.close();
+  removeDatabase(path);
+  return openIndex(path);
+}
+
+function attachSidecar(db: DatabaseSync, path: string): void {
+  db.prepare("ATTACH ? AS side").run(path);
+  const version = schemaVersion(db, "side");
+  if (version !== 0 && version !== sidecarVersion) {
+    throw new Error(`${path} has schema ${version}, this program knows ${sidecarVersion}`);
+  }
+  configured(db, "side");
+  if (version === sidecarVersion) return;
+  transaction(db, () => db.exec(`${sidecarSchema} PRAGMA side.user_version = ${sidecarVersion};`));
+}
+
+/** `busy_timeout`: a backup or an operator's sqlite3 may look in. */
+function configured(db: DatabaseSync, schema: "main" | "side"): DatabaseSync {
+  db.exec(`PRAGMA busy_timeout = 5000;
+    PRAGMA ${schema}.journal_mode = WAL;
+    PRAGMA ${schema}.synchronous = NORMAL;
+    PRAGMA wal_autocheckpoint = ${autoCheckpointPages};`);
+  return db;
+}
+
+function schemaVersion(db: DatabaseSync, schema: "main" | "side"): number {
+  return Number(db.prepare(`PRAGMA ${schema}.user_version`).get()?.["user_version"]);
+}
+
+function transaction<T>(db: DatabaseSync, work: () => T): T {
+  db.exec("BEGIN IMMEDIATE");
+  try {
+    const result = work();
+    db.exec("COMMIT");
+    return result;
+  } catch (error) {
+    // SQLite has rolled back by itself after a full disk.
+    if (db.isTransaction) db.exec("ROLLBACK");
+    throw error;
+  }
+}
+
+function removeDatabase(path: string): void {
+  for (const suffix of ["", "-wal", "-shm"]) rmSync(`${path}${suffix}`, { force: true });
+}

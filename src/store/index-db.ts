@@ -1,0 +1,171 @@
+/**
+ * index.db: what is known of each message without opening its file, and what was computed or fetched
+ * of it. A cache: the store makes it anew from the Maildir and the sidecar. Whether a message's bytes
+ * are here is not in it: the folder says that.
+ */
+import type { DatabaseSync } from "node:sqlite";
+import { type Flags, flagsOf } from "../mail/flags.ts";
+import { type MailboxId, type ModSeq, modSeq, type Uid, type UidValidity, uid } from "../mail/ids.ts";
+import type { MessageMeta } from "../mail/message.ts";
+
+export const indexVersion = 1;
+
+/** `messages.flags` is NULL while only the UID is known; otherwise names with a space between. */
+export const indexSchema = `
+  CREATE TABLE main.mailboxes (
+    id INTEGER PRIMARY KEY,
+    uid_validity INTEGER,
+    highest_modseq INTEGER NOT NULL,
+    verified_boot TEXT
+  ) STRICT;
+  CREATE TABLE main.messages (
+    mailbox INTEGER NOT NULL,
+    uid INTEGER NOT NULL,
+    flags TEXT,
+    epoch_seconds INTEGER,
+    zone_minutes INTEGER,
+    size_bytes INTEGER,
+    modseq INTEGER,
+    PRIMARY KEY (mailbox, uid)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE main.headers (
+    mailbox INTEGER NOT NULL,
+    uid INTEGER NOT NULL,
+    header BLOB NOT NULL,
+    PRIMARY KEY (mailbox, uid)
+  ) STRICT;
+  CREATE TABLE main.structures (
+    mailbox INTEGER NOT NULL,
+    uid INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    body_structure BLOB NOT NULL,
+    PRIMARY KEY (mailbox, uid)
+  ) STRICT;
+  CREATE TABLE main.marks (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+`;
+
+/** A message as the index knows it: with its metadata or only listed. */
+export type IndexedMessage =
+  | { readonly known: false; readonly uid: Uid }
+  | ({ readonly known: true } & MessageMeta);
+
+export interface IndexDb {
+  /** Up to `limit` messages above `after`, ascending. */
+  messagesAfter(mailbox: MailboxId, after: number, limit: number): IndexedMessage[];
+  putRemote(mailbox: MailboxId, uid: Uid): void;
+  putMeta(mailbox: MailboxId, meta: MessageMeta): void;
+  removeMessage(mailbox: MailboxId, uid: Uid): void;
+  /** Messages, headers, structures and the mailbox's own row. */
+  removeMailbox(mailbox: MailboxId): void;
+  putMailbox(mailbox: MailboxId, validity: UidValidity | undefined, highest: ModSeq): void;
+  /** The kernel's boot id under which all files of the mailbox were last found whole. */
+  verifiedBoot(mailbox: MailboxId): string | undefined;
+  setVerifiedBoot(mailbox: MailboxId, boot: string | undefined): void;
+  readMark(key: string): string | undefined;
+  writeMark(key: string, value: string): void;
+}
+
+export function createIndexDb(db: DatabaseSync): IndexDb {
+  const after = db.prepare(
+    `SELECT uid, flags, epoch_seconds, zone_minutes, size_bytes, modseq >> 32, modseq & 4294967295
+     FROM main.messages WHERE mailbox = ? AND uid > ? ORDER BY uid LIMIT ?`,
+  );
+  after.setReturnArrays(true);
+  const putRemote = db.prepare(
+    "INSERT INTO main.messages (mailbox, uid) VALUES (?, ?) ON CONFLICT DO NOTHING",
+  );
+  const putMeta = db.prepare("INSERT OR REPLACE INTO main.messages VALUES (?, ?, ?, ?, ?, ?, ?)");
+  const tables = ["messages", "headers", "structures"] as const;
+  const removeOne = tables.map((table) =>
+    db.prepare(`DELETE FROM main.${table} WHERE mailbox = ? AND uid = ?`),
+  );
+  const removeAll = tables.map((table) => db.prepare(`DELETE FROM main.${table} WHERE mailbox = ?`));
+  const removeMailbox = db.prepare("DELETE FROM main.mailboxes WHERE id = ?");
+  const putMailbox = db.prepare(
+    `INSERT INTO main.mailboxes (id, uid_validity, highest_modseq) VALUES (?1, ?2, ?3)
+     ON CONFLICT DO UPDATE SET uid_validity = ?2, highest_modseq = ?3`,
+  );
+  const verified = db.prepare("SELECT verified_boot FROM main.mailboxes WHERE id = ?");
+  const setVerified = db.prepare("UPDATE main.mailboxes SET verified_boot = ? WHERE id = ?");
+  const readMark = db.prepare("SELECT value FROM main.marks WHERE key = ?");
+  const writeMark = db.prepare("INSERT OR REPLACE INTO main.marks VALUES (?, ?)");
+  const text = createFlagsText();
+  return {
+    messagesAfter(mailbox, above, limit) {
+      return (after.all(mailbox, above, limit) as unknown as MessageRow[]).map((row) =>
+        toMessage(row, text.parse),
+      );
+    },
+    putRemote: (mailbox, number) => void putRemote.run(mailbox, number),
+    putMeta(mailbox, { uid: number, flags, internalDate, sizeBytes, modSeq: modseq }) {
+      const { epochSeconds, zoneMinutes } = internalDate;
+      putMeta.run(mailbox, number, text.format(flags), epochSeconds, zoneMinutes, sizeBytes, modseq);
+    },
+    removeMessage(mailbox, number) {
+      for (const statement of removeOne) statement.run(mailbox, number);
+    },
+    removeMailbox(mailbox) {
+      for (const statement of removeAll) statement.run(mailbox);
+      removeMailbox.run(mailbox);
+    },
+    putMailbox: (mailbox, validity, highest) => void putMailbox.run(mailbox, validity ?? null, highest),
+    verifiedBoot: (mailbox) => toText(verified.get(mailbox)?.["verified_boot"]),
+    setVerifiedBoot: (mailbox, boot) => void setVerified.run(boot ?? null, mailbox),
+    readMark: (key) => toText(readMark.get(key)?.["value"]),
+    writeMark: (key, value) => void writeMark.run(key, value),
+  };
+}
+
+/** MODSEQ in two halves: node:sqlite gives a 63-bit number only as a bigint, and then all columns so. */
+type MessageRow = readonly [number, string | null, number, number, number, number, number];
+
+function toMessage(row: MessageRow, parseFlags: (text: string) => Flags): IndexedMessage {
+  const [number, flags, epochSeconds, zoneMinutes, sizeBytes, high, low] = row;
+  if (flags === null) return { known: false, uid: uid(number) };
+  return {
+    known: true,
+    uid: uid(number),
+    flags: parseFlags(flags),
+    internalDate: { epochSeconds, zoneMinutes },
+    sizeBytes,
+    modSeq: modSeqOfHalves(high, low),
+  };
+}
+
+export function modSeqOfHalves(high: number, low: number): ModSeq {
+  return modSeq(high === 0 ? BigInt(low) : (BigInt(high) << 32n) | BigInt(low));
+}
+
+interface FlagsText {
+  format(flags: Flags): string;
+  parse(text: string): Flags;
+}
+
+/** Bound on each direction's table. */
+const maxRemembered = 10_000;
+
+/** Few combinations of flags are in use: each is joined and parsed once. */
+function createFlagsText(): FlagsText {
+  const texts = new Map<Flags, string>();
+  const lists = new Map<string, Flags>();
+  return {
+    format(flags) {
+      const known = texts.get(flags);
+      if (known !== undefined) return known;
+      const text = flags.join(" ");
+      if (texts.size < maxRemembered) texts.set(flags, text);
+      return text;
+    },
+    parse(text) {
+      const known = lists.get(text);
+      if (known) return known;
+      const flags = flagsOf(text === "" ? [] : text.split(" "));
+      if (lists.size < maxRemembered) lists.set(text, flags);
+      return flags;
+    },
+  };
+}
+
+function toText(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}

@@ -1,0 +1,92 @@
+/**
+ * Which keyword has which slot in one mailbox. A slot is given once and kept for good, in the sidecar
+ * first; dovecot-keywords says the same of the first 26. Keywords are told apart without case, as Dovecot
+ * does: the spelling of the slot is that of the first to come.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Flags } from "../mail/flags.ts";
+import type { MailboxId } from "../mail/ids.ts";
+import { tryDotlock, uidlistLock } from "./dotlock.ts";
+import { parseKeywords, writeKeywordsFile } from "./dovecot-keywords.ts";
+import { type FlagLetters, flagLetters, type Keywords, letterSlots } from "./flag-letters.ts";
+import type { SidecarDb } from "./sidecar-db.ts";
+import { errorCode } from "./store-errors.ts";
+
+export interface KeywordTable {
+  readonly names: Keywords;
+  /** Gives slots to keywords that have none. */
+  letters(flags: Flags): FlagLetters;
+  /** Writes dovecot-keywords if it is behind and nobody holds the lock; else the next checkpoint does. */
+  flush(): void;
+  /** The same; the caller holds the lock. */
+  write(): void;
+}
+
+/** Bound on the table of combinations. */
+const maxRemembered = 10_000;
+
+export function createKeywordTable(sidecar: SidecarDb, mailbox: MailboxId, folder: string): KeywordTable {
+  const path = join(folder, "dovecot-keywords");
+  const names = sidecar.keywords(mailbox);
+  const slots = new Map<string, number>();
+  const remembered = new Map<Flags, FlagLetters>();
+  let behind = false;
+
+  names.forEach((name, slot) => {
+    slots.set(name.toLowerCase(), slot);
+  });
+  const add = (name: string, slot: number): void => {
+    names[slot] = name;
+    slots.set(name.toLowerCase(), slot);
+    sidecar.putKeyword(mailbox, slot, name);
+  };
+  readKeywords(path).forEach((name, slot) => {
+    if (names[slot] === undefined && !slots.has(name.toLowerCase())) add(name, slot);
+  });
+  const slotOf = (name: string): number => {
+    const known = slots.get(name.toLowerCase());
+    if (known !== undefined) return known;
+    let slot = 0;
+    while (names[slot] !== undefined) slot++;
+    add(name, slot);
+    if (slot < letterSlots) behind = true;
+    return slot;
+  };
+  const write = (): void => {
+    if (!behind) return;
+    writeKeywordsFile(path, names);
+    behind = false;
+  };
+
+  return {
+    names,
+    letters(flags) {
+      const known = remembered.get(flags);
+      if (known) return known;
+      const letters = flagLetters(flags, slotOf);
+      if (remembered.size < maxRemembered) remembered.set(flags, letters);
+      return letters;
+    },
+    flush() {
+      if (!behind) return;
+      const lock = tryDotlock(join(folder, "dovecot-uidlist"), uidlistLock);
+      if (!lock) return;
+      try {
+        write();
+      } finally {
+        lock.release();
+      }
+    },
+    write,
+  };
+}
+
+function readKeywords(path: string): string[] {
+  try {
+    return parseKeywords(readFileSync(path, "latin1"));
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return [];
+    throw error;
+  }
+}

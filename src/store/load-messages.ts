@@ -1,0 +1,131 @@
+/**
+ * All messages of a mailbox: the index's rows, with the files that are there. A file that the index does
+ * not know is restored from its name, its mtime and the sidecar; one that the sidecar does not know
+ * either is `remote` until its metadata are fetched again. Works in steps, so that a mailbox of some
+ * hundred thousand messages does not hold up everybody else.
+ */
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Uid } from "../mail/ids.ts";
+import { lowerBound } from "../mail/number-set.ts";
+import { flagsOfLetters } from "./flag-letters.ts";
+import { scanFolder } from "./folder-scan.ts";
+import type { IndexedMessage } from "./index-db.ts";
+import { curPath, type MailboxFolder, removeIfThere, renameForFlags } from "./mailbox-folder.ts";
+import { parseMaildirName } from "./maildir-name.ts";
+import type { MessageExtras } from "./sidecar-db.ts";
+import type { StoredMessage } from "./store.ts";
+import type { StoreContext } from "./store-context.ts";
+
+/** Messages looked at before others get a turn. */
+const messagesPerTurn = 5_000;
+
+export async function loadMessages(context: StoreContext, folder: MailboxFolder): Promise<StoredMessage[]> {
+  await scanFolder(folder);
+  await dropDamagedFiles(context, folder);
+  const unknown = new Set(folder.files.keys());
+  const messages: StoredMessage[] = [];
+  for (let after = 0; ; ) {
+    const rows = context.index.messagesAfter(folder.id, after, messagesPerTurn);
+    for (const row of rows) {
+      unknown.delete(row.uid);
+      messages.push(withFile(folder, row));
+    }
+    if (rows.length < messagesPerTurn) break;
+    after = rows.at(-1)?.uid ?? after;
+    await nextTurn();
+  }
+  folder.keywords.flush();
+  if (unknown.size === 0) return messages;
+  return merge(messages, await restore(context, folder, [...unknown]));
+}
+
+/** Presence is what the folder says; flags are what the index says. */
+function withFile(folder: MailboxFolder, row: IndexedMessage): StoredMessage {
+  if (!row.known) return { presence: "remote", uid: row.uid };
+  const { uid, flags, internalDate, sizeBytes, modSeq } = row;
+  const fileName = renameForFlags(folder, uid, flags);
+  const meta = { uid, flags, internalDate, sizeBytes, modSeq };
+  return fileName === undefined ? { presence: "meta", ...meta } : { presence: "full", fileName, ...meta };
+}
+
+/**
+ * A power failure can cut off files that were not flushed. After each start of the machine the sizes of a
+ * mailbox's files are compared once with what their names say.
+ */
+async function dropDamagedFiles(
+  { index, writer, logger, bootId }: StoreContext,
+  folder: MailboxFolder,
+): Promise<void> {
+  if (index.verifiedBoot(folder.id) === bootId) return;
+  const files = [...folder.files];
+  for (let from = 0; from < files.length; from += messagesPerTurn) {
+    const part = files.slice(from, from + messagesPerTurn);
+    const names = part.map(([, name]) => name);
+    const { sizesBytes } = await writer.run({ kind: "stat", folder: `${folder.path}/cur`, names });
+    for (const [at, [uid, name]] of part.entries()) {
+      const sizeBytes = sizesBytes[at];
+      // Renamed or removed since: whoever did that has looked after `files`.
+      if (sizeBytes === parseMaildirName(name)?.sizeBytes || folder.files.get(uid) !== name) continue;
+      logger.warn({ file: curPath(folder, name), sizeBytes }, "damaged message file removed");
+      removeIfThere(curPath(folder, name));
+      folder.files.delete(uid);
+    }
+  }
+  index.setVerifiedBoot(folder.id, bootId);
+}
+
+async function restore(
+  context: StoreContext,
+  folder: MailboxFolder,
+  uids: readonly Uid[],
+): Promise<StoredMessage[]> {
+  const restored: StoredMessage[] = [];
+  for (let from = 0; from < uids.length; from += messagesPerTurn) {
+    const part = uids.slice(from, from + messagesPerTurn);
+    const names = part.map((uid) => folder.files.get(uid) ?? "");
+    const { mtimesSeconds } = await context.writer.run({ kind: "stat", folder: `${folder.path}/cur`, names });
+    context.database.transaction(() => {
+      for (const [at, uid] of part.entries()) {
+        const fileName = names[at];
+        const mtime = mtimesSeconds[at];
+        if (fileName === undefined || mtime === undefined || folder.files.get(uid) !== fileName) continue;
+        const extras = context.sidecar.extrasOf(folder.id, uid);
+        const message = extras && restoredMessage(folder, fileName, mtime, extras);
+        if (message) context.index.putMeta(folder.id, message);
+        restored.push(message ?? { presence: "remote", uid });
+      }
+    });
+    await nextTurn();
+  }
+  return restored;
+}
+
+function restoredMessage(
+  folder: MailboxFolder,
+  fileName: string,
+  epochSeconds: number,
+  { uid, zoneMinutes, sizeBytes, modSeq, extraSlots }: MessageExtras,
+): StoredMessage & { presence: "full" } {
+  const letters = parseMaildirName(fileName)?.letters ?? "";
+  return {
+    presence: "full",
+    fileName,
+    uid,
+    flags: flagsOfLetters(letters, extraSlots, folder.keywords.names),
+    internalDate: { epochSeconds, zoneMinutes },
+    sizeBytes,
+    modSeq,
+  };
+}
+
+/** One message a UID: of those that came into the index meanwhile, the restored one is the same. */
+function merge(messages: StoredMessage[], restored: readonly StoredMessage[]): StoredMessage[] {
+  if (messages.length === 0) return [...restored].sort(byUid);
+  const uids = messages.map((message) => message.uid);
+  const added = restored.filter(({ uid }) => uids[lowerBound(uids, uid)] !== uid);
+  return [...messages, ...added].sort(byUid);
+}
+
+function byUid(a: StoredMessage, b: StoredMessage): number {
+  return a.uid - b.uid;
+}

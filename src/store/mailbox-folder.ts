@@ -1,0 +1,83 @@
+/**
+ * One mailbox's folder: its path, its keywords and which file each message has. `files` is filled by the
+ * first scan and kept in step by whoever files, renames or removes; a UID has at most one file.
+ */
+import { existsSync, mkdirSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Flags } from "../mail/flags.ts";
+import type { MailboxId, Uid, UidValidity } from "../mail/ids.ts";
+import { foreignLetters } from "./flag-letters.ts";
+import type { KeywordTable } from "./keyword-table.ts";
+import { identityName, lettersOf, type MessageIdentity, withLetters } from "./maildir-name.ts";
+import { errorCode } from "./store-errors.ts";
+
+export interface MailboxFolder {
+  readonly id: MailboxId;
+  /** Absolute. */
+  readonly path: string;
+  readonly keywords: KeywordTable;
+  /** Names in cur/, by UID. */
+  readonly files: Map<Uid, string>;
+  /** Changes when the mailbox is reset: files of the one before are rubbish. */
+  uidValidity: UidValidity | undefined;
+  scanned: boolean;
+}
+
+export const messageFolders = ["cur", "new", "tmp"] as const;
+
+/** Makes what is missing. `isRoot`: INBOX has no `maildirfolder` file. */
+export function makeFolder(path: string, isRoot: boolean): void {
+  for (const name of messageFolders) mkdirSync(join(path, name), { recursive: true, mode: 0o700 });
+  if (!isRoot) writeFileSync(join(path, "maildirfolder"), "", { flag: "a", mode: 0o600 });
+}
+
+export function curPath(folder: MailboxFolder, fileName: string): string {
+  return join(folder.path, "cur", fileName);
+}
+
+export function identityIn(folder: MailboxFolder, uid: Uid): MessageIdentity | undefined {
+  const { id: mailbox, uidValidity } = folder;
+  return uidValidity === undefined ? undefined : { mailbox, uidValidity, uid };
+}
+
+/** Whether a name that a caller kept is one of this mailbox under its present UIDVALIDITY, and there. */
+export function hasFile(folder: MailboxFolder, uid: Uid, fileName: string): boolean {
+  const identity = identityIn(folder, uid);
+  if (!identity || !fileName.startsWith(`${identityName(identity)},`)) return false;
+  return existsSync(curPath(folder, fileName));
+}
+
+/** Notes that a file has come; one that the message had under another name goes. */
+export function noteFile(folder: MailboxFolder, uid: Uid, fileName: string): void {
+  const before = folder.files.get(uid);
+  folder.files.set(uid, fileName);
+  if (before !== undefined && before !== fileName) removeIfThere(curPath(folder, before));
+}
+
+/** Renames the message's file so that it says `flags`; undefined when it has none (any more). */
+export function renameForFlags(folder: MailboxFolder, uid: Uid, flags: Flags): string | undefined {
+  const before = folder.files.get(uid);
+  if (before === undefined) return undefined;
+  const { letters } = folder.keywords.letters(flags);
+  const present = lettersOf(before);
+  if (present === letters) return before;
+  const after = withLetters(before, [...letters, ...foreignLetters(present)].sort().join(""));
+  if (after === before) return before;
+  try {
+    renameSync(curPath(folder, before), curPath(folder, after));
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+    folder.files.delete(uid);
+    return undefined;
+  }
+  folder.files.set(uid, after);
+  return after;
+}
+
+export function removeIfThere(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+  }
+}

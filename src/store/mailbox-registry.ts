@@ -1,0 +1,159 @@
+/**
+ * The account's mailboxes: their records, written to both databases, and their folders. A folder is made
+ * after its record and moved away before its record goes, so that a folder without a record is not ours.
+ */
+import { randomBytes } from "node:crypto";
+import { existsSync, renameSync } from "node:fs";
+import { join } from "node:path";
+import { type EncodedMailboxName, type MailboxId, modSeq, type UidValidity, uid } from "../mail/ids.ts";
+import { createKeywordTable } from "./keyword-table.ts";
+import { directoryOf, uniqueDirectory } from "./mailbox-directory.ts";
+import { type MailboxFolder, makeFolder, messageFolders } from "./mailbox-folder.ts";
+import type { KeptMailbox } from "./sidecar-db.ts";
+import type { AccountStore, MailboxRecord } from "./store.ts";
+import type { StoreContext } from "./store-context.ts";
+import { errorCode } from "./store-errors.ts";
+import { droppedPrefix } from "./sweep.ts";
+
+export interface MailboxRegistry {
+  records(): readonly MailboxRecord[];
+  /** Throws for a mailbox that was dropped. */
+  kept(id: MailboxId): KeptMailbox;
+  byName(name: EncodedMailboxName): KeptMailbox | undefined;
+  folder(id: MailboxId): MailboxFolder;
+  add(fields: Parameters<AccountStore["addMailbox"]>[0]): MailboxRecord;
+  save(record: MailboxRecord): void;
+  /** Forgets the mailbox; returns what to remove from the disk. */
+  drop(id: MailboxId): string[];
+  /** Forgets its messages and puts it under a new UIDVALIDITY. */
+  reset(id: MailboxId, uidValidity: UidValidity): MailboxRecord;
+}
+
+export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
+  const { maildir, database, index, sidecar } = context;
+  const mailboxes = new Map<MailboxId, KeptMailbox>();
+  const folders = new Map<MailboxId, MailboxFolder>();
+  for (const kept of sidecar.mailboxes()) mailboxes.set(kept.record.id, kept);
+
+  const kept = (id: MailboxId): KeptMailbox => {
+    const mailbox = mailboxes.get(id);
+    if (!mailbox) throw new Error(`there is no mailbox ${id}`);
+    return mailbox;
+  };
+  const folder = (id: MailboxId): MailboxFolder => {
+    const known = folders.get(id);
+    if (known) return known;
+    const { record } = kept(id);
+    const path = join(maildir, record.directory);
+    const keywords = createKeywordTable(sidecar, id, path);
+    const { uidValidity } = record;
+    const made: MailboxFolder = { id, path, keywords, files: new Map(), uidValidity, scanned: false };
+    folders.set(id, made);
+    return made;
+  };
+  const makeOnDisk = (record: MailboxRecord): void => {
+    if (isSelectable(record)) makeFolder(join(maildir, record.directory), record.directory === "");
+  };
+  const write = (record: MailboxRecord): void => {
+    database.transaction(() => {
+      sidecar.saveMailbox(record);
+      index.putMailbox(record.id, record.uidValidity, record.highestModSeq);
+    });
+    mailboxes.set(record.id, { ...kept(record.id), record });
+  };
+
+  return {
+    records: () => [...mailboxes.values()].map(({ record }) => record),
+    kept,
+    byName: (name) => [...mailboxes.values()].find(({ record }) => record.name === name),
+    folder,
+    add({ prefix, ...fields }) {
+      const directory = uniqueDirectory(directoryOf({ ...fields, prefix }), (wanted) =>
+        wanted === "" ? false : existsSync(join(maildir, wanted)) || isTaken(mailboxes, wanted),
+      );
+      const guid = newGuid();
+      const unnumbered = { ...fields, ...unexamined, directory };
+      const record = database.transaction(() => {
+        const id = sidecar.addMailbox({ record: unnumbered, prefix, guid });
+        index.putMailbox(id, undefined, modSeq(0n));
+        index.setVerifiedBoot(id, context.bootId);
+        return { ...unnumbered, id };
+      });
+      mailboxes.set(record.id, { record, prefix, guid });
+      makeOnDisk(record);
+      return record;
+    },
+    save(record) {
+      const before = kept(record.id).record;
+      if (before.uidValidity !== undefined && before.uidValidity !== record.uidValidity) {
+        throw new Error(`mailbox ${record.id} changes its UIDVALIDITY by a reset only`);
+      }
+      write({ ...record, directory: before.directory });
+      folder(record.id).uidValidity = record.uidValidity;
+      if (!isSelectable(before) || before.uidValidity === undefined) makeOnDisk(record);
+    },
+    drop(id) {
+      const { record } = kept(id);
+      const paths = moveAway(maildir, record);
+      database.transaction(() => {
+        index.removeMailbox(id);
+        sidecar.removeMailbox(id);
+      });
+      mailboxes.delete(id);
+      folders.delete(id);
+      return paths;
+    },
+    reset(id, uidValidity) {
+      const { record } = kept(id);
+      const guid = newGuid();
+      database.transaction(() => {
+        index.removeMailbox(id);
+        sidecar.removeAllExtras(id);
+        sidecar.setGuid(id, guid);
+      });
+      write({ ...record, uidValidity, uidNext: uid(1), highestModSeq: modSeq(0n) });
+      mailboxes.set(id, { ...kept(id), guid });
+      folder(id).uidValidity = uidValidity;
+      folder(id).files.clear();
+      return kept(id).record;
+    },
+  };
+}
+
+const unexamined = {
+  uidValidity: undefined,
+  uidNext: uid(1),
+  highestModSeq: modSeq(0n),
+  flags: [],
+  permanentFlags: [],
+} as const;
+
+function isSelectable({ attributes }: MailboxRecord): boolean {
+  return !attributes.some((attribute) => /^\\(noselect|nonexistent)$/i.test(attribute));
+}
+
+function isTaken(mailboxes: ReadonlyMap<MailboxId, KeptMailbox>, directory: string): boolean {
+  return [...mailboxes.values()].some(({ record }) => record.directory === directory);
+}
+
+/** Dovecot's form: 32 hex digits. */
+function newGuid(): string {
+  return randomBytes(16).toString("hex");
+}
+
+/** A folder goes in one rename; INBOX's is the Maildir itself, of which only its own parts go. */
+function moveAway(maildir: string, { id, directory }: MailboxRecord): string[] {
+  const own = [...messageFolders, "dovecot-uidlist", "dovecot-keywords"];
+  const parts = directory === "" ? own.filter((name) => name !== "tmp") : [directory];
+  const moved: string[] = [];
+  for (const part of parts) {
+    const target = join(maildir, "tmp", `${droppedPrefix}${id}-${part}`);
+    try {
+      renameSync(join(maildir, part), target);
+      moved.push(target);
+    } catch (error) {
+      if (errorCode(error) !== "ENOENT") throw error;
+    }
+  }
+  return moved;
+}

@@ -1,0 +1,67 @@
+/** Cached header blocks and structures of messages, in index.db. */
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { MailboxId, Uid } from "../mail/ids.ts";
+import type { StoredStructure } from "./store.ts";
+
+export interface MessageCache {
+  putHeader(mailbox: MailboxId, uid: Uid, header: Buffer): void;
+  header(mailbox: MailboxId, uid: Uid): Buffer | undefined;
+  missingHeaders(mailbox: MailboxId, uids: readonly Uid[]): Uid[];
+  putStructure(mailbox: MailboxId, uid: Uid, structure: StoredStructure): void;
+  structure(mailbox: MailboxId, uid: Uid): StoredStructure | undefined;
+  missingStructures(mailbox: MailboxId, uids: readonly Uid[]): Uid[];
+}
+
+/** From this many UIDs on, one walk over the range is cheaper than asking for each. */
+const rangeFrom = 200;
+
+export function createMessageCache(db: DatabaseSync): MessageCache {
+  const putHeader = db.prepare("INSERT OR REPLACE INTO main.headers VALUES (?, ?, ?)");
+  const header = db.prepare("SELECT header FROM main.headers WHERE mailbox = ? AND uid = ?");
+  const putStructure = db.prepare("INSERT OR REPLACE INTO main.structures VALUES (?, ?, ?, ?)");
+  const structure = db.prepare(
+    "SELECT body, body_structure FROM main.structures WHERE mailbox = ? AND uid = ?",
+  );
+  return {
+    putHeader: (mailbox, uid, bytes) => void putHeader.run(mailbox, uid, bytes),
+    header(mailbox, uid) {
+      const row = header.get(mailbox, uid);
+      return row && toBuffer(row["header"]);
+    },
+    missingHeaders: finder(db, "headers"),
+    putStructure: (mailbox, uid, { body, bodyStructure }) =>
+      void putStructure.run(mailbox, uid, body, bodyStructure),
+    structure(mailbox, uid) {
+      const row = structure.get(mailbox, uid);
+      return row && { body: toBuffer(row["body"]), bodyStructure: toBuffer(row["body_structure"]) };
+    },
+    missingStructures: finder(db, "structures"),
+  };
+}
+
+function finder(db: DatabaseSync, table: "headers" | "structures") {
+  const one = db.prepare(`SELECT 1 FROM main.${table} WHERE mailbox = ? AND uid = ?`);
+  const range = db.prepare(`SELECT uid FROM main.${table} WHERE mailbox = ? AND uid BETWEEN ? AND ?`);
+  range.setReturnArrays(true);
+  return (mailbox: MailboxId, uids: readonly Uid[]): Uid[] => {
+    if (uids.length < rangeFrom) return uids.filter((uid) => one.get(mailbox, uid) === undefined);
+    const present = uidsWithin(range, mailbox, uids);
+    return uids.filter((uid) => !present.has(uid));
+  };
+}
+
+function uidsWithin(range: StatementSync, mailbox: MailboxId, uids: readonly Uid[]): Set<number> {
+  let lowest = Number.POSITIVE_INFINITY;
+  let highest = 0;
+  for (const uid of uids) {
+    if (uid < lowest) lowest = uid;
+    if (uid > highest) highest = uid;
+  }
+  const rows = range.all(mailbox, lowest, highest) as unknown as readonly (readonly [number])[];
+  return new Set(rows.map(([uid]) => uid));
+}
+
+function toBuffer(value: unknown): Buffer {
+  if (!(value instanceof Uint8Array)) throw new TypeError("not a BLOB");
+  return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+}

@@ -1,0 +1,52 @@
+/**
+ * Writes what is known of messages, and brings their files' names in step with their flags. The rows are
+ * committed first: a kill in between leaves older letters in a name, and the next load renames the file.
+ */
+import type { MessageMeta } from "../mail/message.ts";
+import { hasFile, type MailboxFolder, renameForFlags } from "./mailbox-folder.ts";
+import type { StoredMessage } from "./store.ts";
+import type { StoreContext } from "./store-context.ts";
+
+export function saveMessages(
+  context: StoreContext,
+  folder: MailboxFolder,
+  messages: readonly StoredMessage[],
+): StoredMessage[] {
+  context.database.transaction(() => {
+    for (const message of messages) {
+      if (message.presence === "remote") {
+        context.index.putRemote(folder.id, message.uid);
+        continue;
+      }
+      if (message.presence === "full" && !folder.files.has(message.uid)) adopt(folder, message);
+      context.index.putMeta(folder.id, message);
+      if (folder.files.has(message.uid)) putExtras(context, folder, message);
+    }
+  });
+  const saved = messages.map((message) => inStepWithFile(folder, message));
+  folder.keywords.flush();
+  return saved;
+}
+
+/** Before the file appears: with this row it can be restored to the index. */
+export function putExtras({ sidecar }: StoreContext, folder: MailboxFolder, meta: MessageMeta): void {
+  const { extraSlots } = folder.keywords.letters(meta.flags);
+  const { uid, internalDate, sizeBytes, modSeq } = meta;
+  const { zoneMinutes } = internalDate;
+  sidecar.putExtras(folder.id, { uid, zoneMinutes, sizeBytes, modSeq, extraSlots });
+}
+
+/** A file that the caller knows of and nobody has noted. */
+function adopt(folder: MailboxFolder, { uid, fileName }: StoredMessage & { presence: "full" }): void {
+  if (hasFile(folder, uid, fileName)) folder.files.set(uid, fileName);
+}
+
+function inStepWithFile(folder: MailboxFolder, message: StoredMessage): StoredMessage {
+  if (message.presence === "remote") return message;
+  const fileName = renameForFlags(folder, message.uid, message.flags);
+  if (message.presence === "full" && fileName === message.fileName) return message;
+  if (message.presence === "meta" && fileName === undefined) return message;
+  const { uid, flags, internalDate, sizeBytes, modSeq } = message;
+  const meta = { uid, flags, internalDate, sizeBytes, modSeq };
+  return fileName === undefined ? { presence: "meta", ...meta } : { presence: "full", fileName, ...meta };
+}

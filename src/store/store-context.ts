@@ -1,0 +1,22 @@
+import type { Logger } from "../log.ts";
+import type { AccountDatabase } from "./database.ts";
+import type { IndexDb } from "./index-db.ts";
+import type { MessageCache } from "./message-cache.ts";
+import type { SidecarDb } from "./sidecar-db.ts";
+import type { Writer } from "./writer.ts";
+
+/** What the parts of one account's store share. */
+export interface StoreContext {
+  /** The account's folder. */
+  readonly directory: string;
+  /** `<directory>/Maildir`. */
+  readonly maildir: string;
+  readonly database: AccountDatabase;
+  readonly index: IndexDb;
+  readonly cache: MessageCache;
+  readonly sidecar: SidecarDb;
+  readonly writer: Writer;
+  readonly logger: Logger;
+  /** Changes with every start of the machine. */
+  readonly bootId: string;
+}

@@ -1,0 +1,134 @@
+/**
+ * The seam between the migration and the disk: one account's Maildir, index and sidecar. It knows
+ * nothing of networks. Database calls are synchronous and short; whatever touches many files is
+ * asynchronous and runs off the main thread.
+ *
+ * What always holds
+ * - A file under cur/ is whole: it was written under tmp/ and renamed. Its base name is a function of
+ *   (mailbox id, UIDVALIDITY, UID), so the directory proves what has arrived.
+ * - index.db may be deleted at any time and is rebuilt from Maildir, dovecot-keywords and the sidecar.
+ * - What those cannot hold (zones, RFC822.SIZE that differs from the file, MODSEQ, raw mailbox names,
+ *   attributes, keywords past the 26th) is in sidecar.db.
+ */
+import type { Flags } from "../mail/flags.ts";
+import type { EncodedMailboxName, MailboxId, ModSeq, Uid, UidValidity } from "../mail/ids.ts";
+import type { InternalDate } from "../mail/internal-date.ts";
+import type { MessageContent, MessageMeta } from "../mail/message.ts";
+
+export interface MailboxRecord {
+  readonly id: MailboxId;
+  readonly name: EncodedMailboxName;
+  readonly separator: string | null;
+  readonly attributes: readonly string[];
+  readonly subscribed: boolean;
+  /** Folder below Maildir/, '' for INBOX, `.Sent.2019` otherwise; fixed when the record is made. */
+  readonly directory: string;
+  /** undefined until the mailbox was first examined (and for \Noselect names). */
+  readonly uidValidity: UidValidity | undefined;
+  readonly uidNext: Uid;
+  /** 0n where there is no CONDSTORE. */
+  readonly highestModSeq: ModSeq;
+  /** FLAGS and PERMANENTFLAGS as the legacy server last sent them. */
+  readonly flags: readonly string[];
+  readonly permanentFlags: readonly string[];
+}
+
+/**
+ * A message as held here: only its UID (`remote`), with its metadata (`meta`), or with its bytes
+ * (`full`). Cached headers and structures are asked for separately.
+ */
+export type StoredMessage =
+  | { readonly presence: "remote"; readonly uid: Uid }
+  | ({ readonly presence: "meta" } & MessageMeta)
+  | ({ readonly presence: "full"; readonly fileName: string } & MessageMeta);
+
+/** One whole message to file. */
+export interface MessageToFile {
+  readonly meta: MessageMeta;
+  readonly bytes: Buffer;
+}
+
+/** A message that arrives in pieces: written to tmp/ as it comes, readable all the while. */
+export interface SpooledMessage {
+  write(chunk: Buffer): Promise<void>;
+  /** Renames into cur/ and returns the file name; all bytes must have been written. */
+  commit(meta: MessageMeta): Promise<string>;
+  /** Drops the tmp file; readers that wait get `reason`. */
+  abort(reason: unknown): Promise<void>;
+  /** A reader that may run behind the writer; outlives commit and abort. */
+  open(): MessageContent;
+}
+
+export interface Subscriptions {
+  readonly names: readonly EncodedMailboxName[];
+}
+
+export interface AccountStore {
+  readonly directory: string;
+
+  mailboxes(): readonly MailboxRecord[];
+  /** Makes the record, its id and its directory (collision-free); the folder appears on disk. */
+  addMailbox(
+    fields: Pick<MailboxRecord, "name" | "separator" | "attributes" | "subscribed"> & {
+      /** The personal namespace's prefix, not part of the directory: `INBOX.` on Courier and Cyrus. */
+      readonly prefix: string;
+    },
+  ): MailboxRecord;
+  saveMailbox(record: MailboxRecord): void;
+  /** Forgets the mailbox and removes its folder and files. */
+  dropMailbox(id: MailboxId): Promise<void>;
+  /** Forgets all messages and files of a mailbox, whose UIDVALIDITY the legacy server has changed. */
+  resetMailbox(id: MailboxId, uidValidity: UidValidity): Promise<MailboxRecord>;
+  /** Account-wide values that a client was told and must be told again: NAMESPACE, LSUB raw answers. */
+  readSetting(key: string): string | undefined;
+  writeSetting(key: string, value: string): void;
+  /**
+   * What is true of index.db's rows only (that a listing is complete, say): kept in index.db, gone and
+   * taken back together with it.
+   */
+  readMark(key: string): string | undefined;
+  writeMark(key: string, value: string): void;
+  /** Writes Dovecot's `subscriptions` file. */
+  writeSubscriptions(names: readonly EncodedMailboxName[], separator: string | null): void;
+
+  /**
+   * All messages by UID, the index reconciled with what is in cur/: a file that the index does not know
+   * makes its message `full` as soon as its metadata are known; a missing file makes it `meta` again.
+   */
+  loadMessages(mailbox: MailboxRecord): Promise<StoredMessage[]>;
+  /** Files found in cur/ by `loadMessages` or filed since, for messages whose metadata came later. */
+  fileOf(mailbox: MailboxRecord, uid: Uid): string | undefined;
+  /** Inserts or replaces, in one transaction; flags that changed rename the file and return the new state. */
+  saveMessages(mailbox: MailboxRecord, messages: readonly StoredMessage[]): StoredMessage[];
+  /** Removes rows and files. */
+  removeMessages(mailbox: MailboxRecord, uids: readonly Uid[]): Promise<void>;
+
+  saveHeaders(mailbox: MailboxRecord, headers: ReadonlyMap<Uid, Buffer>): void;
+  header(mailbox: MailboxRecord, uid: Uid): Buffer | undefined;
+  /** BODY and BODYSTRUCTURE in wire form, whoever computed them. */
+  saveStructures(mailbox: MailboxRecord, structures: ReadonlyMap<Uid, StoredStructure>): void;
+  structure(mailbox: MailboxRecord, uid: Uid): StoredStructure | undefined;
+  /** Which of `uids` have a cached header (or structure). */
+  missingHeaders(mailbox: MailboxRecord, uids: readonly Uid[]): Uid[];
+  missingStructures(mailbox: MailboxRecord, uids: readonly Uid[]): Uid[];
+
+  /** Files many messages in the writer thread; resolves with the file name of each. */
+  fileMessages(mailbox: MailboxRecord, batch: readonly MessageToFile[]): Promise<Map<Uid, string>>;
+  /** For one message with readers waiting, or too big for a batch. */
+  spool(mailbox: MailboxRecord, uid: Uid, sizeBytes: number): SpooledMessage;
+  /** Opens a filed message; throws UNAVAILABLE when the file is gone. */
+  openMessage(mailbox: MailboxRecord, message: StoredMessage & { presence: "full" }): MessageContent;
+
+  /** Writes dovecot-uidlist and dovecot-keywords of what is `full` now (Dovecot's locks and formats). */
+  checkpoint(mailbox: MailboxRecord, messages: readonly StoredMessage[]): Promise<void>;
+  /** Everything written so far survives a power failure when this resolves. */
+  makeDurable(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface StoredStructure {
+  readonly body: Buffer;
+  readonly bodyStructure: Buffer;
+}
+
+export type { Flags, InternalDate };

@@ -1,0 +1,43 @@
+/**
+ * What a process that was killed left under tmp/. An account has one writer, and at opening it has not
+ * begun: files named as ours are rubbish. What others left goes after 36 hours, as with Dovecot (by
+ * ctime: mtime may be the mail's own date).
+ */
+import { readdir, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { errorCode } from "./store-errors.ts";
+
+/** Folders that are being dropped are moved here first: `Maildir/tmp/dropped-<id>`. */
+export const droppedPrefix = "dropped-";
+
+const foreignRubbishAfterMs = 36 * 3600 * 1000;
+
+/** `folders` are absolute paths of mailbox folders. */
+export async function sweepTemporaries(folders: readonly string[]): Promise<void> {
+  for (const folder of folders) {
+    const tmp = join(folder, "tmp");
+    for (const name of await namesIn(tmp)) await sweep(join(tmp, name), isOurs(name));
+  }
+}
+
+function isOurs(name: string): boolean {
+  return name.startsWith(droppedPrefix) || /^\d{10}\.M\d+V\d+P0\.mailferry\.s?\d+$/.test(name);
+}
+
+async function sweep(path: string, always: boolean): Promise<void> {
+  try {
+    if (!always && (await stat(path)).ctimeMs > Date.now() - foreignRubbishAfterMs) return;
+    await rm(path, { recursive: true, force: true });
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+  }
+}
+
+async function namesIn(path: string): Promise<string[]> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return [];
+    throw error;
+  }
+}

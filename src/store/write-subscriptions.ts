@@ -1,0 +1,47 @@
+import { join } from "node:path";
+import type { EncodedMailboxName } from "../mail/ids.ts";
+import { acquireDotlock, subscriptionsLock } from "./dotlock.ts";
+import { storageLevels } from "./mailbox-directory.ts";
+import type { MailboxRegistry } from "./mailbox-registry.ts";
+import type { StoreContext } from "./store-context.ts";
+import { type StorageName, writeSubscriptionsFile } from "./subscriptions.ts";
+
+export interface SubscribedNames {
+  /** May name mailboxes that do not exist. */
+  readonly names: readonly EncodedMailboxName[];
+  readonly separator: string | null;
+  readonly signal: AbortSignal;
+}
+
+/** Dovecot's `subscriptions` file, under its lock. */
+export async function writeSubscriptions(
+  { maildir }: StoreContext,
+  registry: MailboxRegistry,
+  { names, separator, signal }: SubscribedNames,
+): Promise<void> {
+  const path = join(maildir, "subscriptions");
+  const storageNames = names.map((name) => storageName(registry, name, separator));
+  const lock = await acquireDotlock(path, subscriptionsLock, signal);
+  try {
+    writeSubscriptionsFile(path, storageNames);
+  } finally {
+    lock.release();
+  }
+}
+
+function storageName(
+  registry: MailboxRegistry,
+  name: EncodedMailboxName,
+  separator: string | null,
+): StorageName {
+  const kept = registry.byName(name);
+  if (kept) return kept.record.directory === "" ? ["INBOX"] : kept.record.directory.slice(1).split(".");
+  return storageLevels({ name, separator, prefix: personalPrefix(registry, name) });
+}
+
+/** The longest prefix of a mailbox that is here and that the name begins with. */
+function personalPrefix(registry: MailboxRegistry, name: EncodedMailboxName): string {
+  const prefixes = registry.records().map(({ id }) => registry.kept(id).prefix);
+  const fitting = prefixes.filter((prefix) => name.startsWith(prefix));
+  return fitting.reduce((longest, prefix) => (prefix.length > longest.length ? prefix : longest), "");
+}
