@@ -1,0 +1,180 @@
+/**
+ * How many connections may be open to one legacy host, per user and in all.
+ *
+ * What always holds
+ * - A connection is in use (its holder has a permit) or idle (it may be closed when room is needed).
+ * - Interactive requests go first; users take turns within a priority.
+ * - One connection of each user's share, and a tenth of the whole, is never given to the background.
+ * - A request whose signal is aborted leaves the queue.
+ */
+import { type Backoff, type BackoffLimits, createBackoff } from "./backoff.ts";
+import type { LeaseOptions, Priority } from "./source.ts";
+
+export interface Permit {
+  /** The connection is closed. */
+  release(): void;
+  /** The connection stays open, idle; `close` is called when others need the room. */
+  releaseIdle(close: () => Promise<void>): IdlePlace;
+}
+
+/** An idle connection's place in the budget. */
+export interface IdlePlace {
+  /** It is closed, or its user has taken it (with a permit). */
+  leave(): void;
+}
+
+export interface ConnectionBudget {
+  /** Failures of the host, which all its users share. */
+  readonly backoff: Backoff;
+  acquire(user: string, options: LeaseOptions): Promise<Permit>;
+  /** Called by the holder of a permit before it opens a connection: closes idle ones where needed. */
+  makeRoom(): Promise<void>;
+  /** Takes in a connection opened elsewhere; undefined when the user has no room for it. */
+  addIdle(user: string, close: () => Promise<void>): IdlePlace | undefined;
+}
+
+export interface BudgetLimits {
+  readonly perUser: number;
+  readonly total: number;
+  readonly backoff?: BackoffLimits;
+}
+
+interface Usage {
+  interactive: number;
+  background: number;
+  idle: number;
+}
+
+interface Waiting {
+  readonly priority: Priority;
+  readonly grant: (permit: Permit) => void;
+}
+
+type Queue = Map<string, Waiting[]>;
+
+interface Idle {
+  readonly user: string;
+  readonly close: () => Promise<void>;
+}
+
+const defaultLimits: BudgetLimits = { perUser: 4, total: 200 };
+
+export function createConnectionBudget(limits: BudgetLimits = defaultLimits): ConnectionBudget {
+  const { perUser, total } = limits;
+  const perUserBackground = Math.max(1, perUser - 1);
+  const totalBackground = Math.max(1, total - Math.max(1, Math.floor(total / 10)));
+  const usages = new Map<string, Usage>();
+  const inUse = { interactive: 0, background: 0 };
+  /** Oldest first. */
+  const idles = new Set<Idle>();
+  const queues: Record<Priority, Queue> = { interactive: new Map(), background: new Map() };
+
+  const usageOf = (user: string): Usage => {
+    const usage = usages.get(user) ?? { interactive: 0, background: 0, idle: 0 };
+    usages.set(user, usage);
+    return usage;
+  };
+  const forgetUnused = (user: string, usage: Usage): void => {
+    if (usage.interactive + usage.background + usage.idle === 0) usages.delete(user);
+  };
+
+  const mayHave = (user: string, priority: Priority): boolean => {
+    const usage = usages.get(user);
+    if (inUse.interactive + inUse.background >= total) return false;
+    if (priority === "background" && inUse.background >= totalBackground) return false;
+    if (!usage) return true;
+    if (usage.interactive + usage.background >= perUser) return false;
+    return priority === "interactive" || usage.background < perUserBackground;
+  };
+
+  const placeIdle = (user: string, close: () => Promise<void>): IdlePlace => {
+    const idle = { user, close };
+    const usage = usageOf(user);
+    idles.add(idle);
+    usage.idle++;
+    return {
+      leave() {
+        if (!idles.delete(idle)) return;
+        usage.idle--;
+        forgetUnused(user, usage);
+      },
+    };
+  };
+
+  const permit = (user: string, priority: Priority): Permit => {
+    const usage = usageOf(user);
+    let isReleased = false;
+    usage[priority]++;
+    inUse[priority]++;
+    const release = (): void => {
+      if (isReleased) return;
+      isReleased = true;
+      usage[priority]--;
+      inUse[priority]--;
+      forgetUnused(user, usage);
+      dispatch();
+    };
+    return {
+      release,
+      releaseIdle(close) {
+        const place = placeIdle(user, close);
+        release();
+        return place;
+      },
+    };
+  };
+
+  /** Grants to the first user in turn who may have a connection; who was served goes to the end. */
+  const grantNext = (priority: Priority): boolean => {
+    const queue = queues[priority];
+    for (const [user, waiting] of queue) {
+      if (!mayHave(user, priority)) continue;
+      const next = waiting.shift();
+      queue.delete(user);
+      if (waiting.length > 0) queue.set(user, waiting);
+      next?.grant(permit(user, priority));
+      return true;
+    }
+    return false;
+  };
+  const dispatch = (): void => {
+    while (grantNext("interactive") || grantNext("background"));
+  };
+
+  return {
+    backoff: createBackoff(limits.backoff),
+    acquire(user, { priority, signal }) {
+      if (signal.aborted) return Promise.reject(signal.reason);
+      const queue = queues[priority];
+      return new Promise((resolve, reject) => {
+        const onAbort = (): void => {
+          const left = (queue.get(user) ?? []).filter((other) => other !== entry);
+          if (left.length > 0) queue.set(user, left);
+          else queue.delete(user);
+          reject(signal.reason);
+        };
+        const grant = (granted: Permit): void => {
+          signal.removeEventListener("abort", onAbort);
+          resolve(granted);
+        };
+        const entry: Waiting = { priority, grant };
+        signal.addEventListener("abort", onAbort, { once: true });
+        queue.set(user, [...(queue.get(user) ?? []), entry]);
+        dispatch();
+      });
+    },
+    async makeRoom() {
+      while (inUse.interactive + inUse.background + idles.size > total) {
+        const [oldest] = idles;
+        if (!oldest) return;
+        await oldest.close();
+      }
+    },
+    addIdle(user, close) {
+      const usage = usages.get(user);
+      const taken = usage ? usage.interactive + usage.background + usage.idle : 0;
+      const isFull = inUse.interactive + inUse.background + idles.size >= total;
+      return taken >= perUser || isFull ? undefined : placeIdle(user, close);
+    },
+  };
+}

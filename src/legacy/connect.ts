@@ -1,0 +1,159 @@
+/**
+ * Opens and authenticates a connection to the old IMAP server: TLS or STARTTLS, CAPABILITY, ID and the
+ * login are imapflow's work; after that the socket is ours. imapflow logs nothing, so that no password
+ * can get into a log. Passwords go out as UTF-8, whatever the mechanism.
+ */
+import type { Socket } from "node:net";
+import { ImapFlow } from "imapflow";
+import { MailError } from "../errors.ts";
+import type { Secret } from "../mail/secret.ts";
+import { isPassing } from "./refusal.ts";
+
+export interface LegacyImapConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: "none" | "starttls" | "implicit";
+  /** False takes any certificate. */
+  readonly verify: boolean;
+  /** PEM of the authority to trust instead of the system's. */
+  readonly ca?: Buffer | string;
+  readonly timeouts?: {
+    /** From the first packet to the end of the login; default 30 s. */
+    readonly connectMs?: number;
+    /** Silence while a command is in flight; default 5 min. */
+    readonly commandMs?: number;
+  };
+}
+
+export interface Credentials {
+  readonly login: string;
+  readonly password: Secret;
+}
+
+export interface OpenedImap {
+  readonly socket: Socket;
+  /** Upper case, as told after the login. */
+  readonly capabilities: ReadonlySet<string>;
+  readonly greeting: string;
+}
+
+const defaultConnectTimeoutMs = 30_000;
+/** Responses up to the end of a login are short. */
+const maxLoginResponseBytes = 1 << 20;
+
+/**
+ * Throws AUTHENTICATIONFAILED with the server's text when it refuses these credentials, the signal's
+ * reason when it is aborted, and UNAVAILABLE for anything else.
+ */
+export async function connectImap(
+  config: LegacyImapConfig,
+  credentials: Credentials,
+  signal: AbortSignal,
+): Promise<OpenedImap> {
+  signal.throwIfAborted();
+  refuseImpossible(credentials);
+  const timeoutMs = config.timeouts?.connectMs ?? defaultConnectTimeoutMs;
+  const client = createClient(config, credentials, timeoutMs);
+  // A failure before the hand-over rejects connect(); without a listener the event would be thrown.
+  client.on("error", () => undefined);
+  const close = (): void => client.close();
+  const timer = setTimeout(close, timeoutMs);
+  signal.addEventListener("abort", close, { once: true });
+  try {
+    await client.connect();
+    signal.throwIfAborted();
+    // Only an OK greeting is kept; PREAUTH (RFC 3501 7.1.4) would take any password for proven.
+    if (client.greeting === undefined) throw new Error("the server greets with PREAUTH");
+    const socket = client.unbind().socket as Socket;
+    const capabilities = new Set([...client.capabilities.keys()].map((name) => name.toUpperCase()));
+    return { socket, capabilities, greeting: client.greeting };
+  } catch (error) {
+    const wasGreeted = client.greeting !== undefined;
+    client.close();
+    signal.throwIfAborted();
+    throw wasGreeted ? loginFailure(error, config) : hostFailure(error, config);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", close);
+  }
+}
+
+function createClient(
+  config: LegacyImapConfig,
+  { login, password }: Credentials,
+  timeoutMs: number,
+): ImapFlow {
+  const { host, port, tls, verify, ca } = config;
+  return new ImapFlow({
+    host,
+    port,
+    secure: tls === "implicit",
+    doSTARTTLS: tls === "starttls",
+    tls: { rejectUnauthorized: verify, ...(ca !== undefined && { ca }) },
+    auth: { user: login, pass: password.reveal() },
+    logger: false,
+    clientInfo: { name: "Mailferry", vendor: "Mailferry", "support-url": "", version: "" },
+    connectionTimeout: timeoutMs,
+    greetingTimeout: timeoutMs,
+    socketTimeout: timeoutMs,
+    maxLiteralSize: maxLoginResponseBytes,
+    maxResponseSize: maxLoginResponseBytes,
+    // What the old clients saw is what is wanted: no IMAP4rev2, no UTF-8 names, no compression.
+    disableAutoEnable: true,
+    disableCompression: true,
+    disableAutoIdle: true,
+    disableIMAP4rev2: true,
+  });
+}
+
+/** NUL would end a field of SASL PLAIN early, a line end cannot be quoted; no account has such a name. */
+function refuseImpossible({ login, password }: Credentials): void {
+  const secret = password.reveal();
+  if (login === "" || secret === "" || /[\0\r\n]/.test(login) || /[\0\r\n]/.test(secret)) {
+    throw new MailError("AUTHENTICATIONFAILED", "Authentication failed.");
+  }
+}
+
+/** What imapflow's errors may carry. */
+interface LoginError {
+  readonly message?: string;
+  readonly authenticationFailed?: boolean;
+  readonly responseStatus?: string;
+  readonly responseText?: string;
+  readonly serverResponseCode?: string;
+}
+
+function loginFailure(error: unknown, { host, port }: LegacyImapConfig): MailError {
+  const { authenticationFailed, responseText = "", message = "" } = error as LoginError;
+  if (authenticationFailed && isRefusal(error as LoginError)) {
+    return new MailError("AUTHENTICATIONFAILED", responseText || "Authentication failed.", error);
+  }
+  return new MailError("UNAVAILABLE", `The old server ${host}:${port}: ${responseText || message}`, error);
+}
+
+/** Says that another try may succeed with the same password; many servers say so without a code. */
+const passingText = /temporar|try again|too many|maximum number|unavailable|internal error/i;
+
+function isRefusal({ responseStatus, serverResponseCode, responseText = "" }: LoginError): boolean {
+  if (serverResponseCode === "AUTHENTICATIONFAILED") return true;
+  // RFC 3501 6.2.2: BAD is a command that was not understood, or a cancelled exchange.
+  if (responseStatus !== "NO" || isPassing(serverResponseCode)) return false;
+  if (serverResponseCode === "PRIVACYREQUIRED" || serverResponseCode === "REFERRAL") return false;
+  return !passingText.test(responseText);
+}
+
+/** Stands between the MailError and its cause when the server never got as far as greeting. */
+class HostFailure extends Error {
+  override readonly name = "HostFailure";
+}
+
+function hostFailure(error: unknown, { host, port }: LegacyImapConfig): MailError {
+  const { message = "" } = error as LoginError;
+  const cause = new HostFailure(`no greeting from ${host}:${port}`, { cause: error });
+  return new MailError("UNAVAILABLE", `The old server ${host}:${port}: ${message}`, cause);
+}
+
+/** True for a failure of `connectImap` that concerns all users of the host. */
+export function isHostFailure(error: unknown): boolean {
+  return error instanceof MailError && error.cause instanceof HostFailure;
+}

@@ -1,0 +1,136 @@
+/** EXAMINE and STATUS of one mailbox (RFC 3501 6.3.2, 6.3.10; RFC 7162 3.1.2). */
+import { MailError } from "../errors.ts";
+import { type EncodedMailboxName, encodedMailboxName, type UidValidity, uidValidity } from "../mail/ids.ts";
+import { answerCursor, asText, asTexts, isList, readValue, skipSpaces } from "./answer-cursor.ts";
+import { nameArgument } from "./command-text.ts";
+import { parseModSeq, parseUid } from "./fetch-answer.ts";
+import type { ImapConnection } from "./imap-connection.ts";
+import { expectMailbox } from "./refusal.ts";
+import type { Examined, LegacyStatus } from "./source.ts";
+import type { StatusText, Untagged } from "./untagged.ts";
+
+type Known = { -readonly [Key in keyof Examined]?: Examined[Key] | undefined };
+
+/**
+ * Selects read-only, always anew: the answer tells what has changed. Throws NONEXISTENT, or UNAVAILABLE
+ * when the server leaves out what RFC 3501 demands.
+ */
+export async function examine(connection: ImapConnection, name: EncodedMailboxName): Promise<Examined> {
+  const hasModSeqs = offersModSeqs(connection);
+  const known: Known = {};
+  connection.selected = undefined;
+  const tagged = await connection.run({
+    parts: ["EXAMINE ", nameArgument(name), hasModSeqs ? " (CONDSTORE)" : ""],
+    onUntagged: (untagged) => {
+      noteSelectData(known, untagged);
+      return false;
+    },
+  });
+  expectMailbox(tagged, name);
+  connection.selected = name;
+  if (known.uidNext === undefined) known.uidNext = (await readStatus(connection, name)).uidNext;
+  const { uidValidity: validity, uidNext, exists, highestModSeq } = known;
+  if (validity === undefined || uidNext === undefined || exists === undefined) {
+    throw new MailError("UNAVAILABLE", "The old server does not tell UIDVALIDITY, UIDNEXT and EXISTS");
+  }
+  return {
+    uidValidity: validity,
+    uidNext,
+    exists,
+    firstUnseen: known.firstUnseen,
+    flags: known.flags ?? [],
+    permanentFlags: known.permanentFlags ?? [],
+    highestModSeq: hasModSeqs ? highestModSeq : undefined,
+  };
+}
+
+export function offersModSeqs({ capabilities }: ImapConnection): boolean {
+  return capabilities.has("CONDSTORE") || capabilities.has("QRESYNC");
+}
+
+/** Data of a mailbox that was selected before come first, so the last word counts. */
+function noteSelectData(known: Known, untagged: Untagged): void {
+  if (untagged.kind === "count" && untagged.name === "EXISTS") known.exists = untagged.value;
+  if (untagged.kind === "data" && untagged.name === "FLAGS") {
+    known.flags = asTexts(readValue(answerCursor(untagged.text, untagged.literals, untagged.position)));
+  }
+  if (untagged.kind === "status") noteCode(known, untagged.tail);
+}
+
+function noteCode(known: Known, { code, codeArguments }: StatusText): void {
+  switch (code) {
+    case "UIDVALIDITY":
+      known.uidValidity = parseUidValidity(codeArguments);
+      break;
+    case "UIDNEXT":
+      known.uidNext = parseUid(codeArguments);
+      break;
+    case "UNSEEN":
+      known.firstUnseen = parseUid(codeArguments);
+      break;
+    case "PERMANENTFLAGS":
+      known.permanentFlags = asTexts(readValue(answerCursor(codeArguments, [])));
+      break;
+    case "HIGHESTMODSEQ":
+      known.highestModSeq = parseModSeq(codeArguments);
+      break;
+    case "NOMODSEQ":
+      known.highestModSeq = undefined;
+      break;
+  }
+}
+
+function parseUidValidity(text: string): UidValidity | undefined {
+  const value = parseUid(text);
+  return value === undefined ? undefined : uidValidity(value);
+}
+
+/** Throws NONEXISTENT. */
+export async function readStatus(
+  connection: ImapConnection,
+  name: EncodedMailboxName,
+): Promise<LegacyStatus> {
+  const items = `MESSAGES UIDNEXT UIDVALIDITY UNSEEN${offersModSeqs(connection) ? " HIGHESTMODSEQ" : ""}`;
+  let answered: ReadonlyMap<string, string> | undefined;
+  const tagged = await connection.run({
+    parts: ["STATUS ", nameArgument(name), ` (${items})`],
+    onUntagged(untagged) {
+      if (answered || untagged.kind !== "data" || untagged.name !== "STATUS") return false;
+      const status = parseStatus(untagged);
+      if (status.name !== name) return false;
+      answered = status.items;
+      return true;
+    },
+  });
+  expectMailbox(tagged, name);
+  if (!answered) throw new MailError("UNAVAILABLE", "The old server did not answer STATUS");
+  const number = (item: string): number | undefined => {
+    const value = Number(answered?.get(item) ?? Number.NaN);
+    return Number.isSafeInteger(value) && value >= 0 ? value : undefined;
+  };
+  return {
+    messages: number("MESSAGES"),
+    uidNext: parseUid(answered.get("UIDNEXT") ?? ""),
+    uidValidity: parseUidValidity(answered.get("UIDVALIDITY") ?? ""),
+    unseen: number("UNSEEN"),
+    highestModSeq: parseModSeq(answered.get("HIGHESTMODSEQ") ?? ""),
+  };
+}
+
+function parseStatus({ text, literals, position }: Untagged & { kind: "data" }): {
+  readonly name: string;
+  readonly items: ReadonlyMap<string, string>;
+} {
+  const cursor = answerCursor(text, literals, position);
+  // `NIL` is a mailbox name like any other here.
+  const name = asText(readValue(cursor)) ?? "NIL";
+  skipSpaces(cursor);
+  const list = readValue(cursor);
+  const items = new Map<string, string>();
+  if (isList(list)) {
+    for (let index = 0; index + 1 < list.length; index += 2) {
+      items.set(asText(list[index])?.toUpperCase() ?? "", asText(list[index + 1]) ?? "");
+    }
+  }
+  return { name: encodedMailboxName(name), items };
+}

@@ -1,0 +1,236 @@
+/**
+ * One authenticated connection to the old server: several commands may be in flight, answers are matched
+ * by tag, untagged data are offered to the commands in flight in the order they were sent.
+ *
+ * What always holds
+ * - A refused command (tagged NO or BAD) is a result; a rejection means that the connection is gone.
+ * - Whatever goes wrong with the connection or within a handler closes it, once, and rejects every
+ *   command in flight with that reason.
+ * - While a handler's promise is pending the socket is paused and the inactivity deadline is off.
+ */
+import type { Socket } from "node:net";
+import { MailError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import type { EncodedMailboxName } from "../mail/ids.ts";
+import { createCommandQueue, type ImapCommand, type InFlight } from "./command-queue.ts";
+import { parseFetch } from "./fetch-answer.ts";
+import { createResponseReader, type LiteralSink, streamedLiteral } from "./response-reader.ts";
+import type { Namespaces } from "./source.ts";
+import { fetchPosition, parseResponse, type Tagged, type Untagged } from "./untagged.ts";
+
+export interface ImapConnection {
+  readonly capabilities: ReadonlySet<string>;
+  /** Responses received so far: tells whether anything came since some moment. */
+  readonly responseCount: number;
+  readonly isClosed: boolean;
+  /** Commands are in flight. */
+  readonly isBusy: boolean;
+  /** The mailbox that is selected, for choosing among idle connections. */
+  selected: EncodedMailboxName | undefined;
+  /** NAMESPACE's answer, asked once a connection. */
+  namespaces: Namespaces | undefined;
+  /** Resolves with the reason once the connection is closed. */
+  readonly closed: Promise<unknown>;
+  run(command: ImapCommand): Promise<Tagged>;
+  /** Closes at once; commands in flight and to come are rejected with `reason`. */
+  destroy(reason: unknown): void;
+  /** Says LOGOUT and closes; resolves when closed, within two seconds. */
+  logout(): Promise<void>;
+}
+
+export interface ConnectionOptions {
+  readonly socket: Socket;
+  readonly capabilities: ReadonlySet<string>;
+  readonly logger: Logger;
+  /** How long the server may be silent while commands are in flight. */
+  readonly commandTimeoutMs?: number;
+}
+
+const defaultCommandTimeoutMs = 5 * 60_000;
+const logoutTimeoutMs = 2_000;
+
+export function createImapConnection(options: ConnectionOptions): ImapConnection {
+  const { socket, capabilities, logger, commandTimeoutMs = defaultCommandTimeoutMs } = options;
+  const queue = createCommandQueue(capabilities, (piece) => socket.write(piece));
+  const deadline = createDeadline(commandTimeoutMs, () => destroy(silent(commandTimeoutMs)));
+  const { promise: closed, resolve: resolveClosed } = Promise.withResolvers<unknown>();
+  let responseCount = 0;
+  let isClosed = false;
+  let closeReason: unknown;
+  let isHeldBack = false;
+
+  const restartDeadline = (): void => {
+    if (queue.isEmpty || isHeldBack || isClosed) deadline.stop();
+    else deadline.restart();
+  };
+
+  const destroy = (reason: unknown): void => {
+    if (isClosed) return;
+    isClosed = true;
+    closeReason = reason;
+    reader.stop();
+    deadline.stop();
+    socket.destroy();
+    queue.rejectAll(reason);
+    logger.debug({ err: reason }, "connection to the old server closed");
+    resolveClosed(reason);
+  };
+
+  const respond = (text: string, literals: readonly Buffer[]): undefined | Promise<void> => {
+    responseCount++;
+    const response = parseResponse(text, literals);
+    switch (response.kind) {
+      case "untagged":
+        return offer(queue.inFlight, response.untagged);
+      case "tagged":
+        if (!queue.finish(response.tag, response.tagged)) throw nonsense("it answered what was not asked");
+        return undefined;
+      case "continue":
+        queue.proceed();
+        return undefined;
+      case "nonsense":
+        // Who read the socket before may have swallowed the beginning of a line.
+        if (responseCount === 1) return undefined;
+        throw nonsense(`it sent "${text.slice(0, 80)}"`);
+    }
+  };
+  const reader = createResponseReader({
+    literal: (text, literals, sizeBytes) => literalSink(queue.inFlight, text, literals, sizeBytes),
+    response: respond,
+  });
+
+  const holdBack = async (wait: Promise<void>): Promise<void> => {
+    socket.pause();
+    isHeldBack = true;
+    restartDeadline();
+    try {
+      await wait;
+    } catch (error) {
+      destroy(error);
+    }
+    isHeldBack = false;
+    restartDeadline();
+    if (!isClosed) socket.resume();
+  };
+  const onData = (chunk: Buffer): void => {
+    if (isClosed) return;
+    try {
+      const wait = reader.push(chunk);
+      if (wait) void holdBack(wait);
+      else restartDeadline();
+    } catch (error) {
+      destroy(error);
+    }
+  };
+  takeOver(socket, onData, (cause) =>
+    destroy(new MailError("UNAVAILABLE", "The old server closed the connection", cause)),
+  );
+
+  const run = (command: ImapCommand): Promise<Tagged> => {
+    if (isClosed) return Promise.reject(closeReason);
+    const answered = queue.send(command);
+    restartDeadline();
+    return answered;
+  };
+  const logout = async (): Promise<void> => {
+    if (isClosed) return;
+    const loggedOut = new MailError("UNAVAILABLE", "The connection to the old server is closed");
+    const timer = setTimeout(() => destroy(loggedOut), logoutTimeoutMs);
+    run({ parts: ["LOGOUT"], onUntagged: isBye }).then(() => destroy(loggedOut), destroy);
+    await closed;
+    clearTimeout(timer);
+  };
+
+  return {
+    capabilities,
+    get responseCount() {
+      return responseCount;
+    },
+    get isClosed() {
+      return isClosed;
+    },
+    get isBusy() {
+      return !queue.isEmpty;
+    },
+    selected: undefined,
+    namespaces: undefined,
+    closed,
+    run,
+    destroy,
+    logout,
+  };
+}
+
+/** The first command in flight that takes it has it; what nobody takes is unasked news. */
+function offer(inFlight: readonly InFlight[], untagged: Untagged): undefined | Promise<void> {
+  for (const { command, tag } of inFlight) {
+    const taken = command.onUntagged?.(untagged, tag);
+    if (taken === true) return undefined;
+    if (taken) return taken;
+  }
+  if (untagged.kind === "status" && untagged.status === "BYE") {
+    throw new MailError("UNAVAILABLE", `The old server closed the connection: ${untagged.tail.text}`);
+  }
+  return undefined;
+}
+
+const discard: LiteralSink = { write: () => undefined, end: () => undefined };
+
+/**
+ * A whole message's bytes are streamed to whoever asked for that UID, or dropped. One whose UID comes
+ * only after them is gathered, and handed over when the response is whole.
+ */
+function literalSink(
+  inFlight: readonly InFlight[],
+  text: string,
+  literals: readonly Buffer[],
+  sizeBytes: number,
+): LiteralSink | undefined {
+  const position = fetchPosition(text);
+  if (position === undefined) return undefined;
+  const { content, uid } = parseFetch(text, [...literals, streamedLiteral], position);
+  if (content !== streamedLiteral || uid === undefined) return undefined;
+  for (const { command } of inFlight) {
+    const sink = command.onContent?.(uid, sizeBytes);
+    if (sink) return sink;
+  }
+  return discard;
+}
+
+function takeOver(socket: Socket, onData: (chunk: Buffer) => void, onLost: (cause?: unknown) => void): void {
+  socket.on("data", onData);
+  socket.on("error", onLost);
+  socket.on("end", () => onLost());
+  socket.on("close", () => onLost());
+  socket.setTimeout(0);
+  socket.setNoDelay(true);
+  socket.setKeepAlive(true, 60_000);
+  // It was paused when its former reader let go of it.
+  socket.resume();
+}
+
+function createDeadline(timeoutMs: number, onExpired: () => void): { restart(): void; stop(): void } {
+  let timer: NodeJS.Timeout | undefined;
+  return {
+    restart() {
+      if (timer) timer.refresh();
+      else timer = setTimeout(onExpired, timeoutMs).unref();
+    },
+    stop() {
+      clearTimeout(timer);
+      timer = undefined;
+    },
+  };
+}
+
+function isBye(untagged: Untagged): boolean {
+  return untagged.kind === "status" && untagged.status === "BYE";
+}
+
+function silent(timeoutMs: number): MailError {
+  return new MailError("UNAVAILABLE", `The old server did not answer for ${timeoutMs / 1000} seconds`);
+}
+
+function nonsense(what: string): MailError {
+  return new MailError("UNAVAILABLE", `The old server broke the protocol: ${what}`);
+}

@@ -1,0 +1,106 @@
+/**
+ * What can be asked of one connection while it is held (see source.ts). Calls may overlap: their commands
+ * are pipelined, and each gets its own answers.
+ */
+import { noFlags } from "../mail/flags.ts";
+import { type EncodedMailboxName, type ModSeq, modSeq } from "../mail/ids.ts";
+import { type CommandPart, criteriaParts } from "./command-text.ts";
+import { examine, readStatus } from "./examine.ts";
+import type { ImapConnection } from "./imap-connection.ts";
+import { readListing } from "./listing.ts";
+import type { Examined, ImapLease, MailboxLease } from "./source.ts";
+import { fetchContents, uidFetch } from "./uid-fetch.ts";
+import { uidSearch } from "./uid-search.ts";
+
+const noModSeq: ModSeq = modSeq(0n);
+
+export function createLease(connection: ImapConnection): ImapLease {
+  return {
+    capabilities: connection.capabilities,
+    listing: () => readListing(connection),
+    status: (name) => readStatus(connection, name),
+  };
+}
+
+/** Selects the mailbox first. */
+export async function createMailboxLease(
+  connection: ImapConnection,
+  name: EncodedMailboxName,
+): Promise<MailboxLease> {
+  const examined = await examine(connection, name);
+  return {
+    ...createLease(connection),
+    examined,
+    listUids: async () => (examined.exists === 0 ? [] : await uidSearch(connection, ["ALL"])),
+    async search(criteria, charset) {
+      return uidSearch(connection, [charsetPart(charset), ...criteriaParts(criteria)]);
+    },
+    fetchBodies: (uids, sink) => fetchContents(connection, uids, sink),
+    ...metadataFetches(connection, examined),
+    ...textFetches(connection),
+  };
+}
+
+/** RFC 2978 names only, since it goes out as it is. */
+function charsetPart(charset: string | undefined): CommandPart {
+  return charset !== undefined && /^[\w.:+-]{1,40}$/.test(charset) ? `CHARSET ${charset} ` : "";
+}
+
+function metadataFetches(
+  connection: ImapConnection,
+  { highestModSeq }: Examined,
+): Pick<MailboxLease, "fetchMeta" | "fetchFlags"> {
+  const modSeqItem = highestModSeq === undefined ? "" : " MODSEQ";
+  const since = (changedSince: ModSeq | undefined): string =>
+    changedSince === undefined ? "" : ` (CHANGEDSINCE ${changedSince})`;
+  return {
+    fetchMeta: (uids, onMeta, changedSince) =>
+      uidFetch(connection, {
+        uids,
+        items: `(UID FLAGS INTERNALDATE RFC822.SIZE${modSeqItem})${since(changedSince)}`,
+        onAnswer(uid, answer) {
+          const { internalDate, sizeBytes } = answer;
+          if (internalDate === undefined || sizeBytes === undefined) return false;
+          const flags = answer.flags ?? noFlags;
+          onMeta({ uid, flags, internalDate, sizeBytes, modSeq: answer.modSeq ?? noModSeq });
+          return true;
+        },
+      }),
+    fetchFlags: (uids, onFlags, changedSince) =>
+      uidFetch(connection, {
+        uids,
+        items: `(UID FLAGS${modSeqItem})${since(changedSince)}`,
+        onAnswer(uid, { flags, internalDate, modSeq }) {
+          // With INTERNALDATE it answers a fetchMeta that is in flight as well.
+          if (flags === undefined || internalDate !== undefined) return false;
+          onFlags({ uid, flags, modSeq: modSeq ?? noModSeq });
+          return true;
+        },
+      }),
+  };
+}
+
+function textFetches(connection: ImapConnection): Pick<MailboxLease, "fetchHeaders" | "fetchStructures"> {
+  return {
+    fetchHeaders: (uids, onHeader) =>
+      uidFetch(connection, {
+        uids,
+        items: "(UID BODY.PEEK[HEADER])",
+        onAnswer(uid, { header }) {
+          if (header === undefined) return false;
+          if (header !== null) onHeader(uid, header);
+          return true;
+        },
+      }),
+    fetchStructures: (uids, onStructure) =>
+      uidFetch(connection, {
+        uids,
+        items: "(UID BODY BODYSTRUCTURE)",
+        onAnswer(uid, { body, bodyStructure }) {
+          if (!body || !bodyStructure) return false;
+          onStructure(uid, { body, bodyStructure });
+          return true;
+        },
+      }),
+  };
+}

@@ -1,0 +1,58 @@
+/** What a refused command means to those who asked (see source.ts for the kinds). */
+import { MailError } from "../errors.ts";
+import { describeTagged, type Tagged } from "./untagged.ts";
+
+/** RFC 5530 codes, and Google's own, of refusals that may pass by themselves. */
+const passing = new Set([
+  "UNAVAILABLE",
+  "INUSE",
+  "LIMIT",
+  "SERVERBUG",
+  "THROTTLED",
+  "CONTACTADMIN",
+  "OVERQUOTA",
+]);
+
+export function isPassing(code: string | undefined): boolean {
+  return code !== undefined && passing.has(code);
+}
+
+/** Throws UNAVAILABLE, NONEXISTENT or CANNOT unless the command was done. */
+export function expectOk(tagged: Tagged): void {
+  if (tagged.status !== "OK") throw refusal(tagged);
+}
+
+/**
+ * For commands that name a mailbox: most servers refuse a name that does not exist with a bare NO. INBOX
+ * always exists, so there it is a passing fault.
+ */
+export function expectMailbox(tagged: Tagged, name: string): void {
+  if (tagged.status === "OK") return;
+  if (tagged.status === "NO" && tagged.code === undefined) {
+    throw new MailError(
+      name === "INBOX" ? "UNAVAILABLE" : "NONEXISTENT",
+      tagged.text,
+      describeTagged(tagged),
+    );
+  }
+  throw refusal(tagged);
+}
+
+/**
+ * A FETCH that met expunged messages is refused by some servers though everything else was sent
+ * (RFC 2180 4.1, RFC 5530 EXPUNGEISSUED): the missing UIDs are simply not answered.
+ */
+export function expectFetched(tagged: Tagged): void {
+  if (tagged.status === "OK" || tagged.code === "EXPUNGEISSUED") return;
+  if (tagged.status === "NO" && /messages? no longer exist|have been expunged/i.test(tagged.text)) return;
+  throw refusal(tagged);
+}
+
+function refusal(tagged: Tagged): MailError {
+  const cause = describeTagged(tagged);
+  if (isPassing(tagged.code)) return new MailError("UNAVAILABLE", tagged.text, cause);
+  if (tagged.code === "NONEXISTENT" || tagged.code === "TRYCREATE") {
+    return new MailError("NONEXISTENT", tagged.text, cause);
+  }
+  return new MailError("CANNOT", tagged.text, cause);
+}

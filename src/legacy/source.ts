@@ -1,0 +1,145 @@
+/**
+ * The seam between the migration and an old IMAP server: what can be asked of it, in terms of one user.
+ *
+ * Glossary
+ * - source: all connections of one user to one legacy host, within the host's budget.
+ * - lease: one connection, held exclusively for the length of a callback. Nobody waits for a second
+ *   lease while holding one.
+ * - priority: `interactive` leases go ahead of `background` ones, and one connection of the user's
+ *   budget is never given to `background`.
+ *
+ * Failures are `MailError`s: `AUTHENTICATIONFAILED` with the server's own text when it refuses the
+ * login, `UNAVAILABLE` when it cannot be reached, drops the connection or answers nonsense (a later try
+ * may do), `NONEXISTENT` for a mailbox it does not have, `CANNOT` for anything else it refuses.
+ */
+import type { EncodedMailboxName, ModSeq, Uid, UidValidity } from "../mail/ids.ts";
+import type { MessageMeta } from "../mail/message.ts";
+import type { UidSet } from "../mail/number-set.ts";
+
+export type Priority = "interactive" | "background";
+
+export interface LeaseOptions {
+  readonly priority: Priority;
+  readonly signal: AbortSignal;
+}
+
+/** One user's legacy IMAP server. */
+export interface ImapSource {
+  /**
+   * Runs `work` with a connection of its own. The connection is taken from the pool or opened (one
+   * retry on a fresh connection when a pooled one turns out to be dead before its first answer).
+   */
+  use<T>(options: LeaseOptions, work: (lease: ImapLease) => Promise<T>): Promise<T>;
+  /** Same, with the mailbox selected read-only; `examined` is what the server said just now. */
+  useMailbox<T>(
+    name: EncodedMailboxName,
+    options: LeaseOptions,
+    work: (lease: MailboxLease) => Promise<T>,
+  ): Promise<T>;
+  /** Closes all connections; leases in use are broken. */
+  close(): Promise<void>;
+}
+
+export interface ListedName {
+  readonly name: EncodedMailboxName;
+  /** One byte as latin1, or null for a flat name (NIL). */
+  readonly separator: string | null;
+  /** As sent: `\HasChildren`, `\Noselect`, `\Sent`, … */
+  readonly attributes: readonly string[];
+}
+
+export interface Namespace {
+  /** Latin1 bytes of the prefix, trailing separator included. */
+  readonly prefix: string;
+  readonly separator: string | null;
+}
+
+/** RFC 2342; null where the server says NIL. */
+export interface Namespaces {
+  readonly personal: readonly Namespace[] | null;
+  readonly otherUsers: readonly Namespace[] | null;
+  readonly shared: readonly Namespace[] | null;
+}
+
+/** One look at all names: NAMESPACE, LIST "" "*", LSUB "" "*", in as few round trips as possible. */
+export interface Listing {
+  readonly namespaces: Namespaces;
+  readonly mailboxes: readonly ListedName[];
+  readonly subscriptions: readonly ListedName[];
+}
+
+/** Answer of STATUS; what the server did not send is undefined. */
+export interface LegacyStatus {
+  readonly messages: number | undefined;
+  readonly uidNext: Uid | undefined;
+  readonly uidValidity: UidValidity | undefined;
+  readonly unseen: number | undefined;
+  readonly highestModSeq: ModSeq | undefined;
+}
+
+/** What EXAMINE (or SELECT) told. */
+export interface Examined {
+  readonly uidValidity: UidValidity;
+  /** Some servers (Courier) send none on SELECT: then it was asked by STATUS. */
+  readonly uidNext: Uid;
+  readonly exists: number;
+  /** Sequence number of the first unseen message as sent, undefined when the server sent none. */
+  readonly firstUnseen: number | undefined;
+  readonly flags: readonly string[];
+  readonly permanentFlags: readonly string[];
+  /** undefined without CONDSTORE or with NOMODSEQ for this mailbox. */
+  readonly highestModSeq: ModSeq | undefined;
+}
+
+export interface ImapLease {
+  readonly capabilities: ReadonlySet<string>;
+  listing(): Promise<Listing>;
+  /** Throws NONEXISTENT when the server answers NO. */
+  status(name: EncodedMailboxName): Promise<LegacyStatus>;
+}
+
+/** Receives one message's bytes as they arrive. A rejected promise breaks the lease's connection. */
+export interface BodySink {
+  /** Called once, before the first `write`. */
+  readonly begin: (uid: Uid, sizeBytes: number) => void;
+  /** May return a promise to hold the reader back (back-pressure). Chunks are not reused afterwards. */
+  readonly write: (chunk: Buffer) => undefined | Promise<void>;
+  /** The message is whole: exactly sizeBytes were written. */
+  readonly end: () => undefined | Promise<void>;
+}
+
+export interface MailboxLease extends ImapLease {
+  readonly examined: Examined;
+  /** All UIDs, ascending. Uses ESEARCH where there is one. */
+  listUids(): Promise<readonly Uid[]>;
+  /**
+   * FLAGS, INTERNALDATE, RFC822.SIZE and MODSEQ (where the mailbox has them) of `uids`, in any order.
+   * With `changedSince` (needs CONDSTORE) only of messages whose MODSEQ is above it. A UID that the
+   * server does not answer is simply not reported. An answer without INTERNALDATE and RFC822.SIZE (an
+   * unasked flag update) is not reported either.
+   */
+  fetchMeta(uids: UidSet, onMeta: (meta: MessageMeta) => void, changedSince?: ModSeq): Promise<void>;
+  /** Only UID, FLAGS and MODSEQ: what can change. */
+  fetchFlags(uids: UidSet, onFlags: (change: FlagsOf) => void, changedSince?: ModSeq): Promise<void>;
+  /** The header block, `BODY.PEEK[HEADER]`, blank line included, exact bytes. */
+  fetchHeaders(uids: UidSet, onHeader: (uid: Uid, header: Buffer) => void): Promise<void>;
+  /** The raw bytes of the attributes BODY and BODYSTRUCTURE, as sent. */
+  fetchStructures(uids: UidSet, onStructure: (uid: Uid, structure: RawStructure) => void): Promise<void>;
+  /** Whole messages, `BODY.PEEK[]`, streamed one after the other in the order the server sends them. */
+  fetchBodies(uids: UidSet, sink: BodySink): Promise<void>;
+  /** `UID SEARCH` with criteria already in wire form, pieces between literals kept apart. */
+  search(criteria: readonly Buffer[], charset?: string): Promise<readonly Uid[]>;
+}
+
+export interface FlagsOf {
+  readonly uid: Uid;
+  readonly flags: MessageMeta["flags"];
+  readonly modSeq: ModSeq;
+}
+
+export interface RawStructure {
+  /** The parenthesised list after `BODY`. */
+  readonly body: Buffer;
+  /** The parenthesised list after `BODYSTRUCTURE`. */
+  readonly bodyStructure: Buffer;
+}

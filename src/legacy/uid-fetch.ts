@@ -1,0 +1,90 @@
+/**
+ * UID FETCH of a set, in as many commands as the line length asks for, several of them in flight. Only
+ * answers about UIDs of the set count; what one command asked for may be answered with anything else in
+ * between.
+ */
+import type { Uid } from "../mail/ids.ts";
+import type { UidSet } from "../mail/number-set.ts";
+import type { FetchAnswer } from "./fetch-answer.ts";
+import type { ImapConnection } from "./imap-connection.ts";
+import { expectFetched } from "./refusal.ts";
+import { type LiteralSink, streamedLiteral } from "./response-reader.ts";
+import type { BodySink } from "./source.ts";
+import { contains, splitUidSet } from "./uid-set.ts";
+import type { Tagged } from "./untagged.ts";
+
+const commandsInFlight = 4;
+
+interface FetchRequest {
+  readonly uids: UidSet;
+  /** What stands after the set. */
+  readonly items: string;
+  /** False when the answer is not what was asked for. */
+  readonly onAnswer: (uid: Uid, answer: FetchAnswer) => boolean | Promise<void>;
+  readonly onContent?: (uid: Uid, sizeBytes: number) => LiteralSink | undefined;
+}
+
+export async function uidFetch(connection: ImapConnection, request: FetchRequest): Promise<void> {
+  const running: Promise<Tagged>[] = [];
+  try {
+    for (const { wire, ranges } of splitUidSet(request.uids)) {
+      if (running.length >= commandsInFlight) expectFetched((await running.shift()) as Tagged);
+      running.push(runPiece(connection, request, wire, ranges));
+    }
+    while (running.length > 0) expectFetched((await running.shift()) as Tagged);
+  } finally {
+    await Promise.allSettled(running);
+  }
+}
+
+function runPiece(
+  connection: ImapConnection,
+  request: FetchRequest,
+  wire: string,
+  ranges: UidSet,
+): Promise<Tagged> {
+  return connection.run({
+    parts: [`UID FETCH ${wire} ${request.items}`],
+    onUntagged(untagged) {
+      if (untagged.kind !== "fetch") return false;
+      const { uid } = untagged.answer;
+      return uid !== undefined && contains(ranges, uid) && request.onAnswer(uid, untagged.answer);
+    },
+    onContent: (uid, sizeBytes) =>
+      contains(ranges, uid) ? request.onContent?.(uid as Uid, sizeBytes) : undefined,
+  });
+}
+
+/**
+ * Whole messages into `sink`. Bytes that are a literal behind their UID are streamed; a quoted string,
+ * or a literal ahead of its UID, was gathered by the reader. NIL is a message that is gone.
+ */
+export function fetchContents(connection: ImapConnection, uids: UidSet, sink: BodySink): Promise<void> {
+  const delivered = new Set<number>();
+  const isNew = (uid: Uid): boolean => {
+    if (delivered.has(uid)) return false;
+    delivered.add(uid);
+    return true;
+  };
+  return uidFetch(connection, {
+    uids,
+    items: "(UID BODY.PEEK[])",
+    onContent(uid, sizeBytes) {
+      if (!isNew(uid)) return undefined;
+      sink.begin(uid, sizeBytes);
+      return { write: sink.write, end: sink.end };
+    },
+    onAnswer(uid, { content }) {
+      if (content === undefined) return false;
+      if (content === null || content === streamedLiteral || !isNew(uid)) return true;
+      return deliver(sink, uid, content);
+    },
+  });
+}
+
+function deliver(sink: BodySink, uid: Uid, content: Buffer): true | Promise<void> {
+  sink.begin(uid, content.length);
+  const written = content.length > 0 ? sink.write(content) : undefined;
+  const ended = written ? written.then(() => sink.end()) : sink.end();
+  return ended ?? true;
+}

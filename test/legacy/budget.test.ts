@@ -1,0 +1,165 @@
+import { describe, expect, it } from "vitest";
+import { createBackoff } from "../../src/legacy/backoff.ts";
+import { type BudgetLimits, createConnectionBudget, type Permit } from "../../src/legacy/budget.ts";
+import type { Priority } from "../../src/legacy/source.ts";
+
+const never = new AbortController().signal;
+
+/** A budget whose grants are noted by name in the order they are made. */
+function recorded(limits: BudgetLimits): {
+  readonly budget: ReturnType<typeof createConnectionBudget>;
+  readonly granted: string[];
+  readonly permits: Map<string, Permit>;
+  ask(name: string, priority: Priority, signal?: AbortSignal): void;
+} {
+  const budget = createConnectionBudget(limits);
+  const granted: string[] = [];
+  const permits = new Map<string, Permit>();
+  return {
+    budget,
+    granted,
+    permits,
+    ask(name, priority, signal = never) {
+      // `a1`, `a2`: requests of user a.
+      budget.acquire(name.slice(0, 1), { priority, signal }).then(
+        (permit) => {
+          granted.push(name);
+          permits.set(name, permit);
+        },
+        () => granted.push(`${name} gave up`),
+      );
+    },
+  };
+}
+
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe("connection budget", () => {
+  it("limits each user, and keeps one connection of each from the background", async () => {
+    const { granted, permits, ask } = recorded({ perUser: 3, total: 100 });
+    for (const name of ["a1", "a2", "a3"]) ask(name, "background");
+    for (const name of ["a4", "a5"]) ask(name, "interactive");
+    ask("b1", "background");
+    await settled();
+    expect(granted).toEqual(["a1", "a2", "a4", "b1"]);
+    permits.get("a1")?.release();
+    permits.get("a1")?.release();
+    await settled();
+    expect(granted.slice(4)).toEqual(["a5"]);
+    permits.get("a4")?.release();
+    await settled();
+    expect(granted.slice(5)).toEqual(["a3"]);
+  });
+
+  it("lets interactive go first, and users take turns", async () => {
+    const { granted, permits, ask } = recorded({ perUser: 4, total: 2 });
+    ask("x1", "interactive");
+    ask("x2", "interactive");
+    await settled();
+    for (const name of ["a1", "a2", "a3"]) ask(name, "background");
+    for (const name of ["b1", "b2"]) ask(name, "background");
+    for (const name of ["c1", "c2", "d1"]) ask(name, "interactive");
+    permits.get("x2")?.release();
+    for (let count = 0; count < 8; count++) {
+      await settled();
+      permits.get(granted.at(-1) ?? "")?.release();
+    }
+    expect(granted.slice(2)).toEqual(["c1", "d1", "c2", "a1", "b1", "a2", "b2", "a3"]);
+  });
+
+  it("keeps a tenth of the whole, at least one, from the background", async () => {
+    const { granted, ask } = recorded({ perUser: 2, total: 2 });
+    for (const name of ["a1", "b1", "c1"]) ask(name, "background");
+    ask("d1", "interactive");
+    await settled();
+    expect(granted).toEqual(["a1", "d1"]);
+  });
+
+  it("forgets who gave up waiting", async () => {
+    const { granted, permits, ask } = recorded({ perUser: 2, total: 1 });
+    ask("a1", "interactive");
+    const abort = new AbortController();
+    ask("b1", "interactive", abort.signal);
+    ask("b2", "interactive");
+    abort.abort();
+    ask("c1", "interactive", abort.signal);
+    await settled();
+    permits.get("a1")?.release();
+    await settled();
+    expect(granted).toEqual(["a1", "b1 gave up", "c1 gave up", "b2"]);
+  });
+
+  it("closes the oldest idle connections when room is needed, and only then", async () => {
+    const { budget, permits, ask } = recorded({ perUser: 2, total: 3 });
+    const closed: string[] = [];
+    for (const name of ["a1", "b1"]) ask(name, "interactive");
+    await settled();
+    for (const name of ["a1", "b1"]) {
+      const place = permits.get(name)?.releaseIdle(async () => {
+        closed.push(name);
+        place?.leave();
+      });
+    }
+    ask("c1", "interactive");
+    await settled();
+    await budget.makeRoom();
+    expect(closed).toEqual([]);
+    ask("d1", "interactive");
+    await settled();
+    await budget.makeRoom();
+    expect(closed).toEqual(["a1"]);
+    ask("e1", "interactive");
+    await settled();
+    await budget.makeRoom();
+    expect(closed).toEqual(["a1", "b1"]);
+  });
+
+  it("takes in a connection opened elsewhere only where there is room", async () => {
+    const { budget, ask } = recorded({ perUser: 2, total: 4 });
+    const close = async (): Promise<void> => undefined;
+    ask("a1", "interactive");
+    await settled();
+    const place = budget.addIdle("a", close);
+    expect(place).toBeDefined();
+    expect(budget.addIdle("a", close)).toBeUndefined();
+    expect(budget.addIdle("b", close)).toBeDefined();
+    place?.leave();
+    expect(budget.addIdle("a", close)).toBeDefined();
+    expect(budget.addIdle("c", close)).toBeDefined();
+    expect(budget.addIdle("d", close)).toBeUndefined();
+  });
+});
+
+describe("back-off", () => {
+  it("tells the failure until its time is over, longer each time, and a success ends it", async () => {
+    const backoff = createBackoff({ firstMs: 10, maxMs: 1_000 });
+    await backoff.wait(never);
+    const pauses: number[] = [];
+    for (let count = 0; count < 3; count++) {
+      const failure = new Error(`${count}`);
+      backoff.noteFailure(failure);
+      backoff.noteFailure(new Error("at the same time"));
+      expect(backoff.failure).toBe(failure);
+      const startedAt = performance.now();
+      await backoff.wait(never);
+      pauses.push(performance.now() - startedAt);
+      expect(backoff.failure).toBeUndefined();
+    }
+    expect(pauses[0]).toBeGreaterThan(7);
+    expect(pauses[1]).toBeGreaterThan(15);
+    expect(pauses[2]).toBeGreaterThan(31);
+    backoff.noteFailure(new Error("again"));
+    backoff.noteSuccess();
+    expect(backoff.failure).toBeUndefined();
+  });
+
+  it("can be left by abort", async () => {
+    const backoff = createBackoff({ firstMs: 60_000, maxMs: 60_000 });
+    backoff.noteFailure(new Error("down"));
+    const abort = new AbortController();
+    const waiting = backoff.wait(abort.signal);
+    const reason = new Error("gone");
+    abort.abort(reason);
+    await expect(waiting).rejects.toBe(reason);
+  });
+});
