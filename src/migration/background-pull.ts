@@ -1,0 +1,146 @@
+/**
+ * The background pull of one account: INBOX first, then the others, newest mail first, turn by turn so
+ * that no mailbox holds a connection for long; again after each failure, ever less often; and done when
+ * every message is `full` (or put aside) and every mailbox has its dovecot-uidlist.
+ */
+import { isUnavailable } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { inbox } from "../mail/ids.ts";
+import type { AccountStore } from "../store/store.ts";
+import type { MailboxMirror } from "./mailbox-mirror.ts";
+
+export type PullOutcome =
+  | { readonly kind: "complete" }
+  /** Everything but what the legacy server would not give. */
+  | { readonly kind: "incomplete"; readonly problems: readonly string[] }
+  | { readonly kind: "failed"; readonly error: unknown };
+
+export interface BackgroundPull {
+  /** Starts the pull or joins it; resolves with its outcome. */
+  run(): Promise<PullOutcome>;
+  /** Starts it in a moment, and tries again by itself while the legacy server is away. */
+  wake(): void;
+  readonly busy: boolean;
+  readonly outcome: PullOutcome | undefined;
+  /** Resolves when nothing runs any more (after the signal). */
+  ended(): Promise<void>;
+}
+
+export interface BackgroundPullOptions {
+  readonly store: AccountStore;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  /** Refreshes the listing and opens every mailbox. */
+  readonly list: () => Promise<readonly MailboxMirror[]>;
+  readonly onOutcome: (outcome: PullOutcome) => void;
+}
+
+/** A client that has just logged in goes first. */
+const startDelayMs = 400;
+/** A connection is handed back after so long, for others to have their turn. */
+const turnMs = 5_000;
+const mailboxesAtOnce = 2;
+const retryDelaysMs = [1_000, 2_000, 5_000, 15_000, 60_000] as const;
+
+export function createBackgroundPull(options: BackgroundPullOptions): BackgroundPull {
+  const { store, logger, signal } = options;
+  let running: Promise<PullOutcome> | undefined;
+  let outcome: PullOutcome | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let failures = 0;
+  signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
+
+  const attempt = async (): Promise<PullOutcome> => {
+    try {
+      const mailboxes = await options.list();
+      await inParallel(inboxFirst(mailboxes), mailboxesAtOnce, (mailbox) => pullMailbox(mailbox, signal));
+      await store.makeDurable();
+      const problems = mailboxes.flatMap(problemsOf);
+      return problems.length === 0 ? { kind: "complete" } : { kind: "incomplete", problems };
+    } catch (error) {
+      return { kind: "failed", error };
+    }
+  };
+  const run = (): Promise<PullOutcome> => {
+    clearTimeout(timer);
+    timer = undefined;
+    running ??= attempt().then((result) => {
+      running = undefined;
+      outcome = result;
+      if (!signal.aborted) options.onOutcome(result);
+      report(result);
+      return result;
+    });
+    return running;
+  };
+  const schedule = (delayMs: number): void => {
+    if (signal.aborted || timer || running) return;
+    timer = setTimeout(() => void run(), delayMs);
+  };
+  const report = (result: PullOutcome): void => {
+    if (result.kind !== "failed") {
+      failures = 0;
+      logger.info({ outcome: result }, "pull ended");
+      return;
+    }
+    if (signal.aborted) return;
+    logger.warn({ err: result.error }, "pull interrupted");
+    if (isUnavailable(result.error))
+      schedule(retryDelaysMs[Math.min(failures++, retryDelaysMs.length - 1)] ?? 60_000);
+  };
+
+  return {
+    run,
+    wake: () => schedule(startDelayMs),
+    get busy() {
+      return running !== undefined || timer !== undefined;
+    },
+    get outcome() {
+      return running ? undefined : outcome;
+    },
+    async ended() {
+      clearTimeout(timer);
+      timer = undefined;
+      await running;
+      clearTimeout(timer);
+    },
+  };
+}
+
+async function pullMailbox(mailbox: MailboxMirror, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    signal.throwIfAborted();
+    const turnEnds = performance.now() + turnMs;
+    const state = await mailbox.pullTurn(() => signal.aborted || performance.now() > turnEnds);
+    if (state === "done") break;
+  }
+  await mailbox.checkpoint();
+}
+
+function problemsOf(mailbox: MailboxMirror): string[] {
+  const name = mailbox.state.record.name;
+  const quarantined = [...mailbox.quarantine].map(([uid, reason]) => `${name} UID ${uid}: ${reason}`);
+  return mailbox.state.problem === undefined
+    ? quarantined
+    : [`${name}: ${mailbox.state.problem}`, ...quarantined];
+}
+
+function inboxFirst(mailboxes: readonly MailboxMirror[]): MailboxMirror[] {
+  return [...mailboxes].sort(
+    (a, b) => Number(b.state.record.name === inbox) - Number(a.state.record.name === inbox),
+  );
+}
+
+/** Runs `work` over `items` in order, `width` at a time; ends with the first failure, after all have ended. */
+async function inParallel<T>(
+  items: readonly T[],
+  width: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    for (let item = items[next++]; item !== undefined; item = items[next++]) await work(item);
+  };
+  const results = await Promise.allSettled(Array.from({ length: width }, worker));
+  for (const result of results) if (result.status === "rejected") throw result.reason;
+}

@@ -1,0 +1,33 @@
+/**
+ * What differs between two views of one mailbox: pure, so that the mirror, verify and the tests decide
+ * by the same rules.
+ */
+import type { Uid } from "../mail/ids.ts";
+
+export interface UidDifference {
+  readonly arrived: readonly Uid[];
+  readonly vanished: readonly Uid[];
+}
+
+/** Both lists ascending. `arrived` is in `there` only, `vanished` in `here` only. */
+export function compareUids(here: readonly Uid[], there: readonly Uid[]): UidDifference {
+  const arrived: Uid[] = [];
+  const vanished: Uid[] = [];
+  let h = 0;
+  let t = 0;
+  while (h < here.length || t < there.length) {
+    const ours = here[h];
+    const theirs = there[t];
+    if (ours !== undefined && (theirs === undefined || ours < theirs)) {
+      vanished.push(ours);
+      h++;
+    } else if (theirs !== undefined && (ours === undefined || theirs < ours)) {
+      arrived.push(theirs);
+      t++;
+    } else {
+      h++;
+      t++;
+    }
+  }
+  return { arrived, vanished };
+}

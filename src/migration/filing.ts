@@ -1,0 +1,165 @@
+/**
+ * From the wire to the Maildir: takes the messages of one FETCH as they come and files them. Small ones
+ * are collected and filed in batches by the writer thread; big ones are spooled while they arrive. When
+ * the disk falls behind, the legacy server waits.
+ */
+import { MailError } from "../errors.ts";
+import type { BodySink } from "../legacy/source.ts";
+import type { Uid } from "../mail/ids.ts";
+import type { MessageMeta } from "../mail/message.ts";
+import type { MessageToFile, SpooledMessage } from "../store/store.ts";
+import { contentOf, createDownload, type Download } from "./download.ts";
+import type { MailboxState } from "./mailbox-state.ts";
+
+/** From this size on a message is written as it arrives, not collected in memory. */
+const spoolFromBytes = 1 << 20;
+/** Filed together in the writer thread. */
+const batchBytes = 1 << 20;
+/** Bytes collected but not on disk yet, before the legacy server has to wait. */
+const unfiledLimitBytes = 16 << 20;
+
+/** What is under way in one mailbox, shared by all its FETCHes. */
+export interface Arrivals {
+  /** Messages that somebody waits for, or that are being spooled. */
+  readonly downloads: Map<Uid, Download>;
+  /** Messages that are coming in on some connection or wait to be filed: a second copy is let pass by. */
+  readonly receiving: Set<Uid>;
+  /** Of those, the ones that are whole in memory. */
+  readonly unfiled: Map<Uid, Buffer>;
+}
+
+export interface Filing {
+  readonly sink: BodySink;
+  /** Everything that was received is filed and committed when this resolves. */
+  finish(): Promise<void>;
+}
+
+type Reception =
+  | { readonly kind: "ignored" }
+  | { readonly kind: "collected"; readonly uid: Uid; readonly chunks: Buffer[] }
+  | { readonly kind: "spooled"; readonly uid: Uid; readonly spool: SpooledMessage };
+
+/** `beforeEach` runs before a message is taken: metadata asked for ahead of it are committed there. */
+export function createFiling(mailbox: MailboxState, arrivals: Arrivals, beforeEach?: () => void): Filing {
+  const { downloads, receiving, unfiled } = arrivals;
+  let reception: Reception = { kind: "ignored" };
+  let batch: MessageToFile[] = [];
+  let batched = 0;
+  let unfiledBytes = 0;
+  const filings = new Set<Promise<void>>();
+  let failure: unknown;
+
+  const track = (work: Promise<void>): void => {
+    const tracked: Promise<void> = work
+      .catch((error: unknown) => {
+        failure ??= error;
+      })
+      .finally(() => filings.delete(tracked));
+    filings.add(tracked);
+  };
+  const flush = (): void => {
+    if (batch.length === 0) return;
+    const messages = batch;
+    const bytes = batched;
+    batch = [];
+    batched = 0;
+    unfiledBytes += bytes;
+    track(
+      mailbox.store
+        .fileMessages(mailbox.record, messages)
+        .then((files) => mailbox.commitFiles(files))
+        .finally(() => {
+          unfiledBytes -= bytes;
+          for (const { meta } of messages) settleArrival(meta.uid);
+        }),
+    );
+  };
+  const settleArrival = (uid: Uid): void => {
+    receiving.delete(uid);
+    unfiled.delete(uid);
+    downloads.delete(uid);
+  };
+  const collect = (uid: Uid, chunks: readonly Buffer[]): void => {
+    const bytes = Buffer.concat(chunks);
+    downloads.get(uid)?.settle(() => contentOf(bytes));
+    const meta = knownMeta(mailbox, uid);
+    if (!meta) {
+      settleArrival(uid);
+      return;
+    }
+    unfiled.set(uid, bytes);
+    batch.push({ meta, bytes });
+    batched += bytes.length;
+    if (batched >= batchBytes) flush();
+  };
+  const finishSpool = async (uid: Uid, spool: SpooledMessage): Promise<void> => {
+    try {
+      const meta = knownMeta(mailbox, uid);
+      if (meta) mailbox.commitFiles(new Map([[uid, await spool.commit(meta)]]));
+      else await spool.abort(new Error("the message is not in the mailbox any more"));
+    } finally {
+      settleArrival(uid);
+    }
+  };
+  const room = async (): Promise<void> => {
+    while (unfiledBytes > unfiledLimitBytes && failure === undefined) await Promise.race(filings);
+    if (failure !== undefined) throw failure;
+  };
+
+  const sink: BodySink = {
+    begin(uid, sizeBytes) {
+      beforeEach?.();
+      const message = mailbox.table.get(uid);
+      if (!message || message.presence === "full" || receiving.has(uid)) {
+        reception = { kind: "ignored" };
+        return;
+      }
+      receiving.add(uid);
+      if (sizeBytes < spoolFromBytes) {
+        reception = { kind: "collected", uid, chunks: [] };
+        return;
+      }
+      const spool = mailbox.store.spool(mailbox.record, uid, sizeBytes);
+      const download = downloads.get(uid) ?? createDownload(uid);
+      downloads.set(uid, download);
+      download.settle(() => spool.open());
+      reception = { kind: "spooled", uid, spool };
+    },
+    write(chunk) {
+      if (reception.kind === "spooled") return reception.spool.write(chunk);
+      if (reception.kind === "collected") reception.chunks.push(chunk);
+      return undefined;
+    },
+    end() {
+      const received = reception;
+      reception = { kind: "ignored" };
+      if (received.kind === "collected") collect(received.uid, received.chunks);
+      if (received.kind === "spooled") return finishSpool(received.uid, received.spool);
+      return unfiledBytes > unfiledLimitBytes || failure !== undefined ? room() : undefined;
+    },
+  };
+  return {
+    sink,
+    async finish() {
+      await abandon(reception, arrivals);
+      flush();
+      await Promise.all(filings);
+      if (failure !== undefined) throw failure;
+    },
+  };
+}
+
+/** A message that was cut off in the middle leaves nothing behind. */
+async function abandon(reception: Reception, { receiving, downloads }: Arrivals): Promise<void> {
+  if (reception.kind === "ignored") return;
+  const reason = new MailError("UNAVAILABLE", "the connection to the legacy server was lost");
+  receiving.delete(reception.uid);
+  downloads.get(reception.uid)?.fail(reason);
+  downloads.delete(reception.uid);
+  if (reception.kind === "spooled") await reception.spool.abort(reason);
+}
+
+function knownMeta(mailbox: MailboxState, uid: Uid): MessageMeta | undefined {
+  const message = mailbox.table.get(uid);
+  return message && message.presence !== "remote" ? message : undefined;
+}

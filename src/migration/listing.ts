@@ -1,0 +1,80 @@
+/**
+ * The account's names: what the legacy server lists, kept for when it is away, and the mailboxes of the
+ * personal namespace held against the store's records.
+ */
+import type { ImapSource, ListedName, Listing, Namespaces, Priority } from "../legacy/source.ts";
+import type { EncodedMailboxName } from "../mail/ids.ts";
+import type { AccountStore, MailboxRecord } from "../store/store.ts";
+import { sameList } from "./mailbox-state.ts";
+
+const listingKey = "listing";
+
+export async function fetchListing(
+  source: ImapSource,
+  priority: Priority,
+  signal: AbortSignal,
+): Promise<Listing> {
+  return source.use({ priority, signal }, (lease) => lease.listing());
+}
+
+/** The listing as last seen; undefined when there was none yet. */
+export function keptListing(store: AccountStore): Listing | undefined {
+  const kept = store.readSetting(listingKey);
+  return kept === undefined ? undefined : (JSON.parse(kept) as Listing);
+}
+
+/** Keeps the listing and makes the records follow it; returns the records of mailboxes that are gone. */
+export function commitListing(store: AccountStore, listing: Listing): readonly MailboxRecord[] {
+  const text = JSON.stringify(listing);
+  if (store.readSetting(listingKey) !== text) {
+    store.writeSetting(listingKey, text);
+    store.writeSubscriptions(
+      listing.subscriptions.map((entry) => entry.name),
+      personalSeparator(listing.namespaces),
+    );
+  }
+  const subscribed = new Set<EncodedMailboxName>(listing.subscriptions.map((entry) => entry.name));
+  const known = new Map(store.mailboxes().map((record) => [record.name, record]));
+  for (const entry of listing.mailboxes.filter((name) => isPulled(name, listing.namespaces))) {
+    const { name, separator, attributes } = entry;
+    const fields = { name, separator, attributes, subscribed: subscribed.has(name) };
+    const record = known.get(name);
+    known.delete(name);
+    if (!record) store.addMailbox({ ...fields, prefix: prefixOf(name, listing.namespaces) });
+    else if (changed(record, fields)) store.saveMailbox({ ...record, ...fields });
+  }
+  return [...known.values()];
+}
+
+export function isSelectable(entry: Pick<ListedName, "attributes">): boolean {
+  return !entry.attributes.some((name) => /^\\(noselect|nonexistent)$/i.test(name));
+}
+
+/** Mailboxes of other users and shared ones belong to another account: they are not pulled. */
+export function isPulled(entry: ListedName, namespaces: Namespaces): boolean {
+  const foreign = [...(namespaces.otherUsers ?? []), ...(namespaces.shared ?? [])];
+  const isForeign = foreign.some(({ prefix }) => prefix !== "" && entry.name.startsWith(prefix));
+  return isSelectable(entry) && !isForeign;
+}
+
+function prefixOf(name: EncodedMailboxName, namespaces: Namespaces): string {
+  const prefixes = (namespaces.personal ?? []).map(({ prefix }) => prefix);
+  // Only the first personal namespace loses its prefix on disk: two could hold the same name.
+  const [first = ""] = prefixes;
+  return name.startsWith(first) ? first : "";
+}
+
+function personalSeparator(namespaces: Namespaces): string | null {
+  return namespaces.personal?.[0]?.separator ?? null;
+}
+
+function changed(
+  record: MailboxRecord,
+  fields: Pick<MailboxRecord, "separator" | "attributes" | "subscribed">,
+): boolean {
+  return (
+    record.separator !== fields.separator ||
+    record.subscribed !== fields.subscribed ||
+    !sameList(record.attributes, fields.attributes)
+  );
+}

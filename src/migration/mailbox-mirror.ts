@@ -1,0 +1,123 @@
+/**
+ * One mailbox here and on the legacy server: what sessions and jobs may ask of it.
+ */
+import { isUnavailable, MailError } from "../errors.ts";
+import type { MailboxLease, Priority } from "../legacy/source.ts";
+import type { Uid } from "../mail/ids.ts";
+import type { MessageContent } from "../mail/message.ts";
+import {
+  type MailboxEvent,
+  type MailboxState,
+  type MailboxStateOptions,
+  openMailboxState,
+} from "./mailbox-state.ts";
+import { createBodyPull } from "./pull-bodies.ts";
+import { createMetaPull, type MetaPull } from "./pull-meta.ts";
+import { syncMailbox } from "./sync-mailbox.ts";
+import { singleFlight, waitWith } from "./waiting.ts";
+
+export type { MailboxEvent } from "./mailbox-state.ts";
+
+export interface MailboxMirror extends Pick<MetaPull, "headers" | "structures"> {
+  readonly state: MailboxState;
+  /** Messages given up after repeated tries, with the reason. */
+  readonly quarantine: ReadonlyMap<Uid, string>;
+  subscribe(listener: (event: MailboxEvent) => void): () => void;
+  /** The delta; resolves when what the legacy server had at the time of the call is committed. */
+  sync(signal: AbortSignal): Promise<void>;
+  /** Metadata of `uids`. */
+  metadata(uids: readonly Uid[]): Promise<void>;
+  content(uid: Uid, signal: AbortSignal): Promise<MessageContent | undefined>;
+  prefetch(uids: readonly Uid[]): void;
+  /** `UID SEARCH` on the legacy server. */
+  search(
+    criteria: readonly Buffer[],
+    charset: string | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly Uid[]>;
+  /**
+   * One turn of the background: delta, metadata, bodies. `done` when nothing is missing but what is in
+   * quarantine; `more` when it gave its connection up early.
+   */
+  pullTurn(shouldYield: () => boolean): Promise<"done" | "more">;
+  /** Writes dovecot-uidlist and dovecot-keywords of what is here. */
+  checkpoint(): Promise<void>;
+}
+
+/** How often a message may be asked for without coming before it is put aside. */
+const maxAttempts = 3;
+
+export async function openMailboxMirror(options: MailboxStateOptions): Promise<MailboxMirror> {
+  const state = await openMailboxState(options);
+  const metadata = createMetaPull(state);
+  const bodies = createBodyPull(state);
+  const attempts = new Map<Uid, number>();
+  const quarantine = new Map<Uid, string>();
+  const lease = <T>(priority: Priority, work: (lease: MailboxLease) => Promise<T>): Promise<T> =>
+    state.source.useMailbox(state.record.name, { priority, signal: state.signal }, work);
+  const interactiveSync = singleFlight(() =>
+    syncMailbox(state, { priority: "interactive", signal: state.signal }),
+  );
+
+  const isMissing = (uid: Uid): boolean => state.table.get(uid)?.presence !== "full" && !quarantine.has(uid);
+  /** Of what the background asked for itself; what a client has asked for is settled between the two. */
+  const countAttempts = (asked: readonly Uid[]): void => {
+    for (const uid of asked) {
+      if (state.table.get(uid) === undefined || !isMissing(uid)) continue;
+      const count = (attempts.get(uid) ?? 0) + 1;
+      attempts.set(uid, count);
+      if (count >= maxAttempts)
+        quarantine.set(uid, `asked for ${count} times, the legacy server did not answer`);
+    }
+  };
+
+  return {
+    state,
+    quarantine,
+    headers: metadata.headers,
+    structures: metadata.structures,
+    subscribe: (listener) => state.subscribe(listener),
+    sync: (signal) => waitWith(interactiveSync(), signal),
+    metadata: (uids) => metadata.demand(uids),
+    prefetch: (uids) => bodies.prefetch(uids),
+    search: (criteria, charset, signal) =>
+      waitWith(
+        lease("interactive", (connection) => connection.search(criteria, charset)),
+        signal,
+      ),
+    async content(uid, signal) {
+      try {
+        return await bodies.content(uid, signal);
+      } catch (error) {
+        if (!isUnavailable(error)) throw error;
+        // The message may have been expunged there since the last look.
+        await waitWith(interactiveSync(), signal);
+        if (state.table.get(uid) === undefined) return undefined;
+        throw error;
+      }
+    },
+    async pullTurn(shouldYield) {
+      await syncMailbox(state, { priority: "background", signal: state.signal });
+      if (state.problem !== undefined) return "done";
+      if (!state.table.uids.some(isMissing)) return "done";
+      const asked = await lease("background", async (connection) => {
+        const listed = await metadata.pullAll(connection);
+        const unanswered = listed.filter((uid) => state.table.get(uid)?.presence === "remote");
+        return unanswered.concat(await bodies.pullAll(connection, (uid) => quarantine.has(uid), shouldYield));
+      });
+      countAttempts(asked);
+      // Only now, with the connection given back: a client may be waiting for one.
+      if (asked.length === 0) await Promise.all([metadata.clientsServed(), bodies.clientsServed()]);
+      return state.table.uids.some(isMissing) ? "more" : "done";
+    },
+    checkpoint: () =>
+      state.store.checkpoint(
+        state.record,
+        state.table.uids.flatMap((uid) => state.table.get(uid) ?? []),
+      ),
+  };
+}
+
+export function noSuchMailbox(): MailError {
+  return new MailError("NONEXISTENT", "Mailbox does not exist");
+}

@@ -1,0 +1,223 @@
+/**
+ * What is known here of one mailbox, and the only ways to change it. The parts of the mirror (sync, the
+ * pulls) share one state per mailbox; a change is committed to the table and the store first and
+ * announced afterwards, so that whoever hears of it finds it done.
+ *
+ * What always holds
+ * - `table.uids` is one listing of the legacy server, whole: no UID is shown while one below is unknown.
+ * - `record.uidNext` never goes down under one UIDVALIDITY.
+ * - `record.highestModSeq` is raised only with the delta that leads up to it.
+ */
+
+import type { FlagsOf, ImapSource } from "../legacy/source.ts";
+import type { Logger } from "../log.ts";
+import type { Flags } from "../mail/flags.ts";
+import { sameFlags } from "../mail/flags.ts";
+import type { Uid, UidValidity } from "../mail/ids.ts";
+import type { MessageMeta } from "../mail/message.ts";
+import type { AccountStore, MailboxRecord, StoredMessage } from "../store/store.ts";
+import { createMessageTable, type MessageTable } from "./message-table.ts";
+
+/** Committed changes of a mailbox. */
+export type MailboxEvent =
+  | { readonly kind: "arrived"; readonly uids: readonly Uid[] }
+  | { readonly kind: "expunged"; readonly uids: readonly Uid[] }
+  | { readonly kind: "flags"; readonly uids: readonly Uid[] }
+  | { readonly kind: "gone"; readonly reason: string };
+
+export interface MailboxState {
+  readonly store: AccountStore;
+  readonly source: ImapSource;
+  readonly logger: Logger;
+  /** Lives as long as the account is open: for work that several askers share. */
+  readonly signal: AbortSignal;
+  readonly record: MailboxRecord;
+  readonly table: MessageTable;
+  /** The table is a whole listing of the legacy server, made since the account was opened or kept. */
+  readonly listed: boolean;
+  /** Sequence number of the first unseen message as the last EXAMINE told, while metadata are missing. */
+  readonly firstUnseenHint: number | undefined;
+  /** Why this mailbox is not migrated further, for `status`. */
+  readonly problem: string | undefined;
+
+  subscribe(listener: (event: MailboxEvent) => void): () => void;
+  commitListing(listing: CommittedListing): void;
+  /** Metadata of messages that were `remote`. */
+  commitMeta(metas: readonly MessageMeta[]): void;
+  commitFlags(changes: readonly FlagsOf[]): void;
+  /** Messages that were filed: their file names. */
+  commitFiles(files: ReadonlyMap<Uid, string>): void;
+  /** The legacy server has made a new mailbox of that name: everything known of the old one is dropped. */
+  restart(uidValidity: UidValidity): Promise<void>;
+  /** The mailbox is not on the legacy server any more. */
+  announceGone(reason: string): void;
+}
+
+export interface CommittedListing {
+  readonly uids: readonly Uid[];
+  readonly arrived: readonly Uid[];
+  readonly vanished: readonly Uid[];
+  readonly flagChanges: readonly FlagsOf[];
+  readonly record: Partial<MailboxRecord>;
+  readonly firstUnseenHint: number | undefined;
+}
+
+export interface MailboxStateOptions {
+  readonly store: AccountStore;
+  readonly source: ImapSource;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  readonly record: MailboxRecord;
+}
+
+export async function openMailboxState(options: MailboxStateOptions): Promise<MailboxState> {
+  const { store, source, logger, signal } = options;
+  let record = options.record;
+  const listedKey = `listed:${record.id}`;
+  const problemKey = `problem:${record.id}`;
+  let table = createMessageTable(await store.loadMessages(record));
+  let listed = store.readMark(listedKey) === "yes";
+  let listingKept = listed;
+  let firstUnseenHint: number | undefined;
+  let problem = store.readSetting(problemKey);
+  const listeners = new Set<(event: MailboxEvent) => void>();
+  /** Flags that a delta told of messages still `remote`: newer than what a running FETCH may bring. */
+  const early = new Map<Uid, FlagsOf>();
+
+  const emit = (event: MailboxEvent): void => {
+    if ("uids" in event && event.uids.length === 0) return;
+    for (const listener of listeners) listener(event);
+  };
+  const save = (messages: readonly StoredMessage[]): void => {
+    if (messages.length > 0) table.put(store.saveMessages(record, messages));
+  };
+  /** A listing is kept over a restart only once every message in it has its row in the index. */
+  const keepListing = (keep: boolean): void => {
+    if (keep === listingKept) return;
+    store.writeMark(listedKey, keep ? "yes" : "no");
+    listingKept = keep;
+  };
+  const saveRecord = (changes: Partial<MailboxRecord>): void => {
+    const next: MailboxRecord = { ...record, ...changes };
+    if (sameRecord(record, next)) return;
+    store.saveMailbox(next);
+    record = next;
+  };
+  const changedBy = (change: FlagsOf): StoredMessage | undefined => {
+    const known = table.get(change.uid);
+    if (!known) return undefined;
+    if (known.presence === "remote") {
+      early.set(change.uid, change);
+      return undefined;
+    }
+    if (change.modSeq < known.modSeq) return undefined;
+    if (sameFlags(known.flags, change.flags) && known.modSeq === change.modSeq) return undefined;
+    return { ...known, flags: change.flags, modSeq: change.modSeq };
+  };
+  const commitFlags = (changes: readonly FlagsOf[]): void => {
+    const changed = changes.map(changedBy).filter((message) => message !== undefined);
+    save(changed);
+    emit({ kind: "flags", uids: changed.map((message) => message.uid) });
+  };
+
+  return {
+    store,
+    source,
+    logger,
+    signal,
+    get record() {
+      return record;
+    },
+    get table() {
+      return table;
+    },
+    get listed() {
+      return listed;
+    },
+    get firstUnseenHint() {
+      return firstUnseenHint;
+    },
+    get problem() {
+      return problem;
+    },
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    commitListing(listing) {
+      if (listing.arrived.length > 0) keepListing(false);
+      table.setUids(listing.uids);
+      for (const uid of listing.vanished) early.delete(uid);
+      listed = true;
+      firstUnseenHint = listing.firstUnseenHint;
+      saveRecord(listing.record);
+      emit({ kind: "expunged", uids: listing.vanished });
+      emit({ kind: "arrived", uids: listing.arrived });
+      commitFlags(listing.flagChanges);
+      if (table.remoteCount === 0) keepListing(true);
+    },
+    commitMeta(metas) {
+      const messages = metas
+        .filter((meta) => table.get(meta.uid)?.presence === "remote")
+        .map((meta): StoredMessage => {
+          const { flags, modSeq } = newest(meta, early.get(meta.uid));
+          early.delete(meta.uid);
+          const fileName = store.fileOf(record, meta.uid);
+          const known = { ...meta, flags, modSeq };
+          return fileName === undefined
+            ? { presence: "meta", ...known }
+            : { presence: "full", fileName, ...known };
+        });
+      save(messages);
+      if (table.remoteCount === 0) keepListing(true);
+    },
+    commitFlags,
+    commitFiles(files) {
+      const messages: StoredMessage[] = [];
+      for (const [uid, fileName] of files) {
+        const known = table.get(uid);
+        if (known && known.presence !== "remote") messages.push({ ...known, presence: "full", fileName });
+      }
+      save(messages);
+    },
+    async restart(uidValidity) {
+      problem = `the legacy server changed UIDVALIDITY from ${record.uidValidity} to ${uidValidity}`;
+      store.writeSetting(problemKey, problem);
+      logger.warn({ mailbox: record.name, from: record.uidValidity, to: uidValidity }, "UIDVALIDITY changed");
+      keepListing(false);
+      emit({ kind: "gone", reason: "UIDVALIDITY of the mailbox has changed" });
+      record = await store.resetMailbox(record.id, uidValidity);
+      table = createMessageTable([]);
+      early.clear();
+      listed = false;
+    },
+    announceGone(reason) {
+      emit({ kind: "gone", reason });
+    },
+  };
+}
+
+/** MODSEQ tells which flags are newer; without it, what the delta said is (it was asked later). */
+function newest(
+  meta: MessageMeta,
+  change: FlagsOf | undefined,
+): { flags: Flags; modSeq: MessageMeta["modSeq"] } {
+  return change && change.modSeq >= meta.modSeq ? change : meta;
+}
+
+function sameRecord(a: MailboxRecord, b: MailboxRecord): boolean {
+  return (
+    a.uidValidity === b.uidValidity &&
+    a.uidNext === b.uidNext &&
+    a.highestModSeq === b.highestModSeq &&
+    sameList(a.flags, b.flags) &&
+    sameList(a.permanentFlags, b.permanentFlags) &&
+    sameList(a.attributes, b.attributes) &&
+    a.subscribed === b.subscribed &&
+    a.separator === b.separator
+  );
+}
+
+export function sameList(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((value, index) => value === b[index]);
+}

@@ -1,0 +1,148 @@
+/**
+ * One account here and on the legacy server: its names, its mailboxes, and the background pull that
+ * brings everything across. Opened by the account, closed by it; whoever waits on shared work waits with
+ * a signal of his own, the work itself lives as long as the mirror.
+ */
+import { isUnavailable, MailError } from "../errors.ts";
+import type { ImapSource, LegacyStatus, Listing } from "../legacy/source.ts";
+import type { Logger } from "../log.ts";
+import type { EncodedMailboxName } from "../mail/ids.ts";
+import type { AccountStore, MailboxRecord } from "../store/store.ts";
+import { createBackgroundPull, type PullOutcome } from "./background-pull.ts";
+import { commitListing, fetchListing, isSelectable, keptListing } from "./listing.ts";
+import { type MailboxMirror, noSuchMailbox, openMailboxMirror } from "./mailbox-mirror.ts";
+import { singleFlight, waitWith } from "./waiting.ts";
+
+export interface Mirror {
+  readonly store: AccountStore;
+  /** As the legacy server lists it now; as last seen while it is away. */
+  listing(signal: AbortSignal): Promise<Listing>;
+  /** Throws NONEXISTENT. */
+  mailbox(name: EncodedMailboxName, signal: AbortSignal): Promise<MailboxMirror>;
+  /** undefined while the legacy server is away; throws NONEXISTENT. */
+  legacyStatus(name: EncodedMailboxName, signal: AbortSignal): Promise<LegacyStatus | undefined>;
+  /** Mailboxes that were opened so far. */
+  opened(): readonly MailboxMirror[];
+  /** Every mailbox there is a record of is among the opened ones. */
+  readonly isWholeOpen: boolean;
+  /** Every mailbox there is a record of, opened. */
+  all(): Promise<readonly MailboxMirror[]>;
+  /** Brings every message across; joins a pull that is running. */
+  pull(signal: AbortSignal): Promise<PullOutcome>;
+  /** Starts the background pull if it is not running. */
+  wake(): void;
+  /** What the background pull ended with last, if it did; undefined while it runs or never ran. */
+  readonly outcome: PullOutcome | undefined;
+  readonly busy: boolean;
+  close(): Promise<void>;
+}
+
+export interface MirrorOptions {
+  readonly store: AccountStore;
+  readonly source: ImapSource;
+  readonly logger: Logger;
+  /** Called whenever a pull has ended. */
+  readonly onOutcome: (outcome: PullOutcome) => void;
+}
+
+export function openMirror({ store, source, logger, onOutcome }: MirrorOptions): Mirror {
+  const closing = new AbortController();
+  const { signal } = closing;
+  const mirrors = new Map<EncodedMailboxName, Promise<MailboxMirror>>();
+  const opened = new Map<EncodedMailboxName, MailboxMirror>();
+
+  const open = (record: MailboxRecord): Promise<MailboxMirror> => {
+    const known = mirrors.get(record.name);
+    if (known) return known;
+    const opening = openMailboxMirror({ store, source, logger, signal, record }).then((mirror) => {
+      opened.set(record.name, mirror);
+      return mirror;
+    });
+    mirrors.set(record.name, opening);
+    opening.catch(() => mirrors.delete(record.name));
+    return opening;
+  };
+  const forget = async (record: MailboxRecord): Promise<void> => {
+    const mirror = await mirrors.get(record.name)?.catch(() => undefined);
+    mirrors.delete(record.name);
+    opened.delete(record.name);
+    mirror?.state.announceGone("Mailbox was deleted");
+    await store.dropMailbox(record.id);
+    logger.info({ mailbox: record.name }, "mailbox is gone from the legacy server");
+  };
+  const refresh = singleFlight(async () => {
+    const listing = await fetchListing(source, "interactive", signal);
+    for (const record of commitListing(store, listing)) await forget(record);
+  });
+  const freshListing = async (waiting: AbortSignal): Promise<Listing> => {
+    try {
+      await waitWith(refresh(), waiting);
+    } catch (error) {
+      if (!isUnavailable(error)) throw error;
+      const kept = keptListing(store);
+      if (!kept) throw error;
+      return kept;
+    }
+    return keptListing(store) ?? { namespaces: noNamespaces, mailboxes: [], subscriptions: [] };
+  };
+  const recordOf = (name: EncodedMailboxName): MailboxRecord | undefined =>
+    store.mailboxes().find((record) => record.name === name);
+
+  const all = (): Promise<readonly MailboxMirror[]> =>
+    Promise.all(store.mailboxes().filter(isSelectable).map(open));
+
+  const background = createBackgroundPull({
+    store,
+    logger,
+    signal,
+    list: async () => {
+      await refresh();
+      return all();
+    },
+    onOutcome,
+  });
+
+  return {
+    store,
+    listing: freshListing,
+    async mailbox(name, waiting) {
+      let record = recordOf(name);
+      if (!record) {
+        await freshListing(waiting);
+        record = recordOf(name);
+      }
+      if (!record) throw noSuchMailbox();
+      return waitWith(open(record), waiting);
+    },
+    async legacyStatus(name, waiting) {
+      try {
+        return await source.use({ priority: "interactive", signal: waiting }, (lease) => lease.status(name));
+      } catch (error) {
+        if (isUnavailable(error)) return undefined;
+        throw error;
+      }
+    },
+    opened: () => [...opened.values()],
+    all,
+    get isWholeOpen() {
+      return store.mailboxes().every((record) => !isSelectable(record) || opened.has(record.name));
+    },
+    pull: (waiting) => waitWith(background.run(), waiting),
+    wake: () => background.wake(),
+    get outcome() {
+      return background.outcome;
+    },
+    get busy() {
+      return background.busy;
+    },
+    async close() {
+      closing.abort(new MailError("UNAVAILABLE", "the account is being closed"));
+      await background.ended();
+      await source.close();
+      await Promise.all([...opened.values()].map((mirror) => mirror.checkpoint()));
+      await store.close();
+    },
+  };
+}
+
+const noNamespaces = { personal: null, otherUsers: null, shared: null };

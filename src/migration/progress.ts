@@ -1,0 +1,38 @@
+/** How far an account has come: what `status`, `migrate` and the directory tell. */
+import type { AccountCounters } from "../store/directory.ts";
+import type { MailboxMirror } from "./mailbox-mirror.ts";
+
+export interface MailboxProgress {
+  /** The name's wire bytes as latin1. */
+  readonly name: string;
+  readonly messages: number;
+  readonly messagesHere: number;
+  readonly bytes: number;
+  readonly bytesHere: number;
+  readonly problems: readonly string[];
+}
+
+export function progressOf({ state, quarantine }: MailboxMirror): MailboxProgress {
+  const { table, record, problem } = state;
+  const quarantined = [...quarantine].map(([uid, reason]) => `UID ${uid}: ${reason}`);
+  return {
+    name: record.name,
+    messages: table.uids.length,
+    messagesHere: table.fullCount,
+    bytes: table.knownBytes,
+    bytesHere: table.fullBytes,
+    problems: problem === undefined ? quarantined : [problem, ...quarantined],
+  };
+}
+
+export function sumProgress(mailboxes: readonly MailboxProgress[]): AccountCounters {
+  const sum = (of: (mailbox: MailboxProgress) => number): number =>
+    mailboxes.reduce((total, mailbox) => total + of(mailbox), 0);
+  return {
+    mailboxes: mailboxes.length,
+    messages: sum((mailbox) => mailbox.messages),
+    messagesHere: sum((mailbox) => mailbox.messagesHere),
+    bytes: sum((mailbox) => mailbox.bytes),
+    bytesHere: sum((mailbox) => mailbox.bytesHere),
+  };
+}

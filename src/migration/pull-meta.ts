@@ -1,0 +1,127 @@
+/**
+ * Metadata, headers and structures of messages that are not here: fetched in ranges, each range asked
+ * for once however many want it, and kept.
+ */
+import type { MailboxLease, Priority } from "../legacy/source.ts";
+import type { Uid } from "../mail/ids.ts";
+import type { MessageMeta } from "../mail/message.ts";
+import { lowerBound, uidSetOf } from "../mail/number-set.ts";
+import type { StoredStructure } from "../store/store.ts";
+import type { MailboxState } from "./mailbox-state.ts";
+import { createPipeline } from "./waiting.ts";
+
+/** Messages in one metadata FETCH: some 100 KB of answer, some 10 ms of index writing. */
+const metaRange = 2_000;
+/** Messages in one header or structure FETCH. */
+const headerRange = 200;
+
+export interface MetaPull {
+  /**
+   * Makes sure that none of `uids` is `remote`, and reads ahead up to one range: clients ask for whole
+   * mailboxes in small pieces.
+   */
+  demand(uids: readonly Uid[]): Promise<void>;
+  /**
+   * All that is `remote`, newest first, on a lease the caller has. Tells what it asked for: not what
+   * others are bringing.
+   */
+  pullAll(lease: MailboxLease): Promise<Uid[]>;
+  /** Resolves when what clients have asked for so far has come, or failed. */
+  clientsServed(): Promise<void>;
+  headers(uids: readonly Uid[]): Promise<void>;
+  structures(uids: readonly Uid[]): Promise<void>;
+}
+
+export function createMetaPull(mailbox: MailboxState): MetaPull {
+  const running = new Map<Uid, Promise<void>>();
+  const leaseFor = (priority: Priority, work: (lease: MailboxLease) => Promise<void>): Promise<void> =>
+    mailbox.source.useMailbox(mailbox.record.name, { priority, signal: mailbox.signal }, work);
+
+  /** Registers `work` as bringing `uids`, so that others wait for it in place of asking again. */
+  const share = (uids: readonly Uid[], work: () => Promise<void>): Promise<void> => {
+    const done = work().finally(() => {
+      for (const uid of uids) if (running.get(uid) === done) running.delete(uid);
+    });
+    for (const uid of uids) running.set(uid, done);
+    return done;
+  };
+  const isRemote = (uid: Uid): boolean => mailbox.table.get(uid)?.presence === "remote";
+  const fetchRange = async (lease: MailboxLease, uids: readonly Uid[]): Promise<void> => {
+    const metas: MessageMeta[] = [];
+    await lease.fetchMeta(uidSetOf(uids), (meta) => metas.push(meta));
+    mailbox.commitMeta(metas);
+  };
+
+  return {
+    async demand(uids) {
+      const waits = new Set<Promise<void>>();
+      const wanted = uids.filter((uid) => {
+        const pending = running.get(uid);
+        if (pending) waits.add(pending);
+        return !pending && isRemote(uid);
+      });
+      if (wanted.length > 0) {
+        const range = withReadAhead(mailbox.table.uids, wanted, (uid) => isRemote(uid) && !running.has(uid));
+        waits.add(share(range, () => leaseFor("interactive", (lease) => fetchRange(lease, range))));
+      }
+      await Promise.all(waits);
+    },
+    async pullAll(lease) {
+      // Two in flight: the server works on one while the other is committed here.
+      const pipeline = createPipeline(2);
+      const asked: Uid[] = [];
+      const all = mailbox.table.uids;
+      for (let end = all.length; end > 0; end -= metaRange) {
+        const range = all
+          .slice(Math.max(0, end - metaRange), end)
+          .filter((uid) => isRemote(uid) && !running.has(uid));
+        if (range.length === 0) continue;
+        asked.push(...range);
+        await pipeline.add(share(range, () => fetchRange(lease, range)));
+      }
+      await pipeline.drain();
+      return asked;
+    },
+    async clientsServed() {
+      await Promise.allSettled(new Set(running.values()));
+    },
+    async headers(uids) {
+      const missing = mailbox.store.missingHeaders(mailbox.record, uids);
+      if (missing.length === 0) return;
+      await leaseFor("interactive", async (lease) => {
+        for (const range of chunks(missing, headerRange)) {
+          const headers = new Map<Uid, Buffer>();
+          await lease.fetchHeaders(uidSetOf(range), (uid, header) => headers.set(uid, header));
+          mailbox.store.saveHeaders(mailbox.record, headers);
+        }
+      });
+    },
+    async structures(uids) {
+      const missing = mailbox.store.missingStructures(mailbox.record, uids);
+      if (missing.length === 0) return;
+      await leaseFor("interactive", async (lease) => {
+        for (const range of chunks(missing, headerRange)) {
+          const structures = new Map<Uid, StoredStructure>();
+          await lease.fetchStructures(uidSetOf(range), (uid, structure) => structures.set(uid, structure));
+          mailbox.store.saveStructures(mailbox.record, structures);
+        }
+      });
+    },
+  };
+}
+
+/** `wanted` and, from its last UID on, as many of `all` that qualify as fill one range. */
+function withReadAhead(all: readonly Uid[], wanted: readonly Uid[], qualifies: (uid: Uid) => boolean): Uid[] {
+  const range = [...wanted];
+  const last = range.at(-1);
+  if (last === undefined) return range;
+  for (let index = lowerBound(all, last + 1); index < all.length && range.length < metaRange; index++) {
+    const next = all[index];
+    if (next !== undefined && qualifies(next)) range.push(next);
+  }
+  return range;
+}
+
+export function* chunks<T>(items: readonly T[], size: number): Generator<T[]> {
+  for (let start = 0; start < items.length; start += size) yield items.slice(start, start + size);
+}

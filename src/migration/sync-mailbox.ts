@@ -1,0 +1,73 @@
+/**
+ * The delta: makes what is known of one mailbox equal to what the legacy server has now, by one EXAMINE
+ * and as little else as its answer asks for. A deletion is believed only after two listings agree.
+ */
+import type { FlagsOf, LeaseOptions, MailboxLease } from "../legacy/source.ts";
+import { type ModSeq, modSeq, type Uid, uid } from "../mail/ids.ts";
+import { uidSetOf } from "../mail/number-set.ts";
+import { compareUids, type UidDifference } from "./compare.ts";
+import type { MailboxState } from "./mailbox-state.ts";
+
+export async function syncMailbox(mailbox: MailboxState, options: LeaseOptions): Promise<void> {
+  await mailbox.source.useMailbox(mailbox.record.name, options, async (lease) => {
+    const { examined } = lease;
+    const known = mailbox.record.uidValidity;
+    if (known !== undefined && known !== examined.uidValidity) await mailbox.restart(examined.uidValidity);
+    const listing = await listUids(mailbox, lease);
+    const flagChanges = await changedFlags(mailbox, lease, listing.vanished);
+    const last = listing.uids.at(-1) ?? 0;
+    mailbox.commitListing({
+      ...listing,
+      flagChanges,
+      firstUnseenHint: examined.firstUnseen,
+      record: {
+        uidValidity: examined.uidValidity,
+        uidNext: uid(Math.max(examined.uidNext, last + 1, mailbox.record.uidNext)),
+        highestModSeq: examined.highestModSeq ?? modSeq(0n),
+        flags: examined.flags,
+        permanentFlags: examined.permanentFlags,
+      },
+    });
+  });
+}
+
+type Listed = UidDifference & { readonly uids: readonly Uid[] };
+
+async function listUids(mailbox: MailboxState, lease: MailboxLease): Promise<Listed> {
+  const here = mailbox.table.uids;
+  const { examined } = lease;
+  // Same UIDNEXT: nothing arrived. Same count on top of that: nothing left either.
+  if (mailbox.listed && examined.uidNext === mailbox.record.uidNext && examined.exists === here.length) {
+    return { uids: here, arrived: [], vanished: [] };
+  }
+  const first = examined.exists === 0 ? [] : await lease.listUids();
+  const difference = compareUids(here, first);
+  if (difference.vanished.length === 0) return { uids: first, ...difference };
+  const second = await lease.listUids();
+  return { uids: second, ...compareUids(here, second) };
+}
+
+async function changedFlags(
+  mailbox: MailboxState,
+  lease: MailboxLease,
+  vanished: readonly Uid[],
+): Promise<FlagsOf[]> {
+  const { table, record } = mailbox;
+  const from = table.uids[0];
+  const to = table.uids.at(-1);
+  // What is only listed gets its flags with its metadata.
+  const nothingKnown = table.remoteCount === table.uids.length || table.uids.length === vanished.length;
+  if (from === undefined || to === undefined || nothingKnown) return [];
+  const since = deltaBase(record.highestModSeq, lease.examined.highestModSeq);
+  if (since === "unchanged") return [];
+  const changes: FlagsOf[] = [];
+  const uids = since === "all" ? uidSetOf(table.uids) : [{ from, to }];
+  await lease.fetchFlags(uids, (change) => changes.push(change), since === "all" ? undefined : since);
+  return changes;
+}
+
+/** From where CHANGEDSINCE can tell all that changed (RFC 7162 3.1.4). */
+function deltaBase(known: ModSeq, examined: ModSeq | undefined): ModSeq | "all" | "unchanged" {
+  if (examined === undefined || known === 0n || examined < known) return "all";
+  return examined === known ? "unchanged" : known;
+}

@@ -1,0 +1,67 @@
+/** Waiting on what several share, each with its own patience. */
+
+/** The outcome of `shared`, unless `signal` aborts this one's waiting first; the work itself goes on. */
+export async function waitWith<T>(shared: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  let stop: (() => void) | undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason);
+    signal.addEventListener("abort", stop, { once: true });
+  });
+  try {
+    return await Promise.race([shared, aborted]);
+  } finally {
+    if (stop) signal.removeEventListener("abort", stop);
+  }
+}
+
+/**
+ * Single flight that never answers with stale work: a caller during a run waits for one further run,
+ * shared by all who asked meanwhile, since the running one may have looked before they asked.
+ */
+export function singleFlight(work: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  let next: Promise<void> | undefined;
+  const start = (): Promise<void> => {
+    running = work().finally(() => {
+      running = undefined;
+    });
+    return running;
+  };
+  return () => {
+    if (!running) return start();
+    next ??= running
+      .catch(() => undefined)
+      .then(() => {
+        next = undefined;
+        return start();
+      });
+    return next;
+  };
+}
+
+/** Lets other work of this process run: between pieces of a long computation. */
+export const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+export interface Pipeline {
+  /** Takes one more piece of work; resolves when there is room for the next. Rejects when one failed. */
+  add(work: Promise<void>): Promise<void>;
+  /** Resolves when all are done; rejects with the first failure once all have ended. */
+  drain(): Promise<void>;
+}
+
+/** Keeps up to `depth` pieces of work in flight, in order; no failure goes unseen or unhandled. */
+export function createPipeline(depth: number): Pipeline {
+  const inFlight: Promise<void>[] = [];
+  return {
+    async add(work) {
+      work.catch(() => undefined);
+      inFlight.push(work);
+      if (inFlight.length >= depth) await inFlight.shift();
+    },
+    async drain() {
+      const results = await Promise.allSettled(inFlight.splice(0));
+      for (const result of results) if (result.status === "rejected") throw result.reason;
+    },
+  };
+}

@@ -1,0 +1,88 @@
+/** An `ImapSource` of one mailbox whose answers a test holds back and lets go: for races no server plays on demand. */
+import { MailError } from "../../src/errors.ts";
+import type { BodySink, ImapSource, MailboxLease, Priority } from "../../src/legacy/source.ts";
+import { flagsOf } from "../../src/mail/flags.ts";
+import { modSeq, type Uid, uid, uidValidity } from "../../src/mail/ids.ts";
+
+export interface FakeSource extends ImapSource {
+  /** `PRIORITY UIDS`, one entry for each FETCH of bodies. */
+  readonly bodyFetches: readonly string[];
+}
+
+export interface FakeSourceOptions {
+  readonly messages: ReadonlyMap<number, string>;
+  readonly uidValidity?: number;
+  /** Runs before the bytes of a message are sent; a rejection is a lost connection. */
+  readonly beforeBody?: (uid: Uid, priority: Priority) => Promise<void>;
+  /** These are never answered with bytes. */
+  readonly silent?: ReadonlySet<number>;
+}
+
+export function createFakeSource(options: FakeSourceOptions): FakeSource {
+  const { messages, silent = new Set<number>() } = options;
+  const uids = [...messages.keys()].sort((a, b) => a - b).map(uid);
+  const bodyFetches: string[] = [];
+  const unused = (): never => {
+    throw new Error("not part of this fake");
+  };
+
+  const leaseFor = (priority: Priority): MailboxLease => ({
+    capabilities: new Set(),
+    listing: unused,
+    status: unused,
+    examined: {
+      uidValidity: uidValidity(options.uidValidity ?? 1_275_660_208),
+      uidNext: uid((uids.at(-1) ?? 0) + 1),
+      exists: uids.length,
+      firstUnseen: undefined,
+      flags: [],
+      permanentFlags: [],
+      highestModSeq: undefined,
+    },
+    listUids: async () => uids,
+    async fetchMeta(set, onMeta) {
+      for (const each of within(set, uids)) {
+        onMeta({
+          uid: each,
+          flags: flagsOf([]),
+          internalDate: { epochSeconds: 1_400_000_000, zoneMinutes: 0 },
+          sizeBytes: Buffer.byteLength(messages.get(each) ?? ""),
+          modSeq: modSeq(0n),
+        });
+      }
+    },
+    fetchFlags: async () => undefined,
+    fetchHeaders: unused,
+    fetchStructures: unused,
+    async fetchBodies(set, sink) {
+      const asked = within(set, uids);
+      bodyFetches.push(`${priority} ${asked.join(",")}`);
+      for (const each of asked) {
+        await options.beforeBody?.(each, priority);
+        if (!silent.has(each)) await send(sink, each, messages.get(each) ?? "");
+      }
+    },
+    search: unused,
+  });
+
+  return {
+    bodyFetches,
+    use: unused,
+    async useMailbox(_name, { priority, signal }, work) {
+      if (signal.aborted) throw new MailError("UNAVAILABLE", "aborted", signal.reason);
+      return work(leaseFor(priority));
+    },
+    close: async () => undefined,
+  };
+}
+
+async function send(sink: BodySink, to: Uid, text: string): Promise<void> {
+  const bytes = Buffer.from(text, "latin1");
+  sink.begin(to, bytes.length);
+  await sink.write(bytes);
+  await sink.end();
+}
+
+function within(set: readonly { readonly from: number; readonly to: number }[], uids: readonly Uid[]): Uid[] {
+  return uids.filter((each) => set.some(({ from, to }) => each >= from && each <= to));
+}

@@ -1,0 +1,63 @@
+import { describe, expect, it } from "vitest";
+import { createPipeline, singleFlight, waitWith } from "../../src/migration/waiting.ts";
+
+describe("single flight", () => {
+  it("gives those who ask during a run one further run of their own", async () => {
+    let runs = 0;
+    const gates: (() => void)[] = [];
+    const flight = singleFlight(() => {
+      runs++;
+      return new Promise<void>((resolve) => gates.push(resolve));
+    });
+    const first = flight();
+    const second = flight();
+    const third = flight();
+    expect(runs).toBe(1);
+    gates[0]!();
+    await first;
+    await new Promise(setImmediate);
+    expect(runs).toBe(2);
+    gates[1]!();
+    await Promise.all([second, third]);
+    expect(runs).toBe(2);
+  });
+
+  it("runs again after a failure", async () => {
+    let fails = true;
+    const flight = singleFlight(async () => {
+      if (fails) throw new Error("no");
+    });
+    await expect(flight()).rejects.toThrow("no");
+    fails = false;
+    await flight();
+  });
+});
+
+describe("waiting with one’s own signal", () => {
+  it("ends the waiting, not the work", async () => {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const controller = new AbortController();
+    const impatient = waitWith(promise, controller.signal);
+    const patient = waitWith(promise, new AbortController().signal);
+    controller.abort(new Error("enough"));
+    await expect(impatient).rejects.toThrow("enough");
+    resolve("done");
+    expect(await patient).toBe("done");
+  });
+});
+
+describe("a pipeline", () => {
+  it("keeps to its depth and reports the first failure after all have ended", async () => {
+    const pipeline = createPipeline(2);
+    const first = Promise.withResolvers<void>();
+    const second = Promise.withResolvers<void>();
+    await pipeline.add(Promise.resolve());
+    const adding = pipeline.add(first.promise);
+    await adding;
+    const blocked = pipeline.add(second.promise);
+    first.reject(new Error("first"));
+    await expect(blocked).rejects.toThrow("first");
+    second.reject(new Error("second"));
+    await expect(pipeline.drain()).rejects.toThrow("second");
+  });
+});
