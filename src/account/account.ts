@@ -1,0 +1,141 @@
+/**
+ * The seam between the front ends and everything behind: what one protocol session may know of one
+ * user's mail. A session holds an `AccountHandle` from login to logout and one `OpenMailbox` while a
+ * mailbox is selected; both are released by whoever got them. Refusals are `MailError`s; `UNAVAILABLE`
+ * means that what was asked for is not here and the legacy server cannot give it now.
+ */
+import type { Flags } from "../mail/flags.ts";
+import type { EncodedMailboxName, ModSeq, Uid, UidValidity } from "../mail/ids.ts";
+import type { MessageContent, MessageMeta } from "../mail/message.ts";
+
+export interface AccountHandle {
+  /** The account's canonical name. */
+  readonly user: string;
+  namespaces(signal: AbortSignal): Promise<AccountNamespaces>;
+  /** Every name the legacy server lists, as it lists it now (as last seen while it is away). */
+  mailboxes(signal: AbortSignal): Promise<readonly ListedMailbox[]>;
+  /** LSUB's own answer: may name mailboxes that do not exist. */
+  subscriptions(signal: AbortSignal): Promise<readonly ListedMailbox[]>;
+  /** Throws NONEXISTENT. */
+  status(name: EncodedMailboxName, signal: AbortSignal): Promise<MailboxStatus>;
+  /**
+   * Opens a mailbox for one session; answers once its UID list is here and agrees with the legacy
+   * server. Throws NONEXISTENT. `onChange` is called synchronously after each committed change.
+   */
+  open(name: EncodedMailboxName, options: OpenOptions, signal: AbortSignal): Promise<OpenMailbox>;
+  /** Idempotent. Open mailboxes of this handle are closed with it. */
+  release(): void;
+}
+
+export interface OpenOptions {
+  /** EXAMINE: \Recent is not taken from the next session. */
+  readonly examine: boolean;
+  readonly onChange: (change: MailboxChange) => void;
+}
+
+export interface ListedMailbox {
+  readonly name: EncodedMailboxName;
+  readonly separator: string | null;
+  readonly attributes: readonly string[];
+}
+
+export interface AccountNamespace {
+  readonly prefix: string;
+  readonly separator: string | null;
+}
+
+export interface AccountNamespaces {
+  readonly personal: readonly AccountNamespace[] | null;
+  readonly otherUsers: readonly AccountNamespace[] | null;
+  readonly shared: readonly AccountNamespace[] | null;
+}
+
+export interface MailboxStatus {
+  readonly messages: number;
+  readonly recent: number;
+  readonly uidNext: Uid;
+  readonly uidValidity: UidValidity;
+  readonly unseen: number;
+  readonly highestModSeq: ModSeq | undefined;
+}
+
+/** What happened to a mailbox, committed; sessions queue it and tell their client when they may. */
+export type MailboxChange =
+  | { readonly kind: "arrived"; readonly uids: readonly Uid[] }
+  | { readonly kind: "expunged"; readonly uids: readonly Uid[] }
+  | { readonly kind: "flags"; readonly uids: readonly Uid[] }
+  /** Deleted, renamed or its UIDVALIDITY changed: the session cannot go on with this view. */
+  | { readonly kind: "gone"; readonly reason: string };
+
+/** How much of a message a command needs. `structure` = BODY and BODYSTRUCTURE. */
+export type Need = "meta" | "header" | "structure" | "full";
+
+export interface OpenMailbox {
+  readonly name: EncodedMailboxName;
+  readonly uidValidity: UidValidity;
+  /** FLAGS and PERMANENTFLAGS for SELECT. */
+  readonly flags: readonly string[];
+  readonly permanentFlags: readonly string[];
+  /** True until changes can be written through: SELECT answers READ-ONLY. */
+  readonly readOnly: boolean;
+  /** Current values; `uids` is ascending and never changed in place. */
+  readonly uids: readonly Uid[];
+  readonly uidNext: Uid;
+  readonly highestModSeq: ModSeq | undefined;
+  /** Sequence number of the first message without \Seen in `uids`, if known; undefined when none. */
+  readonly firstUnseen: number | undefined;
+  /** UIDs that are \Recent in this session (RFC 3501 2.3.2). */
+  readonly recent: ReadonlySet<Uid>;
+
+  /**
+   * Makes sure that each of `uids` is present as far as asked for; one that was expunged meanwhile is
+   * simply not there afterwards. Goes ahead of the background. Throws UNAVAILABLE.
+   */
+  require(uids: readonly Uid[], need: Need, signal: AbortSignal): Promise<void>;
+  /** After `require(…, 'meta')`; undefined when expunged. */
+  meta(uid: Uid): MessageMeta | undefined;
+  /** After `require(…, 'header')`: the header block with its blank line, exact bytes. */
+  header(uid: Uid): Buffer | undefined;
+  /** After `require(…, 'structure')`: BODYSTRUCTURE (extensible) or BODY in wire form. */
+  structure(uid: Uid, extensible: boolean): Buffer | undefined;
+  /**
+   * The message's bytes, pulled ahead of everything when they are not here; resolves when the size is
+   * known, which is before all bytes are. undefined when expunged. The caller closes it.
+   */
+  content(uid: Uid, signal: AbortSignal): Promise<MessageContent | undefined>;
+  /** A hint: `content` of these is asked for next, in this order; what is not here is fetched together. */
+  prefetch(uids: readonly Uid[]): void;
+  /** `UID SEARCH` by the legacy server, for text that is not here. Criteria in wire form. */
+  searchRemotely(
+    criteria: readonly Buffer[],
+    charset: string | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly Uid[]>;
+  /** True when every message is here, so that a search needs nobody else. */
+  readonly complete: boolean;
+  /** Brings the mailbox up to date with the legacy server (NOOP, CHECK); does nothing while it is away. */
+  poll(signal: AbortSignal): Promise<void>;
+  close(): void;
+}
+
+/** Proves a password and gives the account; the front ends know no more of logging in. */
+export type Login = (request: LoginRequest) => Promise<AccountHandle>;
+
+export interface LoginRequest {
+  readonly user: string;
+  readonly password: import("../mail/secret.ts").Secret;
+  /** SASL authorisation identity where the client gave one that differs; otherwise ''. */
+  readonly authorizationId: string;
+  readonly peer: Peer;
+  readonly signal: AbortSignal;
+}
+
+export interface Peer {
+  readonly address: string;
+  readonly port: number;
+  readonly session: string;
+  readonly protocol: "imap" | "pop3";
+  readonly secure: boolean;
+}
+
+export type { Flags };

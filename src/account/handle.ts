@@ -1,0 +1,117 @@
+/**
+ * One session's hold on an account, from login to logout.
+ */
+import { isUnavailable, MailError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { hasFlag } from "../mail/flags.ts";
+import { type EncodedMailboxName, type Uid, uid } from "../mail/ids.ts";
+import type { MailboxMirror } from "../migration/mailbox-mirror.ts";
+import type { Mirror } from "../migration/mirror.ts";
+import type { AccountHandle, MailboxStatus, OpenMailbox } from "./account.ts";
+import { createOpenMailbox } from "./open-mailbox.ts";
+import type { RecentLedger } from "./recent.ts";
+
+export interface HandleOptions {
+  readonly user: string;
+  readonly mirror: Mirror;
+  readonly recentLedger: RecentLedger;
+  readonly logger: Logger;
+  readonly onRelease: () => void;
+}
+
+export function createHandle({
+  user,
+  mirror,
+  recentLedger,
+  logger,
+  onRelease,
+}: HandleOptions): AccountHandle {
+  const open = new Set<OpenMailbox>();
+  let released = false;
+  return {
+    user,
+    namespaces: async (signal) => (await mirror.listing(signal)).namespaces,
+    mailboxes: async (signal) => (await mirror.listing(signal)).mailboxes,
+    subscriptions: async (signal) => (await mirror.listing(signal)).subscriptions,
+    status: (name, signal) => mailboxStatus(mirror, recentLedger, name, signal),
+    async open(name, options, signal) {
+      const mailbox = await mirror.mailbox(name, signal);
+      await syncOrServeKept(mailbox, signal);
+      const opened: OpenMailbox = createOpenMailbox({
+        ...options,
+        mirror: mailbox,
+        recentLedger,
+        logger,
+        onClose: () => open.delete(opened),
+      });
+      open.add(opened);
+      mirror.wake();
+      return opened;
+    },
+    release() {
+      if (released) return;
+      released = true;
+      for (const mailbox of open) mailbox.close();
+      onRelease();
+    },
+  };
+}
+
+/** While the legacy server is away, a mailbox that was listed whole is served as it was. */
+async function syncOrServeKept(mailbox: MailboxMirror, signal: AbortSignal): Promise<void> {
+  try {
+    await mailbox.sync(signal);
+  } catch (error) {
+    if (!isUnavailable(error) || !mailbox.state.listed) throw error;
+  }
+}
+
+async function mailboxStatus(
+  mirror: Mirror,
+  recentLedger: RecentLedger,
+  name: EncodedMailboxName,
+  signal: AbortSignal,
+): Promise<MailboxStatus> {
+  const legacy = await mirror.legacyStatus(name, signal);
+  const known = mirror.opened().find((mailbox) => mailbox.state.record.name === name);
+  const recent = known?.state.listed ? recentLedger.count(known.state) : 0;
+  if (legacy?.uidValidity !== undefined && legacy.uidNext !== undefined && legacy.messages !== undefined) {
+    return {
+      messages: legacy.messages,
+      recent,
+      uidNext: uid(Math.max(legacy.uidNext, sameValidity(known, legacy.uidValidity)?.record.uidNext ?? 0)),
+      uidValidity: legacy.uidValidity,
+      unseen: legacy.unseen ?? 0,
+      highestModSeq: legacy.highestModSeq,
+    };
+  }
+  const mailbox = await mirror.mailbox(name, signal);
+  if (legacy) await mailbox.sync(signal);
+  return { ...statusHere(mailbox), recent: recentLedger.count(mailbox.state) };
+}
+
+function sameValidity(
+  mailbox: MailboxMirror | undefined,
+  validity: number,
+): MailboxMirror["state"] | undefined {
+  return mailbox?.state.record.uidValidity === validity ? mailbox.state : undefined;
+}
+
+/** The answer from what is here; throws UNAVAILABLE where that is not a whole listing. */
+function statusHere({ state }: MailboxMirror): Omit<MailboxStatus, "recent"> {
+  const { uidValidity, uidNext, highestModSeq } = state.record;
+  if (!state.listed || uidValidity === undefined) {
+    throw new MailError("UNAVAILABLE", "The mail server behind is not available");
+  }
+  const isUnseen = (one: Uid): boolean => {
+    const message = state.table.get(one);
+    return message !== undefined && message.presence !== "remote" && !hasFlag(message.flags, "\\Seen");
+  };
+  return {
+    messages: state.table.uids.length,
+    uidNext,
+    uidValidity,
+    unseen: state.table.uids.filter(isUnseen).length,
+    highestModSeq: highestModSeq === 0n ? undefined : highestModSeq,
+  };
+}

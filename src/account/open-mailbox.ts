@@ -1,0 +1,134 @@
+/**
+ * A mailbox as one session has it open: what is known, and the means to make more known. Several
+ * sessions share the mirror below; this holds what is one session's own: which messages are \Recent to
+ * it, and the headers it has just asked for.
+ */
+import { isUnavailable } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { hasFlag } from "../mail/flags.ts";
+import type { Uid } from "../mail/ids.ts";
+import type { MailboxMirror } from "../migration/mailbox-mirror.ts";
+import type { MailboxChange, Need, OpenMailbox, OpenOptions } from "./account.ts";
+import { readHeader } from "./message-header.ts";
+import { computeStructure } from "./message-structure.ts";
+import type { RecentLedger } from "./recent.ts";
+
+export interface OpenMailboxOptions extends OpenOptions {
+  readonly mirror: MailboxMirror;
+  readonly recentLedger: RecentLedger;
+  readonly logger: Logger;
+  readonly onClose: () => void;
+}
+
+export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
+  const { mirror, recentLedger, onChange, logger } = options;
+  const { state } = mirror;
+  const { uidValidity } = state.record;
+  if (uidValidity === undefined) throw new Error("a mailbox is opened only after its first sync");
+  const recent = new Set<Uid>(recentLedger.claim(state, options.examine));
+  /** Headers read from files for the command that is running. */
+  let headers = new Map<Uid, Buffer>();
+  let closed = false;
+  const unsubscribe = mirror.subscribe((change: MailboxChange) => {
+    if (change.kind === "arrived" && !options.examine) {
+      for (const uid of recentLedger.claim(state, false)) recent.add(uid);
+    }
+    onChange(change);
+  });
+
+  const isFull = (uid: Uid): boolean => state.table.get(uid)?.presence === "full";
+  const isPresent = (uid: Uid): boolean => state.table.get(uid) !== undefined;
+
+  const requireHeaders = async (uids: readonly Uid[], signal: AbortSignal): Promise<void> => {
+    headers = new Map();
+    await mirror.headers(uids.filter((uid) => isPresent(uid) && !isFull(uid)));
+    for (const uid of state.store.missingHeaders(state.record, uids.filter(isPresent))) {
+      const content = await mirror.content(uid, signal);
+      if (content) headers.set(uid, await readHeader(content));
+    }
+  };
+  const requireStructures = async (uids: readonly Uid[], signal: AbortSignal): Promise<void> => {
+    await mirror.structures(uids.filter((uid) => isPresent(uid) && !isFull(uid)));
+    for (const uid of state.store.missingStructures(state.record, uids.filter(isPresent))) {
+      const content = await mirror.content(uid, signal);
+      if (!content) continue;
+      state.store.saveStructures(state.record, new Map([[uid, await computeStructure(content, signal)]]));
+    }
+  };
+  const requireBodies = async (uids: readonly Uid[], signal: AbortSignal): Promise<void> => {
+    mirror.prefetch(uids);
+    for (const uid of uids) (await mirror.content(uid, signal))?.close();
+  };
+
+  return {
+    name: state.record.name,
+    uidValidity,
+    readOnly: true,
+    recent,
+    get flags() {
+      return state.record.flags;
+    },
+    get permanentFlags() {
+      return [];
+    },
+    get uids() {
+      return state.table.uids;
+    },
+    get uidNext() {
+      return state.record.uidNext;
+    },
+    get highestModSeq() {
+      return state.record.highestModSeq === 0n ? undefined : state.record.highestModSeq;
+    },
+    get firstUnseen() {
+      return firstUnseen(mirror);
+    },
+    get complete() {
+      return state.table.fullCount === state.table.uids.length;
+    },
+    async require(uids, need: Need, signal) {
+      signal.throwIfAborted();
+      await mirror.metadata(uids.filter((uid) => state.table.get(uid)?.presence === "remote"));
+      if (need === "header") await requireHeaders(uids, signal);
+      if (need === "structure") await requireStructures(uids, signal);
+      if (need === "full") await requireBodies(uids, signal);
+    },
+    meta(uid) {
+      const message = state.table.get(uid);
+      return message && message.presence !== "remote" ? message : undefined;
+    },
+    header: (uid) => headers.get(uid) ?? state.store.header(state.record, uid),
+    structure(uid, extensible) {
+      const structure = state.store.structure(state.record, uid);
+      return extensible ? structure?.bodyStructure : structure?.body;
+    },
+    content: (uid, signal) => mirror.content(uid, signal),
+    prefetch: (uids) => mirror.prefetch(uids),
+    searchRemotely: (criteria, charset, signal) => mirror.search(criteria, charset, signal),
+    async poll(signal) {
+      try {
+        await mirror.sync(signal);
+      } catch (error) {
+        if (!isUnavailable(error)) throw error;
+        logger.debug({ err: error, mailbox: state.record.name }, "no delta: the legacy server is away");
+      }
+    },
+    close() {
+      if (closed) return;
+      closed = true;
+      unsubscribe();
+      headers.clear();
+      options.onClose();
+    },
+  };
+}
+
+function firstUnseen({ state }: MailboxMirror): number | undefined {
+  const { uids } = state.table;
+  for (let index = 0; index < uids.length; index++) {
+    const message = state.table.get(uids[index] as Uid);
+    if (message === undefined || message.presence === "remote") return state.firstUnseenHint;
+    if (!hasFlag(message.flags, "\\Seen")) return index + 1;
+  }
+  return undefined;
+}

@@ -1,0 +1,56 @@
+/**
+ * Passwords that the legacy server has accepted, kept as argon2id hashes: an account may have several
+ * valid ones at a time. Hashing runs off the main thread and one at a time, behind the login, not in it.
+ */
+import type { Logger } from "../log.ts";
+import type { Secret } from "../mail/secret.ts";
+import { hashPassword, matchesHash } from "./password-hash.ts";
+
+/** Where hashes are kept: the directory. */
+export interface PasswordHashes {
+  passwordHashes(user: string): readonly string[];
+  savePasswordHash(user: string, hash: string, at: Date): void;
+  touchPasswordHash(user: string, hash: string, at: Date): void;
+  dropPasswordHash(user: string, hash: string): void;
+}
+
+export interface CapturedPasswords {
+  /** Takes note of a success, in the background. */
+  capture(user: string, password: Secret): void;
+  /** Forgets a password that the legacy server has refused, in the background. */
+  forget(user: string, password: Secret): void;
+  /** Whether this password was accepted once and not refused since. */
+  matches(user: string, password: Secret): Promise<boolean>;
+  /** Resolves when nothing is under way any more. */
+  settled(): Promise<void>;
+}
+
+export function createCapturedPasswords(hashes: PasswordHashes, logger: Logger): CapturedPasswords {
+  let last: Promise<void> = Promise.resolve();
+  const enqueue = (user: string, work: () => Promise<void>): void => {
+    last = last.then(work).catch((error: unknown) => {
+      logger.error({ err: error, account: user }, "password hash could not be kept");
+    });
+  };
+  const find = async (user: string, password: Secret): Promise<string | undefined> => {
+    for (const hash of hashes.passwordHashes(user)) if (await matchesHash(password, hash)) return hash;
+    return undefined;
+  };
+  return {
+    capture(user, password) {
+      enqueue(user, async () => {
+        const known = await find(user, password);
+        if (known === undefined) hashes.savePasswordHash(user, await hashPassword(password), new Date());
+        else hashes.touchPasswordHash(user, known, new Date());
+      });
+    },
+    forget(user, password) {
+      enqueue(user, async () => {
+        const known = await find(user, password);
+        if (known !== undefined) hashes.dropPasswordHash(user, known);
+      });
+    },
+    matches: async (user, password) => (await find(user, password)) !== undefined,
+    settled: () => last,
+  };
+}

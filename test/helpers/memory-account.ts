@@ -1,0 +1,267 @@
+/**
+ * An account held in memory, for tests of the front ends on their own: mailboxes that tests fill, change
+ * while sessions look at them, and take the legacy server away from.
+ */
+import type {
+  AccountHandle,
+  AccountNamespaces,
+  ListedMailbox,
+  Login,
+  LoginRequest,
+  MailboxChange,
+  Need,
+  OpenMailbox,
+} from "../../src/account/account.ts";
+import { MailError } from "../../src/errors.ts";
+import { type Flags, flagsOf, hasFlag } from "../../src/mail/flags.ts";
+import { encodedMailboxName, modSeq, type Uid, uid, uidValidity } from "../../src/mail/ids.ts";
+import { type InternalDate, parseInternalDate } from "../../src/mail/internal-date.ts";
+import type { MessageContent, MessageMeta } from "../../src/mail/message.ts";
+
+export interface MemoryMessage {
+  readonly uid: Uid;
+  flags: Flags;
+  readonly internalDate: InternalDate;
+  readonly bytes: Buffer;
+  readonly bodyStructure: string;
+  /** In place of `bytes`: how the content is read. */
+  readonly content: (() => MessageContent) | undefined;
+}
+
+export interface NewMessage {
+  readonly text: string | Buffer;
+  readonly flags?: readonly string[];
+  readonly date?: string;
+  readonly bodyStructure?: string;
+  readonly uid?: number;
+  readonly content?: () => MessageContent;
+}
+
+const plainStructure = '("TEXT" "PLAIN" NIL NIL NIL "7BIT" 7 1)';
+
+export class MemoryMailbox {
+  readonly name: string;
+  readonly messages: MemoryMessage[] = [];
+  readonly listeners = new Set<(change: MailboxChange) => void>();
+  readonly recent = new Set<Uid>();
+  /** Every call of `require`, `content` and `searchRemotely`, for tests of what is asked for. */
+  readonly calls: string[] = [];
+  uidNext = 1;
+  complete = true;
+  /** UIDs of which nothing is here while the legacy server is away; `all` for everything. */
+  unavailable: ReadonlySet<number> = new Set();
+  foundRemotely: readonly number[] = [];
+  openCount = 0;
+  onPoll: () => void | Promise<void> = () => {};
+  /** Set to hold back `require`. */
+  gate: Promise<void> = Promise.resolve();
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  add(message: NewMessage): Uid {
+    const added = uid(message.uid ?? this.uidNext);
+    this.uidNext = added + 1;
+    const internalDate = parseInternalDate(message.date ?? "01-Feb-2024 10:20:30 +0100");
+    if (!internalDate) throw new Error("bad date");
+    this.messages.push({
+      uid: added,
+      flags: flagsOf(message.flags ?? []),
+      internalDate,
+      bytes: Buffer.from(message.text),
+      bodyStructure: message.bodyStructure ?? plainStructure,
+      content: message.content,
+    });
+    return added;
+  }
+
+  deliver(message: NewMessage): Uid {
+    const added = this.add(message);
+    this.recent.add(added);
+    this.emit({ kind: "arrived", uids: [added] });
+    return added;
+  }
+
+  expunge(...uids: number[]): void {
+    const gone = new Set(uids);
+    const kept = this.messages.filter((message) => !gone.has(message.uid));
+    this.messages.splice(0, this.messages.length, ...kept);
+    this.emit({ kind: "expunged", uids: uids.map(uid) });
+  }
+
+  setFlags(of: number, flags: readonly string[]): void {
+    const message = this.messages.find((one) => one.uid === of);
+    if (message) message.flags = flagsOf(flags);
+    this.emit({ kind: "flags", uids: [uid(of)] });
+  }
+
+  emit(change: MailboxChange): void {
+    for (const listener of [...this.listeners]) listener(change);
+  }
+}
+
+export interface MemoryAccount {
+  readonly login: Login;
+  readonly logins: LoginRequest[];
+  readonly listed: ListedMailbox[];
+  readonly subscribed: ListedMailbox[];
+  readonly openSessions: () => number;
+  mailbox(name: string): MemoryMailbox;
+  addMailbox(name: string, attributes?: readonly string[], separator?: string | null): MemoryMailbox;
+}
+
+export function createMemoryAccount(user = "alice", password = "secret"): MemoryAccount {
+  const boxes = new Map<string, MemoryMailbox>();
+  const listed: ListedMailbox[] = [];
+  const subscribed: ListedMailbox[] = [];
+  const logins: LoginRequest[] = [];
+  let sessions = 0;
+
+  const mailbox = (name: string): MemoryMailbox => {
+    const box = boxes.get(name);
+    if (!box) throw new MailError("NONEXISTENT", `Mailbox doesn't exist: ${name}`);
+    return box;
+  };
+  const handle = (): AccountHandle => {
+    const opened = new Set<OpenMailbox>();
+    let released = false;
+    sessions++;
+    return {
+      user,
+      namespaces: async (): Promise<AccountNamespaces> => ({
+        personal: [{ prefix: "", separator: "/" }],
+        otherUsers: null,
+        shared: null,
+      }),
+      mailboxes: async () => listed,
+      subscriptions: async () => subscribed,
+      status: async (name) => {
+        const box = mailbox(name);
+        return {
+          messages: box.messages.length,
+          recent: box.recent.size,
+          uidNext: uid(box.uidNext),
+          uidValidity: uidValidity(1234),
+          unseen: box.messages.filter(({ flags }) => !hasFlag(flags, "\\Seen")).length,
+          highestModSeq: undefined,
+        };
+      },
+      open: async (name, options) => {
+        const box = mailbox(name);
+        if (box.unavailable.has(-1))
+          throw new MailError("UNAVAILABLE", "The mail server behind is not available");
+        const open = openMailbox(box, options.onChange);
+        opened.add(open);
+        return open;
+      },
+      release: () => {
+        if (released) return;
+        released = true;
+        sessions--;
+        for (const open of opened) open.close();
+      },
+    };
+  };
+
+  return {
+    listed,
+    subscribed,
+    logins,
+    openSessions: () => sessions,
+    mailbox,
+    addMailbox: (name, attributes = [], separator = "/") => {
+      const box = new MemoryMailbox(name);
+      boxes.set(name, box);
+      listed.push({ name: encodedMailboxName(name), separator, attributes });
+      return box;
+    },
+    login: async (request) => {
+      logins.push(request);
+      if (request.user === "offline")
+        throw new MailError("UNAVAILABLE", "The mail server behind is not available");
+      if (request.user === "broken") throw new Error("a fault with secret details");
+      if (request.user !== user || request.password.reveal() !== password) {
+        throw new MailError("AUTHENTICATIONFAILED", "Authentication failed.");
+      }
+      return handle();
+    },
+  };
+}
+
+function openMailbox(box: MemoryMailbox, onChange: (change: MailboxChange) => void): OpenMailbox {
+  box.listeners.add(onChange);
+  box.openCount++;
+  const find = (wanted: Uid): MemoryMessage | undefined =>
+    box.messages.find((message) => message.uid === wanted);
+  const missing = (uids: readonly Uid[]): boolean => uids.some((one) => box.unavailable.has(one));
+  const away = (): MailError => new MailError("UNAVAILABLE", "The mail server behind is not available");
+  const here = (wanted: Uid): MemoryMessage | undefined =>
+    box.unavailable.has(wanted) ? undefined : find(wanted);
+  return {
+    name: encodedMailboxName(box.name),
+    uidValidity: uidValidity(1234),
+    flags: ["\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft"],
+    permanentFlags: [],
+    readOnly: true,
+    get uids() {
+      return box.messages.map((message) => message.uid);
+    },
+    get uidNext() {
+      return uid(box.uidNext);
+    },
+    highestModSeq: undefined,
+    get firstUnseen() {
+      const index = box.messages.findIndex(({ flags }) => !hasFlag(flags, "\\Seen"));
+      return index < 0 ? undefined : index + 1;
+    },
+    recent: box.recent,
+    get complete() {
+      return box.complete;
+    },
+    require: async (uids: readonly Uid[], need: Need) => {
+      box.calls.push(`require ${need} ${uids.length}`);
+      await box.gate;
+      if (missing(uids)) throw away();
+    },
+    meta: (wanted): MessageMeta | undefined => {
+      const message = here(wanted);
+      return message && { ...message, sizeBytes: message.bytes.length, modSeq: modSeq(0n) };
+    },
+    header: (wanted) => {
+      const bytes = here(wanted)?.bytes;
+      const end = bytes?.indexOf("\r\n\r\n") ?? -1;
+      return end < 0 ? bytes : bytes?.subarray(0, end + 4);
+    },
+    structure: (wanted, extensible) => {
+      const structure = here(wanted)?.bodyStructure;
+      return structure === undefined ? undefined : Buffer.from(extensible ? structure : plainStructure);
+    },
+    content: async (wanted) => {
+      box.calls.push(`content ${wanted}`);
+      if (missing([wanted])) throw away();
+      const message = find(wanted);
+      if (!message) return undefined;
+      return message.content?.() ?? contentOf(message.bytes);
+    },
+    prefetch: (uids) => {
+      box.calls.push(`prefetch ${uids.length}`);
+    },
+    searchRemotely: async (criteria, charset) => {
+      box.calls.push(`search ${charset ?? "-"} ${criteria.map((piece) => piece.toString("utf8")).join("|")}`);
+      return box.foundRemotely.map(uid);
+    },
+    poll: async () => box.onPoll(),
+    close: () => {
+      if (box.listeners.delete(onChange)) box.openCount--;
+    },
+  };
+}
+
+export function contentOf(bytes: Buffer): MessageContent {
+  return {
+    sizeBytes: bytes.length,
+    read: (start, end) => bytes.subarray(start, end),
+    close: () => {},
+  };
+}
