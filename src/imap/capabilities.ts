@@ -1,0 +1,19 @@
+import { isLoopback } from "./loopback.ts";
+import type { Session } from "./state.ts";
+
+const always = ["IMAP4rev1", "SASL-IR", "ID", "LITERAL+", "NAMESPACE", "UNSELECT", "CHILDREN"];
+
+/** The capability list as it is for this session now (RFC 3501 7.2.1): only what works. */
+export function capabilities(session: Session): string {
+  if (session.state.kind !== "not-authenticated") return always.join(" ");
+  const offered = [...always];
+  if (session.startTls && !session.peer.secure) offered.push("STARTTLS");
+  if (mayLogIn(session)) offered.push("AUTH=PLAIN", "AUTH=LOGIN");
+  else offered.push("LOGINDISABLED");
+  return offered.join(" ");
+}
+
+/** A password goes over TLS, stays within this machine, or the operator has allowed it in the clear. */
+export function mayLogIn({ peer, options }: Session): boolean {
+  return peer.secure || options.allowPlaintextLogin || isLoopback(peer.address);
+}

@@ -1,0 +1,128 @@
+/**
+ * FETCH and UID FETCH (RFC 3501 6.4.5, 6.4.8). Messages are made present in batches, with the least that
+ * the items need, and answered one by one in order. One that was expunged meanwhile is left out; bytes
+ * that cannot be had end the session (see session.ts).
+ */
+import type { Need, OpenMailbox } from "../../account/account.ts";
+import { isUnavailable, type MailError, unreachable } from "../../errors.ts";
+import type { Uid } from "../../mail/ids.ts";
+import type { RawSequenceSet } from "../../mail/number-set.ts";
+import { type Call, type Command, define } from "../command.ts";
+import { answerMessage, type FetchContext, needsContent } from "../fetch-answer.ts";
+import { type FetchItem, fetchItems } from "../fetch-items.ts";
+import { ok, type Reply } from "../formatter.ts";
+import type { Selected } from "../state.ts";
+import { ParseError, sequenceSet, space } from "../tokens.ts";
+
+export const fetch = defineFetch("FETCH", false);
+export const uidFetch = defineFetch("UID FETCH", true);
+
+interface FetchArgs {
+  readonly set: RawSequenceSet;
+  readonly items: readonly FetchItem[];
+}
+
+function defineFetch(name: string, byUid: boolean): Command {
+  return define({
+    name,
+    state: "selected",
+    usesSequenceNumbers: !byUid,
+    endsSessionWhenUnavailable: true,
+    parse: (cursor): FetchArgs => {
+      space(cursor);
+      const set = sequenceSet(cursor);
+      space(cursor);
+      const items = fetchItems(cursor);
+      // UID FETCH answers the UID, asked for or not (RFC 3501 6.4.8).
+      const hasUid = items.some(({ kind }) => kind === "uid");
+      return { set, items: byUid && !hasUid ? [{ kind: "uid" }, ...items] : items };
+    },
+    run: (call) => runFetch(call, byUid),
+  });
+}
+
+/** Messages made present at once: many where little of each is needed. */
+const batchSizes = { content: 200, header: 500, meta: 2000 } as const;
+
+async function runFetch(
+  { state, args, output, signal }: Call<Selected, FetchArgs>,
+  byUid: boolean,
+): Promise<Reply> {
+  const uids = byUid ? state.view.ofUids(args.set) : state.view.ofSequences(args.set);
+  if (!uids) throw new ParseError("Invalid message set");
+  const needs = needsOf(args.items);
+  const batchSize = batchSizeOf(args.items, needs);
+  for (let first = 0; first < uids.length; first += batchSize) {
+    await answerBatch(
+      { state, items: args.items, output, signal },
+      uids.slice(first, first + batchSize),
+      needs,
+    );
+  }
+  return ok("Fetch completed.");
+}
+
+async function answerBatch(
+  context: FetchContext,
+  uids: readonly Uid[],
+  needs: readonly Need[],
+): Promise<void> {
+  const { state, items, output, signal } = context;
+  const present = uids.filter((uid) => !state.view.isExpunged(uid));
+  if (items.some(needsContent)) state.mailbox.prefetch(present);
+  const unavailable = await requireAll(state.mailbox, present, needs, signal);
+  for (const uid of present) {
+    const sequence = state.view.sequenceOf(uid);
+    if (sequence === undefined || state.view.isExpunged(uid)) continue;
+    const answered = await answerMessage(context, sequence, uid);
+    // Those that are here have been answered; the first that is not, and is not gone either, ends it.
+    if (!answered && unavailable && !state.view.isExpunged(uid)) throw unavailable;
+  }
+  await output.flushed();
+}
+
+/** Gives the reason where not everything could be had. */
+async function requireAll(
+  mailbox: OpenMailbox,
+  uids: readonly Uid[],
+  needs: readonly Need[],
+  signal: AbortSignal,
+): Promise<MailError | undefined> {
+  try {
+    for (const need of needs) await mailbox.require(uids, need, signal);
+    return undefined;
+  } catch (error) {
+    if (isUnavailable(error)) return error;
+    throw error;
+  }
+}
+
+function needsOf(items: readonly FetchItem[]): readonly Need[] {
+  return [...new Set(items.map(needOf))].filter((need) => need !== undefined);
+}
+
+function needOf(item: FetchItem): Need | undefined {
+  switch (item.kind) {
+    case "uid":
+      return undefined;
+    case "flags":
+    case "internal-date":
+    case "size":
+      return "meta";
+    case "envelope":
+      return "header";
+    case "body":
+    case "body-structure":
+      return "structure";
+    case "section":
+      // The bytes themselves are asked for one message at a time, by `content`.
+      return needsContent(item) ? undefined : "header";
+    default:
+      return unreachable(item);
+  }
+}
+
+function batchSizeOf(items: readonly FetchItem[], needs: readonly Need[]): number {
+  if (items.some(needsContent)) return batchSizes.content;
+  return needs.includes("header") || needs.includes("structure") ? batchSizes.header : batchSizes.meta;
+}

@@ -1,0 +1,102 @@
+/** SELECT, EXAMINE, CHECK, CLOSE (RFC 3501 6.3.1, 6.3.2, 6.4.1, 6.4.2) and UNSELECT (RFC 3691). */
+import type { MailboxChange } from "../../account/account.ts";
+import { type EncodedMailboxName, encodedMailboxName } from "../../mail/ids.ts";
+import { type Call, type Command, define, nothing } from "../command.ts";
+import { formatList, ok, type Reply, untagged } from "../formatter.ts";
+import { countRecent } from "../notices.ts";
+import type { Output } from "../output.ts";
+import { createPartTrees } from "../part-trees.ts";
+import { type Authenticated, deselect, type Selected } from "../state.ts";
+import { astring, space } from "../tokens.ts";
+import { createView, type View } from "../view.ts";
+
+export const select = defineSelect("SELECT", false);
+export const examine = defineSelect("EXAMINE", true);
+
+export const check = define({
+  name: "CHECK",
+  state: "selected",
+  parse: nothing,
+  run: async ({ state, signal }) => {
+    await state.mailbox.poll(signal);
+    return ok("Check completed.");
+  },
+});
+
+/** Expunges nothing: no session here can have marked a message \Deleted. */
+export const close = defineLeave("CLOSE", "Close completed.");
+export const unselect = defineLeave("UNSELECT", "Unselect completed.");
+
+function defineLeave(name: string, text: string): Command {
+  return define({
+    name,
+    state: "selected",
+    parse: nothing,
+    run: ({ session, state }) => {
+      session.state = deselect(state);
+      return ok(text);
+    },
+  });
+}
+
+type SelectCall = Call<Authenticated | Selected, EncodedMailboxName>;
+
+function defineSelect(name: string, isExamine: boolean): Command {
+  return define({
+    name,
+    state: "authenticated",
+    parse: (cursor) => {
+      space(cursor);
+      return encodedMailboxName(astring(cursor));
+    },
+    run: (call) => openMailbox(call, isExamine),
+  });
+}
+
+async function openMailbox(call: SelectCall, isExamine: boolean): Promise<Reply> {
+  const { session, state, args: name, output, signal } = call;
+  // The old mailbox is left even when the new one cannot be opened (RFC 3501 6.3.1).
+  if (state.kind === "selected") output.write(untagged("OK [CLOSED] Previous mailbox closed."));
+  const authenticated = deselect(state);
+  session.state = authenticated;
+
+  const opened: { view?: View; gone?: MailboxChange } = {};
+  const onChange = (change: MailboxChange): void => {
+    // What happens before the view is made is in the mailbox's own list already.
+    if (opened.view) opened.view.apply(change);
+    else if (change.kind === "gone") opened.gone = change;
+    if (opened.view?.gone) session.wake();
+  };
+  const mailbox = await authenticated.account.open(name, { examine: isExamine, onChange }, signal);
+  const view = createView(mailbox.uids);
+  opened.view = view;
+  if (opened.gone) view.apply(opened.gone);
+  const readOnly = isExamine || mailbox.readOnly;
+  const selected: Selected = {
+    ...authenticated,
+    kind: "selected",
+    mailbox,
+    view,
+    readOnly,
+    trees: createPartTrees(),
+  };
+  session.state = selected;
+  describe(selected, output);
+  const verb = isExamine ? "Examine" : "Select";
+  return ok(`${verb} completed.`, readOnly ? "READ-ONLY" : "READ-WRITE");
+}
+
+function describe(selected: Selected, output: Output): void {
+  const { mailbox, view, readOnly } = selected;
+  output.write(untagged(`FLAGS ${formatList(mailbox.flags)}`));
+  const permanent = readOnly
+    ? "OK [PERMANENTFLAGS ()] Read-only mailbox."
+    : `OK [PERMANENTFLAGS ${formatList(mailbox.permanentFlags)}] Flags permitted.`;
+  output.write(untagged(permanent));
+  output.write(untagged(`${view.uids.length} EXISTS`));
+  output.write(untagged(`${countRecent(selected)} RECENT`));
+  if (mailbox.firstUnseen !== undefined)
+    output.write(untagged(`OK [UNSEEN ${mailbox.firstUnseen}] First unseen.`));
+  output.write(untagged(`OK [UIDVALIDITY ${mailbox.uidValidity}] UIDs valid`));
+  output.write(untagged(`OK [UIDNEXT ${mailbox.uidNext}] Predicted next UID`));
+}

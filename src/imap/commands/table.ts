@@ -1,0 +1,42 @@
+/** All commands by name: the one place that says what this server understands. */
+import type { Command } from "../command.ts";
+import { capability, id, logout, noop, startTls } from "./any-state.ts";
+import { authenticate, login } from "./authenticate.ts";
+import { changeCommands } from "./changes.ts";
+import { fetch, uidFetch } from "./fetch.ts";
+import { list, lsub } from "./list.ts";
+import { namespace } from "./namespace.ts";
+import { search, uidSearch } from "./search.ts";
+import { check, close, examine, select, unselect } from "./select.ts";
+import { status } from "./status.ts";
+
+const commands: readonly Command[] = [
+  capability,
+  noop,
+  logout,
+  id,
+  startTls,
+  login,
+  authenticate,
+  namespace,
+  list,
+  lsub,
+  status,
+  select,
+  examine,
+  check,
+  close,
+  unselect,
+  fetch,
+  uidFetch,
+  search,
+  uidSearch,
+  ...changeCommands,
+];
+
+const byName = new Map(commands.map((command) => [command.name, command]));
+
+/** `name` in upper case. */
+export function commandNamed(name: string): Command | undefined {
+  return byName.get(name);
+}

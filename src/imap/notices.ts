@@ -1,0 +1,48 @@
+import { unreachable } from "../errors.ts";
+import type { Uid } from "../mail/ids.ts";
+import { lowerBound } from "../mail/number-set.ts";
+import { formatList, untagged } from "./formatter.ts";
+import type { Output } from "./output.ts";
+import type { Selected } from "./state.ts";
+import type { Notice } from "./view.ts";
+
+/** Tells the client what happened to its mailbox (RFC 3501 7.3, 7.4); expunges only where permitted. */
+export async function writeNotices(
+  state: Selected,
+  output: Output,
+  options: { readonly expunges: boolean },
+): Promise<void> {
+  for (const notice of state.view.takeNotices(options)) {
+    output.write(formatNotice(state, notice));
+    await output.flushed();
+  }
+}
+
+/** FLAGS of a message as this session sees them; undefined when it was expunged meanwhile. */
+export function formatFlags({ mailbox }: Pick<Selected, "mailbox">, uid: Uid): string | undefined {
+  const meta = mailbox.meta(uid);
+  if (!meta) return undefined;
+  return formatList(mailbox.recent.has(uid) ? [...meta.flags, "\\Recent"] : meta.flags);
+}
+
+/** How many messages of the client's list are \Recent. */
+export function countRecent({ mailbox, view }: Pick<Selected, "mailbox" | "view">): number {
+  let count = 0;
+  for (const uid of mailbox.recent) if (view.uids[lowerBound(view.uids, uid)] === uid) count++;
+  return count;
+}
+
+function formatNotice(state: Selected, notice: Notice): string {
+  switch (notice.kind) {
+    case "expunge":
+      return untagged(`${notice.sequence} EXPUNGE`);
+    case "exists":
+      return untagged(`${notice.count} EXISTS`) + untagged(`${countRecent(state)} RECENT`);
+    case "flags": {
+      const flags = formatFlags(state, notice.uid);
+      return flags ? untagged(`${notice.sequence} FETCH (UID ${notice.uid} FLAGS ${flags})`) : "";
+    }
+    default:
+      return unreachable(notice);
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * Runs a SEARCH over one session's view: sets and flags first, in memory; text last and only on what is
+ * left, here when every message is here, otherwise by the legacy server. A search that asks for nothing
+ * of a message but its number needs no metadata.
+ */
+
+import { sequenceNumber, type Uid } from "../mail/ids.ts";
+import { formatNumberSet, uidSetOf } from "../mail/number-set.ts";
+import { evaluateSearch, type SearchableMessage, searchNeeds } from "../mail/search-evaluate.ts";
+import type { SearchKey } from "../mail/search-key.ts";
+import { searchCriteria } from "./search-criteria.ts";
+import { intersection, uidsIn, withNumbers, withUids } from "./search-sets.ts";
+import type { Selected } from "./state.ts";
+
+export interface SearchContext {
+  readonly state: Selected;
+  readonly signal: AbortSignal;
+  /** Lets others go first now and then. */
+  readonly breathe: () => Promise<void>;
+}
+
+/** Matching UIDs, ascending. Throws UNAVAILABLE. */
+export async function runSearch(context: SearchContext, key: SearchKey): Promise<readonly Uid[]> {
+  const { view } = context.state;
+  const program = withNumbers(key, view);
+  const parts = program.kind === "and" ? program.keys : [program];
+  const rest = parts.filter(({ kind }) => kind !== "all" && kind !== "uid" && kind !== "sequence");
+  const isQuick = (part: SearchKey): boolean => ["none", "meta"].includes(searchNeeds(part));
+  const quick = rest.filter(isQuick);
+  const textual = rest.filter((part) => !isQuick(part));
+
+  const candidates = await matchHere(context, candidatesOf(context, parts), quick);
+  if (textual.length === 0 || candidates.length === 0) return candidates;
+  return context.state.mailbox.complete
+    ? matchHere(context, candidates, textual)
+    : matchRemotely(context, candidates, textual);
+}
+
+function candidatesOf({ state: { view } }: SearchContext, parts: readonly SearchKey[]): readonly Uid[] {
+  let candidates = view.uids;
+  for (const part of parts) {
+    if (part.kind !== "uid" && part.kind !== "sequence") continue;
+    const named = uidsIn(part.kind, part.set, view);
+    candidates = candidates === view.uids ? named : intersection(candidates, named);
+  }
+  return view.hasExpunged ? candidates.filter((uid) => !view.isExpunged(uid)) : candidates;
+}
+
+/** Messages whose headers are asked for at once. */
+const headerBatch = 500;
+
+async function matchHere(
+  context: SearchContext,
+  candidates: readonly Uid[],
+  keys: readonly SearchKey[],
+): Promise<readonly Uid[]> {
+  if (keys.length === 0) return candidates;
+  const { mailbox, view } = context.state;
+  const key: SearchKey = { kind: "and", keys };
+  const needs = searchNeeds(key);
+  if (needs !== "none") await mailbox.require(candidates, "meta", context.signal);
+  const found: Uid[] = [];
+  const batch = needs === "header" ? headerBatch : candidates.length;
+  for (let first = 0; first < candidates.length; first += batch) {
+    const uids = candidates.slice(first, first + batch);
+    if (needs === "header") await mailbox.require(uids, "header", context.signal);
+    for (const uid of uids) {
+      const message = searchable(context, uid, view.sequenceOf(uid) ?? 0);
+      const verdict = message && evaluateSearch(key, message);
+      if (verdict === true || (verdict && (await verdict))) found.push(uid);
+      await context.breathe();
+    }
+  }
+  return found;
+}
+
+/** So much of the legacy server's search is narrowed down by naming the UIDs that are left. */
+const maxCandidateChars = 4_000;
+
+async function matchRemotely(
+  { state: { mailbox, view }, signal }: SearchContext,
+  candidates: readonly Uid[],
+  keys: readonly SearchKey[],
+): Promise<readonly Uid[]> {
+  const set = uidSetOf(candidates);
+  const narrow = candidates.length < view.uids.length && formatNumberSet(set).length <= maxCandidateChars;
+  const named: readonly SearchKey[] = narrow ? [{ kind: "uid", set }] : [];
+  const key = withUids({ kind: "and", keys: [...named, ...keys] }, view);
+  const { pieces, charset } = searchCriteria(key, mailbox.recent);
+  const found = await mailbox.searchRemotely(pieces, charset, signal);
+  return intersection(
+    candidates,
+    [...found].sort((a, b) => a - b),
+  );
+}
+
+function searchable(
+  { state: { mailbox }, signal }: SearchContext,
+  uid: Uid,
+  sequence: number,
+): SearchableMessage {
+  return {
+    sequenceNumber: sequenceNumber(sequence),
+    uid,
+    recent: mailbox.recent.has(uid),
+    meta: mailbox.meta(uid),
+    header: () => mailbox.header(uid),
+    content: () => mailbox.content(uid, signal),
+  };
+}

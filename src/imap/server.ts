@@ -1,0 +1,154 @@
+/**
+ * One IMAP listener: plain, with STARTTLS, or TLS from the first byte. It owns the listening socket and
+ * its connections. Binding and accepting are apart, so that a process with several listeners can fail
+ * before a client has been greeted.
+ */
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
+import type { SecureContext } from "node:tls";
+import type { Login } from "../account/account.ts";
+import type { Logger } from "../log.ts";
+import { type Connection, type ConnectionTimes, serveConnection } from "./connection.ts";
+import type { Session, SessionOptions } from "./state.ts";
+import { upgradeToTls } from "./tls-upgrade.ts";
+
+export interface ImapServerOptions extends Partial<ConnectionTimes> {
+  /** In the greeting. */
+  readonly hostname: string;
+  readonly login: Login;
+  /** Passwords are taken without TLS; from this machine itself they always are. */
+  readonly allowPlaintextLogin: boolean;
+  readonly tls: "none" | "starttls" | "implicit";
+  /** Needed unless `tls` is none. */
+  readonly tlsContext?: SecureContext | undefined;
+  readonly logger: Logger;
+  /** Default 2 s. */
+  readonly loginFailureDelayMs?: number;
+  /** Further ones are closed at once. Default 10,000. */
+  readonly maxConnections?: number;
+}
+
+export interface ImapServer {
+  /** Binds; clients that connect are held back until `accept`. Rejects with the system's error. */
+  listen(at: { readonly host: string; readonly port: number }): Promise<AddressInfo>;
+  accept(): void;
+  readonly connectionCount: number;
+  /** Lets running commands end and says BYE; what is still open after `graceMs` (10 s) is cut off. */
+  close(graceMs?: number): Promise<void>;
+}
+
+const defaultTimes: ConnectionTimes = {
+  loginTimeoutMs: 3 * 60_000,
+  idleTimeoutMs: 30 * 60_000,
+  stallTimeoutMs: 5 * 60_000,
+};
+
+/** What a command gets to notice that its client was cut off. */
+const afterCutOffMs = 1_000;
+
+export function createImapServer(options: ImapServerOptions): ImapServer {
+  const { tls, tlsContext, maxConnections = 10_000 } = options;
+  if (tls !== "none" && !tlsContext) throw new Error(`a listener with tls: ${tls} needs a certificate`);
+  const times: ConnectionTimes = {
+    loginTimeoutMs: options.loginTimeoutMs ?? defaultTimes.loginTimeoutMs,
+    idleTimeoutMs: options.idleTimeoutMs ?? defaultTimes.idleTimeoutMs,
+    stallTimeoutMs: options.stallTimeoutMs ?? defaultTimes.stallTimeoutMs,
+  };
+  const upgrade = tlsContext && ((socket: Duplex) => upgradeToTls(socket, tlsContext, times.loginTimeoutMs));
+  const open = new Map<Socket, Connection | undefined>();
+  const held: Socket[] = [];
+  const tasks = new Set<Promise<void>>();
+  let accepting = false;
+  let closing = false;
+
+  const serve = async (socket: Socket): Promise<void> => {
+    const stream = tls === "implicit" && upgrade ? await upgrade(socket) : socket;
+    if (closing) return;
+    const session = newSession(socket, stream !== socket, options);
+    const connection = serveConnection(stream, session, times, tls === "starttls" ? upgrade : undefined);
+    open.set(socket, connection);
+    await connection.finished;
+  };
+
+  const start = (socket: Socket): void => {
+    const task = serve(socket)
+      .catch((error: unknown) => options.logger.debug({ err: error }, "imap connection failed"))
+      .finally(() => {
+        socket.destroy();
+        tasks.delete(task);
+      });
+    tasks.add(task);
+  };
+
+  const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) => {
+    // The peer may reset before anything else listens.
+    socket.on("error", () => {});
+    socket.once("close", () => open.delete(socket));
+    open.set(socket, undefined);
+    if (accepting) start(socket);
+    else held.push(socket);
+  });
+  server.maxConnections = maxConnections;
+
+  return {
+    listen: async ({ host, port }) => {
+      server.listen({ host, port });
+      await once(server, "listening");
+      return server.address() as AddressInfo;
+    },
+    accept: () => {
+      accepting = true;
+      for (const socket of held.splice(0)) start(socket);
+    },
+    get connectionCount() {
+      return open.size;
+    },
+    close: async (graceMs = 10_000) => {
+      closing = true;
+      const closed = server.listening ? once(server, "close") : undefined;
+      server.close();
+      for (const [socket, connection] of open) {
+        if (connection) connection.shutDown();
+        else socket.destroy();
+      }
+      const ended = new AbortController();
+      const cutOff = async (): Promise<void> => {
+        await delay(graceMs, undefined, ended);
+        for (const socket of open.keys()) socket.destroy();
+        await delay(afterCutOffMs, undefined, ended);
+      };
+      await Promise.race([Promise.all([closed, ...tasks]), cutOff().catch(() => {})]);
+      ended.abort();
+      open.clear();
+    },
+  };
+}
+
+function newSession(socket: Socket, secure: boolean, options: ImapServerOptions): Session {
+  const id = randomBytes(8).toString("base64url");
+  const sessionOptions: SessionOptions = {
+    hostname: options.hostname,
+    login: options.login,
+    allowPlaintextLogin: options.allowPlaintextLogin,
+    loginFailureDelayMs: options.loginFailureDelayMs ?? 2_000,
+    logger: options.logger,
+  };
+  return {
+    id,
+    options: sessionOptions,
+    state: { kind: "not-authenticated", failures: 0 },
+    peer: {
+      address: socket.remoteAddress ?? "",
+      port: socket.remotePort ?? 0,
+      session: id,
+      protocol: "imap",
+      secure,
+    },
+    startTls: options.tls === "starttls",
+    badCommands: 0,
+    wake: () => {},
+  };
+}

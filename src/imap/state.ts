@@ -1,0 +1,77 @@
+/**
+ * What a session is at each moment (RFC 3501 3): a union that carries its data, so that a selected
+ * mailbox can only be read where one is selected. Leaving a state gives back what it held.
+ */
+import type { AccountHandle, Login, OpenMailbox, Peer } from "../account/account.ts";
+import type { Logger } from "../log.ts";
+import type { PartTrees } from "./part-trees.ts";
+import type { View } from "./view.ts";
+
+export interface NotAuthenticated {
+  readonly kind: "not-authenticated";
+  readonly failures: number;
+}
+
+export interface Authenticated {
+  readonly kind: "authenticated";
+  readonly account: AccountHandle;
+}
+
+export interface Selected {
+  readonly kind: "selected";
+  readonly account: AccountHandle;
+  readonly mailbox: OpenMailbox;
+  readonly view: View;
+  /** EXAMINE, or the mailbox takes no changes. */
+  readonly readOnly: boolean;
+  readonly trees: PartTrees;
+}
+
+export interface Logout {
+  readonly kind: "logout";
+}
+
+export type SessionState = NotAuthenticated | Authenticated | Selected | Logout;
+
+export interface SessionOptions {
+  readonly hostname: string;
+  readonly login: Login;
+  /** Logins in clear text are let in from everywhere, not only from this machine. */
+  readonly allowPlaintextLogin: boolean;
+  /** How long the answer to a wrong password is held back. */
+  readonly loginFailureDelayMs: number;
+  readonly logger: Logger;
+}
+
+export interface Session {
+  readonly id: string;
+  readonly options: SessionOptions;
+  state: SessionState;
+  /** `peer.secure` tells whether TLS is active now. */
+  peer: Peer;
+  /** STARTTLS is offered on this connection. */
+  readonly startTls: boolean;
+  /** Bad commands since the last good one. */
+  badCommands: number;
+  /** To be called when the session has to end though no command is running (see `farewellOf`). */
+  wake: () => void;
+}
+
+/** Why the session cannot go on, if so: its mailbox is gone. */
+export function farewellOf({ state }: Session): string | undefined {
+  return state.kind === "selected" ? state.view.gone : undefined;
+}
+
+/** The state after leaving the selected mailbox, if one is. */
+export function deselect(state: Authenticated | Selected): Authenticated {
+  if (state.kind === "selected") state.mailbox.close();
+  return { kind: "authenticated", account: state.account };
+}
+
+/** Gives back whatever the session holds; idempotent. */
+export function closeSession(session: Session): void {
+  const { state } = session;
+  session.state = { kind: "logout" };
+  if (state.kind === "selected") state.mailbox.close();
+  if (state.kind === "selected" || state.kind === "authenticated") state.account.release();
+}
