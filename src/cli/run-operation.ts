@@ -1,0 +1,143 @@
+/**
+ * Runs an operation on the accounts of this process.
+ */
+import { MailError, unreachable } from "../errors.ts";
+import type { Mirror } from "../migration/mirror.ts";
+import { progressOf, sumProgress } from "../migration/progress.ts";
+import { type AccountVerdict, verifyAccount } from "../migration/verify.ts";
+import type { Mailferry } from "../server.ts";
+import type { AccountCounters, AccountRow } from "../store/directory.ts";
+import type {
+  AccountStatus,
+  MigrateProgress,
+  MigrateResult,
+  Operation,
+  OperationRequest,
+} from "./operations.ts";
+
+const progressIntervalMs = 500;
+/** A pull that brings nothing new this often in a row is reported as failed. */
+const maxFruitlessPulls = 5;
+const pauseBetweenPullsMs = 2_000;
+
+export async function runOperation(
+  mailferry: Mailferry,
+  operation: Operation,
+  request: OperationRequest,
+): Promise<unknown> {
+  switch (operation) {
+    case "migrate":
+      return migrate(mailferry, request);
+    case "verify":
+      return verify(mailferry, request);
+    case "status":
+      return status(mailferry, request);
+    default:
+      return unreachable(operation);
+  }
+}
+
+function userOf({ user }: OperationRequest): string {
+  if (user === undefined) throw new MailError("CANNOT", "which user?");
+  return user;
+}
+
+async function migrate(mailferry: Mailferry, request: OperationRequest): Promise<MigrateResult> {
+  return mailferry.withMirror(userOf(request), request.password, request.signal, async (user, mirror) => {
+    const started = performance.now();
+    const first = countersOf(mirror);
+    const progress = (): MigrateProgress => {
+      const now = countersOf(mirror);
+      return {
+        ...now,
+        elapsedMs: Math.round(performance.now() - started),
+        messagesDone: now.messagesHere - first.messagesHere,
+        bytesDone: now.bytesHere - first.bytesHere,
+      };
+    };
+    const timer = setInterval(() => request.onProgress(progress()), progressIntervalMs);
+    try {
+      const problems = await pullUntilThere(mirror, request.signal);
+      const { messagesDone: _, bytesDone: __, ...result } = progress();
+      request.onProgress(progress());
+      return { user, complete: problems.length === 0, problems, ...result };
+    } finally {
+      clearInterval(timer);
+    }
+  });
+}
+
+/** The legacy server may drop out now and then: as long as messages come, the pull goes on. */
+async function pullUntilThere(mirror: Mirror, signal: AbortSignal): Promise<readonly string[]> {
+  let fruitless = 0;
+  for (;;) {
+    const before = countersOf(mirror).messagesHere;
+    const outcome = await mirror.pull(signal);
+    if (outcome.kind === "complete") return [];
+    if (outcome.kind === "incomplete") return outcome.problems;
+    fruitless = countersOf(mirror).messagesHere > before ? 0 : fruitless + 1;
+    const passes = outcome.error instanceof MailError && outcome.error.code === "UNAVAILABLE";
+    if (!passes || fruitless >= maxFruitlessPulls) throw outcome.error;
+    await pause(pauseBetweenPullsMs, signal);
+  }
+}
+
+function pause(delayMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => {
+      clearTimeout(timer);
+      reject(signal.reason as Error);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", stop);
+      resolve();
+    }, delayMs);
+    signal.addEventListener("abort", stop, { once: true });
+  });
+}
+
+async function verify(mailferry: Mailferry, request: OperationRequest): Promise<AccountVerdict> {
+  return mailferry.withMirror(userOf(request), request.password, request.signal, async (_, mirror, source) =>
+    verifyAccount({
+      store: mirror.store,
+      source,
+      signal: request.signal,
+      resync: async (name) => (await mirror.mailbox(name, request.signal)).sync(request.signal),
+      onMailbox: (verdict) => request.onProgress({ mailbox: verdict.name }),
+    }),
+  );
+}
+
+async function status(mailferry: Mailferry, request: OperationRequest): Promise<readonly AccountStatus[]> {
+  const { directory } = mailferry;
+  if (request.user === undefined) {
+    return directory
+      .accounts()
+      .map((row) =>
+        statusOf(row, mailferry.isPulling(row.user), mailferry.liveCounters(row.user) ?? row.counters),
+      );
+  }
+  const user = mailferry.canonicalName(request.user);
+  const row = directory.account(user);
+  if (!row) throw new MailError("NONEXISTENT", `no account ${user}`);
+  return mailferry.inspect(user, async (mirror) => {
+    const perMailbox = (await mirror.all()).map(progressOf);
+    return [{ ...statusOf(row, mirror.busy, sumProgress(perMailbox)), perMailbox }];
+  });
+}
+
+function statusOf(row: AccountRow, pulling: boolean, counters: AccountCounters): AccountStatus {
+  return {
+    user: row.user,
+    stage: row.stage,
+    legacy: row.legacy,
+    pulling,
+    lastLoginAt: row.lastLoginAt ?? null,
+    lastError: row.lastError ?? null,
+    ...counters,
+  };
+}
+
+function countersOf(mirror: Mirror): AccountCounters {
+  return sumProgress(mirror.opened().map(progressOf));
+}

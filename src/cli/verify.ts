@@ -1,0 +1,79 @@
+import type { Command } from "commander";
+import { decodeMailboxName } from "../mail/mailbox-name.ts";
+import type { AccountVerdict, Difference, MailboxVerdict } from "../migration/verify.ts";
+import {
+  type CommonOptions,
+  jsonOption,
+  mailferryCommand,
+  passwordOption,
+  perform,
+  printJson,
+  printLine,
+} from "./command.ts";
+import { exitFailed, exitOk } from "./exit-codes.ts";
+import { formatTable } from "./format.ts";
+
+/** So many differences of a mailbox are printed; --json has them all. */
+const maxPrinted = 20;
+
+export function verifyCommand(): Command {
+  return mailferryCommand("verify", "compare one user's mail on the legacy server with what is here")
+    .argument("<user>", "as the user logs in")
+    .addOption(passwordOption())
+    .addOption(jsonOption())
+    .addHelpText(
+      "after",
+      `
+Reads both sides anew: UIDs, flags, dates, sizes, and every byte of every message. Exit code 1 on any
+difference.
+
+Examples:
+  mailferry verify -c /etc/mailferry.yaml alice@example.com --password-file alice.pw
+  mailferry verify -c /etc/mailferry.yaml alice@example.com --json > alice.verdict.json`,
+    )
+    .action(run);
+}
+
+async function run(user: string, options: CommonOptions): Promise<void> {
+  const verdict = (await perform(options, "verify", user, () => undefined)) as AccountVerdict;
+  if (options.json) printJson(verdict);
+  else print(verdict);
+  process.exitCode = verdict.equal ? exitOk : exitFailed;
+}
+
+function print(verdict: AccountVerdict): void {
+  const header = ["mailbox", "legacy", "here", "bytes compared", "missing", "extra", "not pulled", "differ"];
+  printLine(formatTable(header, verdict.mailboxes.map(row)));
+  for (const mailbox of verdict.mailboxes) printDifferences(mailbox);
+  printLine(verdict.equal ? "equal" : "NOT EQUAL");
+}
+
+function row({
+  name,
+  messagesLegacy,
+  messagesHere,
+  bytesCompared,
+  differences,
+}: MailboxVerdict): (string | number)[] {
+  const count = (...kinds: Difference["kind"][]): number =>
+    differences.filter(({ kind }) => kinds.includes(kind)).length;
+  return [
+    decodeMailboxName(name),
+    messagesLegacy,
+    messagesHere,
+    bytesCompared,
+    count("missing"),
+    count("extra"),
+    count("not-pulled"),
+    count("mailbox", "flags", "date", "size", "bytes"),
+  ];
+}
+
+function printDifferences({ name, differences }: MailboxVerdict): void {
+  for (const difference of differences.slice(0, maxPrinted)) {
+    const where = "uid" in difference ? ` UID ${difference.uid}` : "";
+    printLine(`${decodeMailboxName(name)}${where}: ${difference.kind}: ${difference.detail}`);
+  }
+  const more = differences.length - maxPrinted;
+  if (more > 0) printLine(`${decodeMailboxName(name)}: ${more} more differences (--json has them all)`);
+}

@@ -1,0 +1,151 @@
+/**
+ * The configuration file: YAML, checked whole before anything is opened. Whatever is wrong becomes one
+ * `ConfigError` whose lines name the key and what was expected there.
+ */
+import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { parse } from "yaml";
+import { z } from "zod";
+import { ConfigError } from "./errors.ts";
+
+const port = z.int("expected a port number").min(0).max(65_535);
+const tlsMode = z.enum(["none", "starttls", "implicit"], "expected none, starttls or implicit");
+const text = z.string("expected a text").min(1, "must not be empty");
+
+const listener = z.strictObject({
+  protocol: z.enum(["imap", "pop3"], "expected imap or pop3"),
+  address: text,
+  port,
+  tls: tlsMode,
+});
+
+const legacyServer = z.strictObject({
+  host: text,
+  port: port.min(1),
+  tls: tlsMode,
+  verify: z.boolean("expected true or false").default(true),
+  ca: text.optional(),
+});
+
+const legacy = z
+  .strictObject({
+    domains: z.array(text, "expected a list of domains").min(1, 'expected at least one domain, or "*"'),
+    imap: legacyServer.optional(),
+    pop3: legacyServer.optional(),
+    login: text.default("%u"),
+    connections: z
+      .strictObject({
+        perUser: z.int().min(2, "expected at least 2: one is kept for interactive work").default(4),
+        total: z.int().min(2).default(200),
+      })
+      .prefault({}),
+  })
+  .refine((value) => value.imap ?? value.pop3, { message: "expected imap, pop3 or both" });
+
+const legacyList = "expected a list of legacy servers";
+
+const schema = z.strictObject({
+  dataDir: text,
+  hostname: text,
+  listen: z.array(listener, "expected a list of listeners").min(1, "expected at least one listener"),
+  tls: z.strictObject({ cert: text, key: text }).optional(),
+  allowPlaintextLogin: z.boolean("expected true or false").default(false),
+  legacy: z.array(legacy, legacyList).min(1, "expected at least one legacy server"),
+  log: z
+    .strictObject({
+      level: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
+      pretty: z.boolean("expected true or false").default(false),
+    })
+    .prefault({}),
+});
+
+export type Config = z.infer<typeof schema>;
+export type ListenerConfig = z.infer<typeof listener>;
+export type LegacyConfig = z.infer<typeof legacy>;
+export type LegacyServerConfig = z.infer<typeof legacyServer>;
+
+/** Reads and checks FILE; relative paths in it are relative to it. Throws ConfigError. */
+export function loadConfig(file: string): Config {
+  let source: string;
+  try {
+    source = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new ConfigError(`${file}: cannot be read (${(error as NodeJS.ErrnoException).code ?? error})`);
+  }
+  return parseConfig(source, file);
+}
+
+/** Checks the text of a configuration; `file` names it in messages and anchors relative paths. */
+export function parseConfig(source: string, file: string): Config {
+  let document: unknown;
+  try {
+    document = parse(source);
+  } catch (error) {
+    throw new ConfigError(`${file}: not valid YAML: ${(error as Error).message}`);
+  }
+  const result = schema.safeParse(document);
+  if (!result.success) {
+    throw new ConfigError(
+      result.error.issues.map((issue) => `${file}: ${describe(issue, document)}`).join("\n"),
+    );
+  }
+  checkListeners(result.data, file);
+  return withAbsolutePaths(result.data, dirname(resolve(file)));
+}
+
+function describe(issue: z.core.$ZodIssue, document: unknown): string {
+  const key = issue.path
+    .map((step, index) => (typeof step === "number" ? `[${step}]` : `${index ? "." : ""}${String(step)}`))
+    .join("");
+  if (issue.code === "unrecognized_keys") {
+    const names = issue.keys.map((name) => (key ? `${key}.${name}` : name)).join(", ");
+    return `${names}: unknown key`;
+  }
+  const missing = issue.code === "invalid_type" && valueAt(document, issue.path) === undefined;
+  return `${key || "the file"}: ${missing ? `missing (${issue.message})` : issue.message}`;
+}
+
+function valueAt(document: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (value, step) => (value as Record<PropertyKey, unknown> | null | undefined)?.[step],
+    document,
+  );
+}
+
+function checkListeners(config: Config, file: string): void {
+  config.listen.forEach((entry, index) => {
+    if (entry.protocol === "pop3") {
+      throw new ConfigError(
+        `${file}: listen[${index}].protocol: pop3 listeners are not served yet, expected imap`,
+      );
+    }
+    if (entry.tls !== "none" && !config.tls) {
+      throw new ConfigError(
+        `${file}: tls: missing (listen[${index}] has tls: ${entry.tls} and needs cert and key)`,
+      );
+    }
+  });
+  config.legacy.forEach((entry, index) => {
+    if (!entry.imap) {
+      throw new ConfigError(
+        `${file}: legacy[${index}].imap: missing (a legacy server with POP3 only is not served yet)`,
+      );
+    }
+  });
+}
+
+function withAbsolutePaths(config: Config, base: string): Config {
+  const absolute = (path: string): string => resolve(base, path);
+  const server = (entry: LegacyServerConfig): LegacyServerConfig =>
+    entry.ca === undefined ? entry : { ...entry, ca: absolute(entry.ca) };
+  return {
+    ...config,
+    dataDir: absolute(config.dataDir),
+    ...(config.tls && { tls: { cert: absolute(config.tls.cert), key: absolute(config.tls.key) } }),
+    legacy: config.legacy.map((entry) => ({
+      ...entry,
+      ...(entry.imap && { imap: server(entry.imap) }),
+      ...(entry.pop3 && { pop3: server(entry.pop3) }),
+    })),
+  };
+}

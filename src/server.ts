@@ -1,0 +1,271 @@
+/**
+ * Builds everything from the configuration once and owns its lifetime: nothing else holds state of the
+ * process. What opens here is closed here, in the opposite order.
+ */
+import { readFileSync } from "node:fs";
+import { createSecureContext, type SecureContext } from "node:tls";
+import type { Login } from "./account/account.ts";
+import { createAccounts, type OpenedMirror } from "./account/accounts.ts";
+import { createCapturedPasswords } from "./auth/captured-passwords.ts";
+import { createAuthenticator, type ProvenLogin } from "./auth/login.ts";
+import { legacyFor, parseUserName, type UserName } from "./auth/user-name.ts";
+import type { Config, LegacyConfig } from "./config.ts";
+import { ConfigError, MailError, unreachable } from "./errors.ts";
+import { createImapServer } from "./imap/server.ts";
+import { type ConnectionBudget, createConnectionBudget } from "./legacy/budget.ts";
+import type { LegacyImapConfig } from "./legacy/connect.ts";
+import { createImapSource, type LegacyConnection, proveLogin } from "./legacy/imap-source.ts";
+import type { ImapSource } from "./legacy/source.ts";
+import type { Logger } from "./log.ts";
+import type { Secret } from "./mail/secret.ts";
+import type { PullOutcome } from "./migration/background-pull.ts";
+import { type Mirror, openMirror } from "./migration/mirror.ts";
+import { progressOf, sumProgress } from "./migration/progress.ts";
+import { moveToStage } from "./migration/stage.ts";
+import { recordedUser } from "./store/account-record.ts";
+import { accountDirectory } from "./store/data-dir.ts";
+import { type AccountCounters, type Directory, openDirectory } from "./store/directory.ts";
+import { openAccountStore } from "./store/open.ts";
+import { createWriter } from "./store/writer.ts";
+
+export interface BoundListener {
+  readonly protocol: "imap" | "pop3";
+  readonly address: string;
+  readonly port: number;
+  readonly tls: "none" | "starttls" | "implicit";
+}
+
+export interface Mailferry {
+  readonly directory: Directory;
+  /** Binds all listeners, then lets them accept. */
+  listen(): Promise<readonly BoundListener[]>;
+  canonicalName(user: string): string;
+  isPulling(user: string): boolean;
+  /** How far an open account has come; undefined when it is not open. */
+  liveCounters(user: string): AccountCounters | undefined;
+  /**
+   * Runs a job that needs the legacy side: with `password`, which is proven first, or with what the open
+   * account has. Throws CANNOT when there is neither.
+   */
+  withMirror<T>(
+    user: string,
+    password: Secret | undefined,
+    signal: AbortSignal,
+    work: (user: string, mirror: Mirror, source: ImapSource) => Promise<T>,
+  ): Promise<T>;
+  /** Runs a job on what is here. */
+  inspect<T>(user: string, work: (mirror: Mirror) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+/** One entry of `legacy` in the configuration, with the budget that all its users share. */
+interface LegacyHost {
+  readonly domains: readonly string[];
+  readonly login: string;
+  readonly target: LegacyImapConfig;
+  readonly budget: ConnectionBudget;
+  /** For people: `imap://host:port`. */
+  readonly label: string;
+}
+
+interface OpenAccount {
+  readonly mirror: Mirror;
+  readonly source: ImapSource;
+  readonly hasCredentials: () => boolean;
+}
+
+type LegacyLogin = ProvenLogin<LegacyHost, LegacyConnection>;
+
+export async function createMailferry(config: Config, logger: Logger): Promise<Mailferry> {
+  const hosts = config.legacy.map(legacyHost);
+  const directory = openDirectory(config.dataDir);
+  const writer = createWriter();
+  const captured = createCapturedPasswords(directory, logger);
+  const authenticate = createAuthenticator<LegacyHost, LegacyConnection>({
+    legacy: hosts,
+    prove: ({ user, legacy, credentials, signal }) =>
+      proveLogin(legacy.target, credentials, signal, {
+        logger,
+        share: { budget: legacy.budget, user: user.canonical },
+      }),
+    captured,
+    logger,
+  });
+  const mirrors = new Map<string, OpenAccount>();
+
+  const openAccount = async (
+    user: string,
+    login: LegacyLogin | undefined,
+  ): Promise<OpenedMirror<LegacyLogin>> => {
+    const name = canonical(user);
+    const host = login?.legacy ?? legacyFor(hosts, name);
+    if (!host) throw new MailError("CANNOT", `no legacy server for ${user}`);
+    const folder = accountDirectory(config.dataDir, name);
+    const owner = recordedUser(folder);
+    if (owner !== undefined && owner !== user) throw new MailError("CANNOT", `${folder} belongs to ${owner}`);
+    directory.ensureAccount(user, host.label);
+    let credentials = login?.credentials;
+    const accountLogger = logger.child({ account: user });
+    const source = createImapSource({
+      config: host.target,
+      credentials: () => credentials,
+      budget: host.budget,
+      logger: accountLogger,
+      user,
+      ...(login?.connection && { first: login.connection }),
+    });
+    const store = await openAccountStore(folder, { writer, logger: accountLogger });
+    if (directory.account(user)?.stage === "new") moveToStage(directory, folder, user, "mirroring");
+    const mirror = openMirror({
+      store,
+      source,
+      logger: accountLogger,
+      onOutcome: (outcome) => {
+        directory.noteError(user, describeProblem(outcome));
+        if (outcome.kind !== "failed") {
+          moveToStage(directory, folder, user, outcome.kind === "complete" ? "complete" : "mirroring");
+        }
+      },
+    });
+    mirrors.set(user, { mirror, source, hasCredentials: () => credentials !== undefined });
+    return {
+      mirror,
+      close: async () => {
+        const mailboxes = (await mirror.all()).map(progressOf);
+        directory.noteCounters(user, sumProgress(mailboxes));
+        mirrors.delete(user);
+        await mirror.close();
+      },
+      renew: (renewed) => {
+        credentials = renewed.credentials;
+        if (renewed.connection) source.adopt(renewed.connection);
+      },
+    };
+  };
+
+  const accounts = createAccounts<LegacyLogin>({ open: openAccount, logger });
+  const login: Login = async ({ user, password, authorizationId, signal }) => {
+    const proven = await authenticate({ user, password, authorizationId, signal });
+    const handle = await accounts.attach(proven.user.canonical, proven);
+    directory.noteLogin(proven.user.canonical, new Date());
+    return handle;
+  };
+  const listeners = createListeners(config, login, logger);
+
+  return {
+    directory,
+    listen: () => listeners.listen(),
+    canonicalName: (user) => canonical(user).canonical,
+    isPulling: (user) => mirrors.get(user)?.mirror.busy ?? false,
+    liveCounters: (user) => {
+      const mirror = mirrors.get(user)?.mirror;
+      return mirror?.isWholeOpen ? sumProgress(mirror.opened().map(progressOf)) : undefined;
+    },
+    async withMirror(user, password, signal, work) {
+      const name = canonical(user).canonical;
+      const proven = password && (await authenticate({ user, password, authorizationId: "", signal }));
+      if (!proven && !mirrors.get(name)?.hasCredentials()) {
+        throw new MailError("CANNOT", `nobody is logged in as ${name}: give the password by --password-file`);
+      }
+      return accounts.withMirror(name, proven, (mirror) => {
+        const source = mirrors.get(name)?.source;
+        if (!source) throw new Error("an open account has a source");
+        return work(name, mirror, source);
+      });
+    },
+    inspect: (user, work) => accounts.withMirror(canonical(user).canonical, undefined, work),
+    async close() {
+      await listeners.close();
+      await accounts.close();
+      await captured.settled();
+      await writer.close();
+      directory.close();
+    },
+  };
+}
+
+/** What a name that has been typed leads to. Throws CANNOT for one that no account can have. */
+function canonical(typed: string): UserName {
+  const user = parseUserName(typed);
+  if (!user) throw new MailError("CANNOT", "not a user name");
+  return user;
+}
+
+function describeProblem(outcome: PullOutcome): string | undefined {
+  switch (outcome.kind) {
+    case "complete":
+      return undefined;
+    case "incomplete":
+      return `${outcome.problems.length} problems, the first: ${outcome.problems[0]}`;
+    case "failed":
+      return outcome.error instanceof Error ? outcome.error.message : String(outcome.error);
+    default:
+      return unreachable(outcome);
+  }
+}
+
+function legacyHost(entry: LegacyConfig): LegacyHost {
+  const { imap, domains, login, connections } = entry;
+  if (!imap) throw new ConfigError("legacy: imap is needed");
+  const { host, port, tls, verify, ca } = imap;
+  return {
+    domains,
+    login,
+    target: { host, port, tls, verify, ...(ca !== undefined && { ca: readPem("legacy.imap.ca", ca) }) },
+    budget: createConnectionBudget(connections),
+    label: `imap://${host}:${port}`,
+  };
+}
+
+interface Listeners {
+  listen(): Promise<readonly BoundListener[]>;
+  close(): Promise<void>;
+}
+
+function createListeners(config: Config, login: Login, logger: Logger): Listeners {
+  const { hostname, allowPlaintextLogin } = config;
+  const tlsContext = config.tls && secureContext(config.tls);
+  const servers = config.listen.map((entry) => ({
+    entry,
+    server: createImapServer({ hostname, login, allowPlaintextLogin, tls: entry.tls, tlsContext, logger }),
+  }));
+  return {
+    async listen() {
+      const bound: BoundListener[] = [];
+      for (const { entry, server } of servers) {
+        const { address, port } = await server
+          .listen({ host: entry.address, port: entry.port })
+          .catch((error) => {
+            throw new MailError(
+              "CANNOT",
+              `listen: ${entry.address} port ${entry.port} cannot be bound (${error.code})`,
+              error,
+            );
+          });
+        bound.push({ protocol: entry.protocol, address, port, tls: entry.tls });
+      }
+      for (const { server } of servers) server.accept();
+      return bound;
+    },
+    close: async () => void (await Promise.all(servers.map(({ server }) => server.close()))),
+  };
+}
+
+function secureContext({ cert, key }: NonNullable<Config["tls"]>): SecureContext {
+  const pem = { cert: readPem("tls.cert", cert), key: readPem("tls.key", key) };
+  try {
+    return createSecureContext({ ...pem, minVersion: "TLSv1.2" });
+  } catch (error) {
+    throw new ConfigError(`tls: not a certificate and its key (${(error as Error).message})`);
+  }
+}
+
+function readPem(key: string, path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new ConfigError(
+      `${key}: ${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? error})`,
+    );
+  }
+}

@@ -1,0 +1,80 @@
+import { describe, expect, it } from "vitest";
+import { parseConfig } from "../src/config.ts";
+
+const minimal = `
+dataDir: data
+hostname: mail.example.com
+listen:
+  - { protocol: imap, address: 127.0.0.1, port: 0, tls: none }
+legacy:
+  - domains: ["*"]
+    imap: { host: old.example.com, port: 143, tls: none }
+`;
+
+const errorOf = (source: string): string => {
+  try {
+    parseConfig(source, "/etc/mailferry.yaml");
+  } catch (error) {
+    return (error as Error).message;
+  }
+  throw new Error("accepted");
+};
+
+describe("configuration", () => {
+  it("fills in defaults and makes paths absolute", () => {
+    expect(parseConfig(minimal, "/etc/mailferry.yaml")).toEqual({
+      dataDir: "/etc/data",
+      hostname: "mail.example.com",
+      listen: [{ protocol: "imap", address: "127.0.0.1", port: 0, tls: "none" }],
+      allowPlaintextLogin: false,
+      legacy: [
+        {
+          domains: ["*"],
+          imap: { host: "old.example.com", port: 143, tls: "none", verify: true },
+          login: "%u",
+          connections: { perUser: 4, total: 200 },
+        },
+      ],
+      log: { level: "info", pretty: false },
+    });
+  });
+
+  it.each([
+    [
+      "a missing key",
+      minimal.replace("hostname: mail.example.com", ""),
+      "hostname: missing (expected a text)",
+    ],
+    [
+      "a wrong type",
+      minimal.replace("port: 143", "port: imap"),
+      "legacy[0].imap.port: expected a port number",
+    ],
+    ["an unknown key", `${minimal}\nfoo: 1`, "foo: unknown key"],
+    [
+      "an unknown key further down",
+      minimal.replace("tls: none }\nlegacy", "tls: none, tsl: none }\nlegacy"),
+      "listen[0].tsl: unknown key",
+    ],
+    [
+      "a wrong word",
+      minimal.replace("tls: none }\nlegacy", "tls: ssl }\nlegacy"),
+      "expected none, starttls or implicit",
+    ],
+    [
+      "TLS without a certificate",
+      minimal.replace("tls: none }\nlegacy", "tls: implicit }\nlegacy"),
+      "tls: missing",
+    ],
+    [
+      "a pop3 listener",
+      minimal.replace("protocol: imap", "protocol: pop3"),
+      "listen[0].protocol: pop3 listeners are not",
+    ],
+    ["an empty file", "", "the file: "],
+    ["no YAML", "a: [", "not valid YAML"],
+  ])("names the key and what was expected: %s", (_, source, message) => {
+    expect(errorOf(source)).toContain("/etc/mailferry.yaml: ");
+    expect(errorOf(source)).toContain(message);
+  });
+});
