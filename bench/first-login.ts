@@ -11,7 +11,7 @@ import { plainAccount } from "../test/helpers/account-plans.ts";
 import { type Dovecot, startDovecot } from "../test/helpers/dovecot.ts";
 import { fillAccount } from "../test/helpers/filler.ts";
 import { connectImap, type ImapClient } from "../test/helpers/imap-client.ts";
-import { startMailferry } from "../test/helpers/mailferry.ts";
+import { runCli, startMailferry } from "../test/helpers/mailferry.ts";
 import { median } from "./measure.ts";
 
 const phases = ["LOGIN", "SELECT", "UID SEARCH ALL", "UID FETCH BODY[]"] as const;
@@ -41,6 +41,9 @@ export async function firstLogin(args: readonly string[]): Promise<void> {
       for (const user of users) {
         straight.push(await session(legacy.ports.imap, user, legacy.passwordOf(user), messages));
         through.push(await session(mailferry.port("imap"), user, legacy.passwordOf(user), messages));
+        // The machine is this user's alone: the pull that the login has started must not meet the next one.
+        const pulled = await runCli(["migrate", "-c", mailferry.configFile, user]);
+        if (pulled.code !== 0) throw new Error(pulled.stderr);
       }
       report(messages, straight.slice(1), through.slice(1));
     } finally {

@@ -1,6 +1,6 @@
 /** Timing and tables for the benchmarks. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 
 /** Wall-clock seconds of `work`. */
 export async function seconds(work: () => Promise<unknown>): Promise<number> {
@@ -34,7 +34,12 @@ export function runCommand(command: string, args: readonly string[], options: Ru
     child.once("error", reject);
     child.once("exit", (code, signal) => {
       if (code === 0) resolve();
-      else reject(new Error(`${command} ended with ${code ?? signal}, see ${logFile}`));
+      else
+        reject(
+          new Error(
+            `${command} ended with ${code ?? signal}: ${readFileSync(logFile, "utf8").slice(-2_000)}`,
+          ),
+        );
     });
   }).finally(() => closeSync(log));
 }
@@ -51,11 +56,15 @@ export interface Measured {
   readonly medianSeconds: number;
 }
 
+/** What earlier runs have written is on the disk before the next one starts: its sync is not their debt. */
+const settle = (): Promise<void> => runCommand("sync", [], { logFile: "/dev/null" });
+
 /** Interleaved: each round runs every contender once, so that a slow moment of the machine hits all. */
 export async function interleave(contenders: readonly Contender[], rounds: number): Promise<Measured[]> {
   const runs = new Map<string, number[]>(contenders.map(({ name }) => [name, []]));
   for (let round = 0; round < rounds; round++) {
     for (const { name, run } of contenders) {
+      await settle();
       const taken = await run(round);
       runs.get(name)?.push(taken);
       process.stderr.write(`round ${round + 1}  ${name}: ${taken.toFixed(2)} s\n`);

@@ -1,8 +1,11 @@
 /** The peers that pull a whole account over IMAP, at the settings they are at their best with. */
-import { chmod, mkdir, rm, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Dovecot } from "../test/helpers/dovecot.ts";
 import { type Contender, runCommand, seconds } from "./measure.ts";
+
+/** `nobody` of most systems: Dovecot refuses to open mail as root. */
+const mailUid = 65_534;
 
 export interface PeerSetup {
   readonly legacy: Dovecot;
@@ -20,15 +23,18 @@ export function doveadmBackup(name: string, setup: PeerSetup, settings: readonly
     async run() {
       await rm(work, { recursive: true, force: true });
       await mkdir(join(work, "run"), { recursive: true });
-      await chmod(work, 0o755);
       const config = join(work, "dovecot.conf");
       await writeFile(config, targetConfig(work, setup));
+      for (const path of [work, join(work, "run")]) await chown(path, mailUid, mailUid);
+      await chmod(folder, 0o755);
       const options = ["mail_fsync=never", ...settings].flatMap((setting) => ["-o", setting]);
-      const args = ["-c", config, ...options, "backup", "-R", "-u", user, "imapc:"];
+      // Without -u there is no user lookup, which would need a Dovecot running; it must not be root then.
+      const args = ["-c", config, ...options, "backup", "-R", "imapc:"];
       const taken = await seconds(() =>
         runCommand("doveadm", args, {
           logFile: join(folder, "doveadm.log"),
-          env: { ...process.env, TZ: "UTC" },
+          ...(process.getuid?.() === 0 && { uid: mailUid, gid: mailUid }),
+          env: { ...process.env, TZ: "UTC", USER: user, HOME: work },
         }),
       );
       await rm(work, { recursive: true, force: true });
@@ -37,7 +43,6 @@ export function doveadmBackup(name: string, setup: PeerSetup, settings: readonly
   };
 
   function targetConfig(home: string, { legacy: source }: PeerSetup): string {
-    const id = process.getuid?.() ?? 0;
     return `
 base_dir = ${join(home, "run")}
 log_path = ${join(home, "log")}
@@ -46,10 +51,7 @@ ssl = no
 first_valid_uid = 0
 first_valid_gid = 0
 mail_location = maildir:${join(home, "Maildir")}
-userdb {
-  driver = static
-  args = uid=${id} gid=${id} home=${home}
-}
+mail_home = ${home}
 imapc_host = ${source.host}
 imapc_port = ${source.ports.imap}
 imapc_user = ${user}

@@ -1,38 +1,10 @@
 #!/usr/bin/env node
 /**
- * The command line: one file per command in cli/. Exit codes: 0 done, 1 failed, 2 usage or configuration.
+ * The command line's entrance. Reading the sources takes longer than most commands, so what Node makes of
+ * them is kept beside the dependencies: a folder of the installer's own, never one that others can write.
  */
-import { Command, CommanderError } from "commander";
-import packageJson from "../package.json" with { type: "json" };
-import { fail } from "./cli/command.ts";
-import { exitUsage } from "./cli/exit-codes.ts";
-import { migrateCommand } from "./cli/migrate.ts";
-import { serveCommand } from "./cli/serve.ts";
-import { statusCommand } from "./cli/status.ts";
-import { verifyCommand } from "./cli/verify.ts";
+import { enableCompileCache } from "node:module";
+import { join } from "node:path";
 
-const program = new Command("mailferry")
-  .description("Carries mail from an old IMAP server to new storage without one mail client noticing.")
-  .version(packageJson.version)
-  .showHelpAfterError("(add --help for examples)")
-  .addHelpText(
-    "after",
-    `
-Examples:
-  mailferry serve -c /etc/mailferry.yaml
-  mailferry migrate -c /etc/mailferry.yaml alice@example.com --password-file alice.pw
-  mailferry verify -c /etc/mailferry.yaml alice@example.com --password-file alice.pw
-  mailferry status -c /etc/mailferry.yaml`,
-  );
-for (const command of [serveCommand(), migrateCommand(), verifyCommand(), statusCommand()]) {
-  program.addCommand(command.exitOverride());
-}
-program.exitOverride();
-
-try {
-  await program.parseAsync();
-} catch (error) {
-  // Commander has printed its own message, or the help that was asked for.
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : exitUsage;
-  else fail(error);
-}
+enableCompileCache(join(import.meta.dirname, "../node_modules/.cache/mailferry"));
+await import("./cli/program.ts");

@@ -80,6 +80,7 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
   const hosts = config.legacy.map(legacyHost);
   const directory = openDirectory(config.dataDir);
   const writer = createWriter();
+  writer.start();
   const captured = createCapturedPasswords(directory, logger);
   const authenticate = createAuthenticator<LegacyHost, LegacyConnection>({
     legacy: hosts,

@@ -1,7 +1,9 @@
 /**
  * Passwords that the legacy server has accepted, kept as argon2id hashes: an account may have several
- * valid ones at a time. Hashing runs off the main thread and one at a time, behind the login, not in it.
+ * valid ones at a time. Hashing runs off the main thread, one at a time and a moment behind the login: on a
+ * busy morning it must not take the processor from those who are waiting.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "../log.ts";
 import type { Secret } from "../mail/secret.ts";
 import { hashPassword, matchesHash } from "./password-hash.ts";
@@ -21,16 +23,24 @@ export interface CapturedPasswords {
   forget(user: string, password: Secret): void;
   /** Whether this password was accepted once and not refused since. */
   matches(user: string, password: Secret): Promise<boolean>;
-  /** Resolves when nothing is under way any more. */
+  /** Pauses no more; resolves when nothing is under way. */
   settled(): Promise<void>;
 }
 
+const pauseMs = 1_000;
+
 export function createCapturedPasswords(hashes: PasswordHashes, logger: Logger): CapturedPasswords {
+  const closing = new AbortController();
+  const pause = (): Promise<void> =>
+    delay(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined);
   let last: Promise<void> = Promise.resolve();
   const enqueue = (user: string, work: () => Promise<void>): void => {
-    last = last.then(work).catch((error: unknown) => {
-      logger.error({ err: error, account: user }, "password hash could not be kept");
-    });
+    last = last
+      .then(pause)
+      .then(work)
+      .catch((error: unknown) => {
+        logger.error({ err: error, account: user }, "password hash could not be kept");
+      });
   };
   const find = async (user: string, password: Secret): Promise<string | undefined> => {
     for (const hash of hashes.passwordHashes(user)) if (await matchesHash(password, hash)) return hash;
@@ -51,6 +61,9 @@ export function createCapturedPasswords(hashes: PasswordHashes, logger: Logger):
       });
     },
     matches: async (user, password) => (await find(user, password)) !== undefined,
-    settled: () => last,
+    settled() {
+      closing.abort();
+      return last;
+    },
   };
 }

@@ -27,6 +27,8 @@ export interface ImapConnection {
   readonly isBusy: boolean;
   /** The mailbox that is selected, for choosing among idle connections. */
   selected: EncodedMailboxName | undefined;
+  /** Mailboxes that have no MODSEQs though the server offers CONDSTORE. */
+  readonly withoutModSeqs: Set<EncodedMailboxName>;
   /** NAMESPACE's answer, asked once a connection. */
   namespaces: Namespaces | undefined;
   /** Resolves with the reason once the connection is closed. */
@@ -153,6 +155,7 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
       return !queue.isEmpty;
     },
     selected: undefined,
+    withoutModSeqs: new Set(),
     namespaces: undefined,
     closed,
     run,

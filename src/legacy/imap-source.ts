@@ -94,7 +94,9 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
     adopt,
     use: (request, work) => withConnection(request, undefined, (connection) => work(createLease(connection))),
     useMailbox: (name, request, work) =>
-      withConnection(request, name, async (connection) => work(await createMailboxLease(connection, name))),
+      withConnection(request, name, async (connection) =>
+        work(await createMailboxLease(connection, name, request.quick)),
+      ),
     async close() {
       closing.abort(new MailError("UNAVAILABLE", "The connections to the old server are being closed"));
       await pool.close();

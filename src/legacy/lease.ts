@@ -26,8 +26,9 @@ export function createLease(connection: ImapConnection): ImapLease {
 export async function createMailboxLease(
   connection: ImapConnection,
   name: EncodedMailboxName,
+  quick = false,
 ): Promise<MailboxLease> {
-  const examined = await examine(connection, name);
+  const examined = await examine(connection, name, quick);
   return {
     ...createLease(connection),
     examined,

@@ -23,6 +23,11 @@ export interface LeaseOptions {
   readonly signal: AbortSignal;
 }
 
+export interface MailboxLeaseOptions extends LeaseOptions {
+  /** A first look, for which a client is waiting: the server may be left to tell no HIGHESTMODSEQ yet. */
+  readonly quick?: boolean;
+}
+
 /** One user's legacy IMAP server. */
 export interface ImapSource {
   /**
@@ -33,7 +38,7 @@ export interface ImapSource {
   /** Same, with the mailbox selected read-only; `examined` is what the server said just now. */
   useMailbox<T>(
     name: EncodedMailboxName,
-    options: LeaseOptions,
+    options: MailboxLeaseOptions,
     work: (lease: MailboxLease) => Promise<T>,
   ): Promise<T>;
   /** Closes all connections; leases in use are broken. */

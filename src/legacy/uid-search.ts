@@ -1,7 +1,6 @@
 /** UID SEARCH, answered by ESEARCH (RFC 4731) where the server has it: ranges instead of every number. */
 import { MailError } from "../errors.ts";
-import type { Uid } from "../mail/ids.ts";
-import { parseSequenceSet } from "../mail/number-set.ts";
+import { maxUid, type Uid } from "../mail/ids.ts";
 import type { CommandPart } from "./command-text.ts";
 import { parseUid } from "./fetch-answer.ts";
 import type { ImapConnection } from "./imap-connection.ts";
@@ -29,7 +28,15 @@ export async function uidSearch(
     },
   });
   expectOk(tagged);
-  return Array.from(new Set(new Float64Array(found).sort()), Number) as Uid[];
+  return (isAscending(found) ? found : [...new Set(found)].sort((a, b) => a - b)) as Uid[];
+}
+
+/** Without duplicates: as nearly every server answers. */
+function isAscending(numbers: readonly number[]): boolean {
+  for (let index = 1; index < numbers.length; index++) {
+    if ((numbers[index - 1] ?? 0) >= (numbers[index] ?? 0)) return false;
+  }
+  return true;
 }
 
 function isAnswerTo(text: string, tag: string): boolean {
@@ -48,16 +55,33 @@ function addNumbers(found: number[], numbers: string): void {
 }
 
 function addRanges(found: number[], answer: string): void {
-  const match = /(?:^|[ )])ALL ([\d:,]+)/i.exec(answer);
-  if (!match?.[1]) return;
-  const set = parseSequenceSet(match[1], maxUids);
-  if (!set) throw nonsense();
-  for (const { from, to } of set) {
-    const [low, high] = [Math.min(Number(from), Number(to)), Math.max(Number(from), Number(to))];
-    if (found.length + high - low >= maxUids) throw nonsense();
-    for (let uid = low; uid <= high; uid++) found.push(uid);
+  const ranges = /(?:^|[ )])ALL ([\d:,]+)/i.exec(answer)?.[1] ?? "";
+  // Read by hand: a mailbox with many gaps has tens of thousands of ranges, and a client is waiting.
+  let from: number | undefined;
+  let number = 0;
+  for (let at = 0; at <= ranges.length; at++) {
+    const code = ranges.charCodeAt(at);
+    if (code >= zero && code <= nine) number = number * 10 + code - zero;
+    else if (code === colon && from === undefined) {
+      from = number;
+      number = 0;
+    } else if (code !== colon && number > 0) {
+      addRange(found, from ?? number, number);
+      from = undefined;
+      number = 0;
+    } else if (ranges !== "") throw nonsense();
   }
 }
+
+function addRange(found: number[], one: number, other: number): void {
+  const [low, high] = one <= other ? [one, other] : [other, one];
+  if (low === 0 || high > maxUid || found.length + high - low >= maxUids) throw nonsense();
+  for (let uid = low; uid <= high; uid++) found.push(uid);
+}
+
+const zero = 0x30;
+const nine = 0x39;
+const colon = 0x3a;
 
 function nonsense(): MailError {
   return new MailError("UNAVAILABLE", "The old server's answer to SEARCH makes no sense");

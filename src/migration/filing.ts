@@ -9,7 +9,7 @@ import type { Uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import type { MessageToFile, SpooledMessage } from "../store/store.ts";
 import { contentOf, createDownload, type Download } from "./download.ts";
-import type { MailboxState } from "./mailbox-state.ts";
+import type { FiledMessage, MailboxState } from "./mailbox-state.ts";
 
 /** From this size on a message is written as it arrives, not collected in memory. */
 const spoolFromBytes = 1 << 20;
@@ -67,7 +67,7 @@ export function createFiling(mailbox: MailboxState, arrivals: Arrivals, beforeEa
     track(
       mailbox.store
         .fileMessages(mailbox.record, messages)
-        .then((files) => mailbox.commitFiles(files))
+        .then((files) => mailbox.commitFiles(filedOf(messages, files)))
         .finally(() => {
           unfiledBytes -= bytes;
           for (const { meta } of messages) settleArrival(meta.uid);
@@ -80,7 +80,7 @@ export function createFiling(mailbox: MailboxState, arrivals: Arrivals, beforeEa
     downloads.delete(uid);
   };
   const collect = (uid: Uid, chunks: readonly Buffer[]): void => {
-    const bytes = Buffer.concat(chunks);
+    const bytes = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
     downloads.get(uid)?.settle(() => contentOf(bytes));
     const meta = knownMeta(mailbox, uid);
     if (!meta) {
@@ -95,7 +95,7 @@ export function createFiling(mailbox: MailboxState, arrivals: Arrivals, beforeEa
   const finishSpool = async (uid: Uid, spool: SpooledMessage): Promise<void> => {
     try {
       const meta = knownMeta(mailbox, uid);
-      if (meta) mailbox.commitFiles(new Map([[uid, await spool.commit(meta)]]));
+      if (meta) mailbox.commitFiles([{ meta, fileName: await spool.commit(meta) }]);
       else await spool.abort(new Error("the message is not in the mailbox any more"));
     } finally {
       settleArrival(uid);
@@ -157,6 +157,13 @@ async function abandon(reception: Reception, { receiving, downloads }: Arrivals)
   downloads.get(reception.uid)?.fail(reason);
   downloads.delete(reception.uid);
   if (reception.kind === "spooled") await reception.spool.abort(reason);
+}
+
+function filedOf(messages: readonly MessageToFile[], files: ReadonlyMap<Uid, string>): FiledMessage[] {
+  return messages.flatMap(({ meta }) => {
+    const fileName = files.get(meta.uid);
+    return fileName === undefined ? [] : [{ meta, fileName }];
+  });
 }
 
 function knownMeta(mailbox: MailboxState, uid: Uid): MessageMeta | undefined {

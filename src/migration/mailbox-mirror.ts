@@ -61,7 +61,7 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
 
   const isMissing = (uid: Uid): boolean => state.table.get(uid)?.presence !== "full" && !quarantine.has(uid);
   /** Of what the background asked for itself; what a client has asked for is settled between the two. */
-  const countAttempts = (asked: readonly Uid[]): void => {
+  const countAttempts = (asked: ReadonlySet<Uid>): void => {
     for (const uid of asked) {
       if (state.table.get(uid) === undefined || !isMissing(uid)) continue;
       const count = (attempts.get(uid) ?? 0) + 1;
@@ -69,6 +69,35 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
       if (count >= maxAttempts)
         quarantine.set(uid, `asked for ${count} times, the legacy server did not answer`);
     }
+  };
+
+  /** Bodies follow as soon as the first metadata are known: the disk has work while the rest is listed. */
+  const pullOn = async (
+    connection: MailboxLease,
+    skip: (uid: Uid) => boolean,
+    shouldYield: () => boolean,
+  ): Promise<ReadonlySet<Uid>> => {
+    let isListing = true;
+    let more = Promise.withResolvers<void>();
+    const tellMore = (): void => {
+      more.resolve();
+      more = Promise.withResolvers();
+    };
+    const listing = metadata.pullAll(connection, tellMore).finally(() => {
+      isListing = false;
+      tellMore();
+    });
+    listing.catch(() => undefined);
+    const asked = new Set<Uid>();
+    const skipNow = (uid: Uid): boolean => skip(uid) || asked.has(uid);
+    for (let isLast = false; !isLast && !shouldYield(); ) {
+      isLast = !isListing;
+      const next = more.promise;
+      for (const uid of await bodies.pullAll(connection, skipNow, shouldYield)) asked.add(uid);
+      if (!isLast) await next;
+    }
+    for (const uid of await listing) if (state.table.get(uid)?.presence === "remote") asked.add(uid);
+    return asked;
   };
 
   return {
@@ -100,14 +129,12 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
       await syncMailbox(state, { priority: "background", signal: state.signal });
       if (state.problem !== undefined) return "done";
       if (!state.table.uids.some(isMissing)) return "done";
-      const asked = await lease("background", async (connection) => {
-        const listed = await metadata.pullAll(connection);
-        const unanswered = listed.filter((uid) => state.table.get(uid)?.presence === "remote");
-        return unanswered.concat(await bodies.pullAll(connection, (uid) => quarantine.has(uid), shouldYield));
-      });
+      const asked = await lease("background", (connection) =>
+        pullOn(connection, (uid) => quarantine.has(uid), shouldYield),
+      );
       countAttempts(asked);
       // Only now, with the connection given back: a client may be waiting for one.
-      if (asked.length === 0) await Promise.all([metadata.clientsServed(), bodies.clientsServed()]);
+      if (asked.size === 0) await Promise.all([metadata.clientsServed(), bodies.clientsServed()]);
       return state.table.uids.some(isMissing) ? "more" : "done";
     },
     checkpoint: () =>

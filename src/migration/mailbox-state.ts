@@ -45,12 +45,17 @@ export interface MailboxState {
   /** Metadata of messages that were `remote`. */
   commitMeta(metas: readonly MessageMeta[]): void;
   commitFlags(changes: readonly FlagsOf[]): void;
-  /** Messages that were filed: their file names. */
-  commitFiles(files: ReadonlyMap<Uid, string>): void;
+  /** Messages that were filed, each with the metadata it was filed under. */
+  commitFiles(filed: readonly FiledMessage[]): void;
   /** The legacy server has made a new mailbox of that name: everything known of the old one is dropped. */
   restart(uidValidity: UidValidity): Promise<void>;
   /** The mailbox is not on the legacy server any more. */
   announceGone(reason: string): void;
+}
+
+export interface FiledMessage {
+  readonly meta: MessageMeta;
+  readonly fileName: string;
 }
 
 export interface CommittedListing {
@@ -172,13 +177,18 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       if (table.remoteCount === 0) keepListing(true);
     },
     commitFlags,
-    commitFiles(files) {
-      const messages: StoredMessage[] = [];
-      for (const [uid, fileName] of files) {
-        const known = table.get(uid);
-        if (known && known.presence !== "remote") messages.push({ ...known, presence: "full", fileName });
+    commitFiles(filed) {
+      const unchanged: StoredMessage[] = [];
+      const changed: StoredMessage[] = [];
+      for (const { meta, fileName } of filed) {
+        const known = table.get(meta.uid);
+        if (!known || known.presence === "remote") continue;
+        const message = { ...known, presence: "full", fileName } as const;
+        // Its rows were written before it was filed; only what changed since then is written again.
+        (known === meta ? unchanged : changed).push(message);
       }
-      save(messages);
+      table.put(unchanged);
+      save(changed);
     },
     async restart(uidValidity) {
       problem = `the legacy server changed UIDVALIDITY from ${record.uidValidity} to ${uidValidity}`;

@@ -6,7 +6,7 @@
 import { isUnavailable, MailError } from "../errors.ts";
 import type { ImapSource, LegacyStatus, Listing } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
-import type { EncodedMailboxName } from "../mail/ids.ts";
+import { type EncodedMailboxName, inbox } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
 import { createBackgroundPull, type PullOutcome } from "./background-pull.ts";
 import { commitListing, fetchListing, isSelectable, keptListing } from "./listing.ts";
@@ -107,6 +107,8 @@ export function openMirror({ store, source, logger, onOutcome }: MirrorOptions):
     listing: freshListing,
     async mailbox(name, waiting) {
       let record = recordOf(name);
+      // INBOX always exists (RFC 3501 5.1): its first SELECT does not wait for the names of all others.
+      if (!record && name === inbox) record = store.addMailbox(firstInbox);
       if (!record) {
         await freshListing(waiting);
         record = recordOf(name);
@@ -144,5 +146,8 @@ export function openMirror({ store, source, logger, onOutcome }: MirrorOptions):
     },
   };
 }
+
+/** The listing that follows says the rest. */
+const firstInbox = { name: inbox, separator: null, attributes: [], subscribed: false, prefix: "" };
 
 const noNamespaces = { personal: null, otherUsers: null, shared: null };

@@ -22,10 +22,10 @@ export interface MetaPull {
    */
   demand(uids: readonly Uid[]): Promise<void>;
   /**
-   * All that is `remote`, newest first, on a lease the caller has. Tells what it asked for: not what
-   * others are bringing.
+   * All that is `remote`, newest first, on a lease the caller has; `onRange` is called when a part of it
+   * is known. Tells what it asked for: not what others are bringing.
    */
-  pullAll(lease: MailboxLease): Promise<Uid[]>;
+  pullAll(lease: MailboxLease, onRange: () => void): Promise<Uid[]>;
   /** Resolves when what clients have asked for so far has come, or failed. */
   clientsServed(): Promise<void>;
   headers(uids: readonly Uid[]): Promise<void>;
@@ -66,7 +66,7 @@ export function createMetaPull(mailbox: MailboxState): MetaPull {
       }
       await Promise.all(waits);
     },
-    async pullAll(lease) {
+    async pullAll(lease, onRange) {
       // Two in flight: the server works on one while the other is committed here.
       const pipeline = createPipeline(2);
       const asked: Uid[] = [];
@@ -77,7 +77,7 @@ export function createMetaPull(mailbox: MailboxState): MetaPull {
           .filter((uid) => isRemote(uid) && !running.has(uid));
         if (range.length === 0) continue;
         asked.push(...range);
-        await pipeline.add(share(range, () => fetchRange(lease, range)));
+        await pipeline.add(share(range, () => fetchRange(lease, range)).then(onRange));
       }
       await pipeline.drain();
       return asked;

@@ -9,7 +9,9 @@ import { compareUids, type UidDifference } from "./compare.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 
 export async function syncMailbox(mailbox: MailboxState, options: LeaseOptions): Promise<void> {
-  await mailbox.source.useMailbox(mailbox.record.name, options, async (lease) => {
+  // At the first look nothing is known that could have changed: UIDs are all that is wanted.
+  const quick = !mailbox.listed && options.priority === "interactive";
+  await mailbox.source.useMailbox(mailbox.record.name, { ...options, quick }, async (lease) => {
     const { examined } = lease;
     const known = mailbox.record.uidValidity;
     if (known !== undefined && known !== examined.uidValidity) await mailbox.restart(examined.uidValidity);

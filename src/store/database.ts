@@ -52,6 +52,8 @@ function openIndex(path: string): DatabaseSync {
     const version = schemaVersion(db, "main");
     if (version === indexVersion) return configured(db, "main");
     if (version === 0 && !existed) {
+      // A client is waiting, and a cache that a power failure spoils is made anew.
+      db.exec("PRAGMA main.synchronous = OFF; PRAGMA main.journal_mode = WAL;");
       configured(db, "main");
       transaction(db, () => db.exec(`${indexSchema} PRAGMA main.user_version = ${indexVersion};`));
       return db;

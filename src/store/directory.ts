@@ -1,7 +1,8 @@
 /**
  * directory.db: one row per account, kept for as long as the data folder lives. It holds the stage,
  * the captured password hashes and what `status` tells while an account is closed. Hashes only: a
- * password never reaches the disk. Writes are synchronous and durable (rows are few and small).
+ * password never reaches the disk. A power failure may take back the last writes about accounts whose
+ * legacy server still has everything; that an account is local is on stable storage when it is said.
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -75,7 +76,7 @@ const schema = `
 export function openDirectory(dataDir: string): Directory {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const db = new DatabaseSync(join(dataDir, "directory.db"));
-  db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;");
+  db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;");
   db.exec(schema);
   const selectAll = db.prepare("SELECT * FROM accounts ORDER BY user");
   const selectOne = db.prepare("SELECT * FROM accounts WHERE user = ?");
@@ -108,7 +109,11 @@ export function openDirectory(dataDir: string): Directory {
       if (!row) throw new Error(`directory.db lost the account ${user}`);
       return row;
     },
-    writeStage: (user, stage) => void updateStage.run(stage, user),
+    writeStage(user, stage) {
+      if (stage === "local") db.exec("PRAGMA synchronous = FULL");
+      updateStage.run(stage, user);
+      db.exec("PRAGMA synchronous = NORMAL");
+    },
     noteLogin: (user, at) => void updateLogin.run(at.toISOString(), user),
     noteError: (user, error) => void updateError.run(error ?? null, user),
     noteCounters: (user, { mailboxes, messages, messagesHere, bytes, bytesHere }) =>

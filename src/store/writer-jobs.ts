@@ -5,7 +5,6 @@
  */
 import {
   closeSync,
-  fsyncSync,
   futimesSync,
   openSync,
   readdirSync,
@@ -18,6 +17,7 @@ import {
 import { join } from "node:path";
 import { countBareLf } from "./bare-lf.ts";
 import { errorCode } from "./store-errors.ts";
+import { syncPath } from "./sync-path.ts";
 
 /** One message of a batch; its bytes are `offset..offset+length-1` of the batch's data. */
 export interface FileItem {
@@ -146,23 +146,16 @@ function syncTree(directory: string): void {
   for (const entry of readdirSync(directory, { withFileTypes: true })) {
     const path = join(directory, entry.name);
     if (entry.isDirectory()) syncTree(path);
-    else if (entry.isFile()) syncPath(path);
+    else if (entry.isFile()) syncIfThere(path);
   }
-  syncPath(directory);
+  syncIfThere(directory);
 }
 
-function syncPath(path: string): void {
-  let file: number;
+function syncIfThere(path: string): void {
   try {
-    file = openSync(path, "r");
+    syncPath(path);
   } catch (error) {
     // Renamed or removed since it was listed: its own change is synced with the folder.
-    if (errorCode(error) === "ENOENT") return;
-    throw error;
-  }
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
+    if (errorCode(error) !== "ENOENT") throw error;
   }
 }

@@ -8,6 +8,8 @@ import { toStoreError } from "./store-errors.ts";
 import type { JobError, WriterJob, WriterResults } from "./writer-jobs.ts";
 
 export interface Writer {
+  /** Starts the thread ahead of its first job. */
+  start(): void;
   /** Rejects with UNAVAILABLE where the disk refuses. `data` of a job is transferred: it is gone here. */
   run<K extends WriterJob["kind"]>(job: WriterJob & { readonly kind: K }): Promise<WriterResults[K]>;
   /** What was given before is done first. */
@@ -65,6 +67,9 @@ export function createWriter({ maxWaitingBytes = 64 << 20 }: WriterOptions = {})
   };
 
   return {
+    start() {
+      if (!closed) worker ??= start();
+    },
     async run(job) {
       const data = transferable(job);
       const bytes = data?.byteLength ?? 0;

@@ -1,0 +1,37 @@
+/**
+ * The command line: one file per command. Exit codes: 0 done, 1 failed, 2 usage or configuration.
+ */
+import { Command, CommanderError } from "commander";
+import packageJson from "../../package.json" with { type: "json" };
+import { fail } from "./command.ts";
+import { exitUsage } from "./exit-codes.ts";
+import { migrateCommand } from "./migrate.ts";
+import { serveCommand } from "./serve.ts";
+import { statusCommand } from "./status.ts";
+import { verifyCommand } from "./verify.ts";
+
+const program = new Command("mailferry")
+  .description("Carries mail from an old IMAP server to new storage without one mail client noticing.")
+  .version(packageJson.version)
+  .showHelpAfterError("(add --help for examples)")
+  .addHelpText(
+    "after",
+    `
+Examples:
+  mailferry serve -c /etc/mailferry.yaml
+  mailferry migrate -c /etc/mailferry.yaml alice@example.com --password-file alice.pw
+  mailferry verify -c /etc/mailferry.yaml alice@example.com --password-file alice.pw
+  mailferry status -c /etc/mailferry.yaml`,
+  );
+for (const command of [serveCommand(), migrateCommand(), verifyCommand(), statusCommand()]) {
+  program.addCommand(command.exitOverride());
+}
+program.exitOverride();
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  // Commander has printed its own message, or the help that was asked for.
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : exitUsage;
+  else fail(error);
+}
