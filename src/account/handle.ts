@@ -45,6 +45,7 @@ export function createHandle({
         onClose: () => open.delete(opened),
       });
       open.add(opened);
+      mirror.learnNames();
       mirror.wake();
       return opened;
     },

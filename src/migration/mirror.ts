@@ -17,6 +17,8 @@ export interface Mirror {
   readonly store: AccountStore;
   /** As the legacy server lists it now; as last seen while it is away. */
   listing(signal: AbortSignal): Promise<Listing>;
+  /** Fetches the names in the background where none were fetched yet: INBOX is opened without them. */
+  learnNames(): void;
   /** Throws NONEXISTENT. */
   mailbox(name: EncodedMailboxName, signal: AbortSignal): Promise<MailboxMirror>;
   /** undefined while the legacy server is away; throws NONEXISTENT. */
@@ -105,6 +107,10 @@ export function openMirror({ store, source, logger, onOutcome }: MirrorOptions):
   return {
     store,
     listing: freshListing,
+    learnNames() {
+      if (keptListing(store)) return;
+      refresh().catch((error: unknown) => logger.debug({ err: error }, "names are not known yet"));
+    },
     async mailbox(name, waiting) {
       let record = recordOf(name);
       // INBOX always exists (RFC 3501 5.1): its first SELECT does not wait for the names of all others.
