@@ -96,11 +96,30 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
   const save = (messages: readonly StoredMessage[]): void => {
     if (messages.length > 0) table.put(store.saveMessages(record, messages));
   };
-  /** A listing is kept over a restart only once every message in it has its row in the index. */
+  let removals = 0;
+  /**
+   * A listing is kept over a restart only once every message in it has its row in the index, and no other
+   * message has.
+   */
   const keepListing = (keep: boolean): void => {
     if (keep === listingKept) return;
     store.writeMark(listedKey, keep ? "yes" : "no");
     listingKept = keep;
+  };
+  const keepIfWhole = (): void => {
+    if (table.remoteCount === 0 && removals === 0) keepListing(true);
+  };
+  /** Takes what has left off the disk, where the next start or another server would find it again. */
+  const removeVanished = async (uids: readonly Uid[]): Promise<void> => {
+    removals++;
+    try {
+      await store.removeMessages(record, uids);
+      removals--;
+      keepIfWhole();
+    } catch (error) {
+      // They are found and removed again after the next opening, whose first delta misses them anew.
+      logger.warn({ err: error, mailbox: record.name }, "files of expunged messages are still there");
+    }
   };
   const saveRecord = (changes: Partial<MailboxRecord>): void => {
     const next: MailboxRecord = { ...record, ...changes };
@@ -150,7 +169,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       return () => listeners.delete(listener);
     },
     commitListing(listing) {
-      if (listing.arrived.length > 0) keepListing(false);
+      if (listing.arrived.length > 0 || listing.vanished.length > 0) keepListing(false);
       table.setUids(listing.uids);
       for (const uid of listing.vanished) early.delete(uid);
       listed = true;
@@ -159,7 +178,8 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       emit({ kind: "expunged", uids: listing.vanished });
       emit({ kind: "arrived", uids: listing.arrived });
       commitFlags(listing.flagChanges);
-      if (table.remoteCount === 0) keepListing(true);
+      if (listing.vanished.length > 0) void removeVanished(listing.vanished);
+      keepIfWhole();
     },
     commitMeta(metas) {
       const messages = metas
@@ -174,7 +194,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
             : { presence: "full", fileName, ...known };
         });
       save(messages);
-      if (table.remoteCount === 0) keepListing(true);
+      keepIfWhole();
     },
     commitFlags,
     commitFiles(filed) {

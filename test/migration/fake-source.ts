@@ -10,6 +10,7 @@ export interface FakeSource extends ImapSource {
 }
 
 export interface FakeSourceOptions {
+  /** By UID; a test may take some away. */
   readonly messages: ReadonlyMap<number, string>;
   readonly uidValidity?: number;
   /** Runs before the bytes of a message are sent; a rejection is a lost connection. */
@@ -20,7 +21,8 @@ export interface FakeSourceOptions {
 
 export function createFakeSource(options: FakeSourceOptions): FakeSource {
   const { messages, silent = new Set<number>() } = options;
-  const uids = [...messages.keys()].sort((a, b) => a - b).map(uid);
+  const listed = (): Uid[] => [...messages.keys()].sort((a, b) => a - b).map(uid);
+  const uidNext = uid((listed().at(-1) ?? 0) + 1);
   const bodyFetches: string[] = [];
   const unused = (): never => {
     throw new Error("not part of this fake");
@@ -32,16 +34,16 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
     status: unused,
     examined: {
       uidValidity: uidValidity(options.uidValidity ?? 1_275_660_208),
-      uidNext: uid((uids.at(-1) ?? 0) + 1),
-      exists: uids.length,
+      uidNext,
+      exists: messages.size,
       firstUnseen: undefined,
       flags: [],
       permanentFlags: [],
       highestModSeq: undefined,
     },
-    listUids: async () => uids,
+    listUids: async () => listed(),
     async fetchMeta(set, onMeta) {
-      for (const each of within(set, uids)) {
+      for (const each of within(set, listed())) {
         onMeta({
           uid: each,
           flags: flagsOf([]),
@@ -55,7 +57,7 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
     fetchHeaders: unused,
     fetchStructures: unused,
     async fetchBodies(set, sink) {
-      const asked = within(set, uids);
+      const asked = within(set, listed());
       bodyFetches.push(`${priority} ${asked.join(",")}`);
       for (const each of asked) {
         await options.beforeBody?.(each, priority);

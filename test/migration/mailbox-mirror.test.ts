@@ -1,4 +1,6 @@
 /** The background and the clients pull the same mailbox at the same time. */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { silentLogger } from "../../src/log.ts";
 import { uid } from "../../src/mail/ids.ts";
@@ -82,5 +84,24 @@ describe("pullTurn", () => {
     await pullAll(mirror);
     expect([...mirror.quarantine.keys()]).toEqual([7]);
     expect(source.bodyFetches).toEqual(["background 3,7,9", "background 7", "background 7"]);
+  });
+});
+
+describe("a message that is expunged on the legacy server", () => {
+  it("leaves the disk and stays away when the account is opened again", async () => {
+    const there = new Map(messages);
+    const source = createFakeSource({ messages: there });
+    const record = addMailbox(store);
+    const options = { store, source, logger: silentLogger, signal: closing.signal };
+    const mirror = await openMailboxMirror({ ...options, record });
+    await pullAll(mirror);
+    there.delete(7);
+    await mirror.sync(signal);
+    await expect.poll(() => readdirSync(join(fixture.directory, "Maildir", "cur"))).toHaveLength(2);
+    await store.close();
+    store = await fixture.open();
+    const reopened = await openMailboxMirror({ ...options, store, record: store.mailboxes()[0]! });
+    expect(reopened.state.table.uids).toEqual([3, 9]);
+    expect(reopened.state.listed).toBe(true);
   });
 });
