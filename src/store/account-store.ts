@@ -55,6 +55,7 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
   const close = async (): Promise<void> => {
     closing.abort();
     while (running.size > 0) await Promise.all(running);
+    await context.flushAhead.ended();
     context.database.close();
     await parts.release();
   };

@@ -27,6 +27,7 @@ export async function fileMessages(
     for (const { meta } of batch) putExtras(context, folder, meta);
   });
   const { items, data } = pack(folder, batch);
+  context.flushAhead.note(data.byteLength);
   const { names, error } = await context.writer.run({ kind: "file", folder: folder.path, items, data });
   folder.keywords.flush();
   const filed = new Map<Uid, string>();
@@ -83,6 +84,7 @@ export function spoolMessage(
     const name = formatMaildirName({ mailbox: folder.id, uidValidity, uid, sizeBytes, crlfBytes, letters });
     putExtras(context, folder, meta);
     spool.commit(curPath(folder, name), meta.internalDate.epochSeconds);
+    context.flushAhead.note(sizeBytes);
     noteFile(folder, uid, name);
     folder.keywords.flush();
     return name;

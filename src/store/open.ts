@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { type Logger, silentLogger } from "../log.ts";
 import { createAccountStore } from "./account-store.ts";
 import { openAccountDatabase } from "./database.ts";
+import { createFlushAhead } from "./durable.ts";
 import { createIndexDb } from "./index-db.ts";
 import { makeFolder } from "./mailbox-folder.ts";
 import { createMailboxRegistry } from "./mailbox-registry.ts";
@@ -52,6 +53,7 @@ export async function openAccountStore(
         cache,
         sidecar,
         writer,
+        flushAhead: createFlushAhead(directory),
         logger,
         bootId,
       };
