@@ -1,5 +1,6 @@
 /** Messages made of the pieces that MIME and address parsers stumble over, put together at random. */
-import type { Random } from "./random.ts";
+import type { SampleMail } from "./odd-mail.ts";
+import { createRandom, type Random } from "./random.ts";
 
 /** One char per byte; never a NUL, which Dovecot shows in two ways. */
 export function noisyMessage(random: Random): Buffer {
@@ -9,6 +10,14 @@ export function noisyMessage(random: Random): Buffer {
   const body = lines(random, random.below(25), () => noisyBodyLine(random));
   const rest = random.chance(0.3) ? noisyBodyLine(random) : "";
   return Buffer.from(head + type + blank + body + rest, "latin1");
+}
+
+export function noisyMails(seed: number, count: number): SampleMail[] {
+  const random = createRandom(seed);
+  return Array.from({ length: count }, (_, index) => ({
+    name: `noise ${index}`,
+    bytes: noisyMessage(random),
+  }));
 }
 
 /** A header block of addresses and text fields with its blank line. */
