@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync, rmSync, statSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { MailError, type ResponseCode } from "../errors.ts";
 import { Secret } from "../mail/secret.ts";
@@ -48,12 +48,14 @@ export async function serveControl(dataDir: string, run: RunOperation): Promise<
     async close() {
       for (const socket of sockets) socket.destroy();
       await new Promise<void>((done) => server.close(() => done()));
+      const folder = dirname(path);
+      if (folder !== resolve(dataDir)) rmSync(folder, { recursive: true, force: true });
     },
   };
 }
 
 function prepareFolder(dataDir: string, path: string): void {
-  const folder = resolve(path, "..");
+  const folder = dirname(path);
   if (folder === resolve(dataDir)) return;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const { uid, mode } = statSync(folder);
