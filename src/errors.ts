@@ -5,22 +5,30 @@
  */
 
 /** RFC 5530 response codes (and RFC 3501's own) that a refusal can carry. */
-export type ResponseCode =
-  | "ALREADYEXISTS"
-  | "AUTHENTICATIONFAILED"
-  | "AUTHORIZATIONFAILED"
-  | "CANNOT"
-  | "CLIENTBUG"
-  | "EXPIRED"
-  | "INUSE"
-  | "LIMIT"
-  | "NONEXISTENT"
-  | "NOPERM"
-  | "OVERQUOTA"
-  | "PRIVACYREQUIRED"
-  | "SERVERBUG"
-  | "TRYCREATE"
-  | "UNAVAILABLE";
+const responseCodes = [
+  "ALREADYEXISTS",
+  "AUTHENTICATIONFAILED",
+  "AUTHORIZATIONFAILED",
+  "CANNOT",
+  "CLIENTBUG",
+  "EXPIRED",
+  "INUSE",
+  "LIMIT",
+  "NONEXISTENT",
+  "NOPERM",
+  "OVERQUOTA",
+  "PRIVACYREQUIRED",
+  "SERVERBUG",
+  "TRYCREATE",
+  "UNAVAILABLE",
+] as const;
+
+export type ResponseCode = (typeof responseCodes)[number];
+
+/** A code that another server has sent, where it is one that may be passed on. */
+export function knownResponseCode(code: string | undefined): ResponseCode | undefined {
+  return responseCodes.find((known) => known === code);
+}
 
 /** A refusal: `code` and `message` go to the client, `cause` to the log. */
 export class MailError extends Error {
@@ -30,6 +38,16 @@ export class MailError extends Error {
   constructor(code: ResponseCode | undefined, message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
+  }
+}
+
+/**
+ * A change was sent and its answer never came, nor could its outcome be found out. The client is told
+ * neither OK nor NO, since both may be a lie that loses or doubles mail: its session ends.
+ */
+export class OutcomeUnknown extends MailError {
+  constructor(cause: unknown) {
+    super("UNAVAILABLE", "The connection to the mail server behind was lost", cause);
   }
 }
 

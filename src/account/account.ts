@@ -7,6 +7,7 @@
 import type { Flags } from "../mail/flags.ts";
 import type { EncodedMailboxName, ModSeq, Uid, UidValidity } from "../mail/ids.ts";
 import type { MessageContent, MessageMeta } from "../mail/message.ts";
+import type { NameChange } from "../mail/name-change.ts";
 
 export interface AccountHandle {
   /** The account's canonical name. */
@@ -16,6 +17,8 @@ export interface AccountHandle {
   mailboxes(signal: AbortSignal): Promise<readonly ListedMailbox[]>;
   /** LSUB's own answer: may name mailboxes that do not exist. */
   subscriptions(signal: AbortSignal): Promise<readonly ListedMailbox[]>;
+  /** Resolves when it is done where the authority is; its refusals are thrown as it words them. */
+  changeName(change: NameChange, signal: AbortSignal): Promise<void>;
   /** Throws NONEXISTENT. */
   status(name: EncodedMailboxName, signal: AbortSignal): Promise<MailboxStatus>;
   /**

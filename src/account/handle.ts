@@ -7,6 +7,7 @@ import { hasFlag } from "../mail/flags.ts";
 import { type EncodedMailboxName, type Uid, uid } from "../mail/ids.ts";
 import type { MailboxMirror } from "../migration/mailbox-mirror.ts";
 import type { Mirror } from "../migration/mirror.ts";
+import { waitWith } from "../migration/waiting.ts";
 import type { AccountHandle, MailboxStatus, OpenMailbox } from "./account.ts";
 import { createOpenMailbox } from "./open-mailbox.ts";
 import type { RecentLedger } from "./recent.ts";
@@ -33,6 +34,7 @@ export function createHandle({
     namespaces: async (signal) => (await mirror.listing(signal)).namespaces,
     mailboxes: async (signal) => (await mirror.listing(signal)).mailboxes,
     subscriptions: async (signal) => (await mirror.listing(signal)).subscriptions,
+    changeName: (change, signal) => waitWith(mirror.authority.changeName(change), signal),
     status: (name, signal) => mailboxStatus(mirror, recentLedger, name, signal),
     async open(name, options, signal) {
       const mailbox = await mirror.mailbox(name, signal);

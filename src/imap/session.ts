@@ -7,7 +7,7 @@
  * - Commands run one after the other. Each ends with exactly one tagged answer, unless the session ends.
  * - The one place where errors become answers is `replyToError`.
  */
-import { MailError } from "../errors.ts";
+import { MailError, OutcomeUnknown } from "../errors.ts";
 import type { Command, CommandIo } from "./command.ts";
 import { commandNamed } from "./commands/table.ts";
 import { bad, formatReply, formatText, no, type Reply, untagged } from "./formatter.ts";
@@ -90,8 +90,12 @@ function replyToError(error: unknown): Reply {
   return no("Internal error", "SERVERBUG");
 }
 
-/** A NO to FETCH is taken for an empty message by clients, so bytes that cannot be had end the session. */
+/**
+ * A NO to FETCH is taken for an empty message by clients, so bytes that cannot be had end the session; and
+ * so does a change of which nobody knows whether it was done.
+ */
 function endsSession(error: unknown, command: Command | undefined): boolean {
+  if (error instanceof OutcomeUnknown) return true;
   return (
     error instanceof MailError && error.code === "UNAVAILABLE" && command?.endsSessionWhenUnavailable === true
   );

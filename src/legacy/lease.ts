@@ -4,6 +4,7 @@
  */
 import { noFlags } from "../mail/flags.ts";
 import { type EncodedMailboxName, type ModSeq, modSeq } from "../mail/ids.ts";
+import { changeName } from "./change.ts";
 import { type CommandPart, criteriaParts } from "./command-text.ts";
 import { examine, readStatus } from "./examine.ts";
 import type { ImapConnection } from "./imap-connection.ts";
@@ -17,6 +18,7 @@ const noModSeq: ModSeq = modSeq(0n);
 export function createLease(connection: ImapConnection): ImapLease {
   return {
     capabilities: connection.capabilities,
+    changeName: (change) => changeName(connection, change),
     listing: () => readListing(connection),
     status: (name) => readStatus(connection, name),
   };

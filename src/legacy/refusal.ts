@@ -1,5 +1,5 @@
 /** What a refused command means to those who asked (see source.ts for the kinds). */
-import { MailError } from "../errors.ts";
+import { knownResponseCode, MailError } from "../errors.ts";
 import { describeTagged, type Tagged } from "./untagged.ts";
 
 /** RFC 5530 codes, and Google's own, of refusals that may pass by themselves. */
@@ -46,6 +46,12 @@ export function expectFetched(tagged: Tagged): void {
   if (tagged.status === "OK" || tagged.code === "EXPUNGEISSUED") return;
   if (tagged.status === "NO" && /messages? no longer exist|have been expunged/i.test(tagged.text)) return;
   throw refusal(tagged);
+}
+
+/** A refused change is told to the client in the server's own words. */
+export function expectChanged(tagged: Tagged): void {
+  if (tagged.status === "OK") return;
+  throw new MailError(knownResponseCode(tagged.code), tagged.text, describeTagged(tagged));
 }
 
 function refusal(tagged: Tagged): MailError {

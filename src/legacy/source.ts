@@ -14,6 +14,7 @@
  */
 import type { EncodedMailboxName, ModSeq, Uid, UidValidity } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
+import type { NameChange } from "../mail/name-change.ts";
 import type { UidSet } from "../mail/number-set.ts";
 
 export type Priority = "interactive" | "background";
@@ -98,6 +99,8 @@ export interface Examined {
 
 export interface ImapLease {
   readonly capabilities: ReadonlySet<string>;
+  /** Throws the server's refusal with its code and text, OutcomeUnknown when the answer never came. */
+  changeName(change: NameChange): Promise<void>;
   listing(): Promise<Listing>;
   /** Throws NONEXISTENT when the server answers NO. */
   status(name: EncodedMailboxName): Promise<LegacyStatus>;

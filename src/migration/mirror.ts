@@ -8,6 +8,7 @@ import type { ImapSource, LegacyStatus, Listing } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
 import { type EncodedMailboxName, inbox } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
+import { type Authority, createLegacyAuthority } from "./authority.ts";
 import { createBackgroundPull, type PullOutcome } from "./background-pull.ts";
 import { commitListing, fetchListing, isSelectable, keptListing } from "./listing.ts";
 import { type MailboxMirror, noSuchMailbox, openMailboxMirror } from "./mailbox-mirror.ts";
@@ -21,6 +22,8 @@ export interface Mirror {
   learnNames(): void;
   /** Throws NONEXISTENT. */
   mailbox(name: EncodedMailboxName, signal: AbortSignal): Promise<MailboxMirror>;
+  /** Who is asked first about a change. */
+  readonly authority: Authority;
   /** undefined while the legacy server is away; throws NONEXISTENT. */
   legacyStatus(name: EncodedMailboxName, signal: AbortSignal): Promise<LegacyStatus | undefined>;
   /** Mailboxes that were opened so far. */
@@ -76,6 +79,16 @@ export function openMirror({ store, source, logger, onOutcome }: MirrorOptions):
     const listing = await fetchListing(source, "interactive", signal);
     for (const record of commitListing(store, listing)) await forget(record);
   });
+  const authority = createLegacyAuthority({
+    source,
+    logger,
+    signal,
+    keptNames: () => keptListing(store),
+    async refreshNames() {
+      await refresh();
+      return keptListing(store) ?? nothingListed;
+    },
+  });
   const freshListing = async (waiting: AbortSignal): Promise<Listing> => {
     try {
       await waitWith(refresh(), waiting);
@@ -85,7 +98,7 @@ export function openMirror({ store, source, logger, onOutcome }: MirrorOptions):
       if (!kept) throw error;
       return kept;
     }
-    return keptListing(store) ?? { namespaces: noNamespaces, mailboxes: [], subscriptions: [] };
+    return keptListing(store) ?? nothingListed;
   };
   const recordOf = (name: EncodedMailboxName): MailboxRecord | undefined =>
     store.mailboxes().find((record) => record.name === name);
@@ -106,6 +119,7 @@ export function openMirror({ store, source, logger, onOutcome }: MirrorOptions):
 
   return {
     store,
+    authority,
     listing: freshListing,
     learnNames() {
       if (keptListing(store)) return;
@@ -156,4 +170,8 @@ export function openMirror({ store, source, logger, onOutcome }: MirrorOptions):
 /** The listing that follows says the rest. */
 const firstInbox = { name: inbox, separator: null, attributes: [], subscribed: false, prefix: "" };
 
-const noNamespaces = { personal: null, otherUsers: null, shared: null };
+const nothingListed: Listing = {
+  namespaces: { personal: null, otherUsers: null, shared: null },
+  mailboxes: [],
+  subscriptions: [],
+};

@@ -12,7 +12,7 @@ import type {
   Need,
   OpenMailbox,
 } from "../../src/account/account.ts";
-import { MailError } from "../../src/errors.ts";
+import { MailError, OutcomeUnknown } from "../../src/errors.ts";
 import { type Flags, flagsOf, hasFlag } from "../../src/mail/flags.ts";
 import { encodedMailboxName, modSeq, type Uid, uid, uidValidity } from "../../src/mail/ids.ts";
 import { type InternalDate, parseInternalDate } from "../../src/mail/internal-date.ts";
@@ -107,6 +107,8 @@ export interface MemoryAccount {
   readonly listed: ListedMailbox[];
   readonly subscribed: ListedMailbox[];
   readonly openSessions: () => number;
+  /** Changes of names as they came, `RENAME a b`. */
+  readonly changes: readonly string[];
   mailbox(name: string): MemoryMailbox;
   addMailbox(name: string, attributes?: readonly string[], separator?: string | null): MemoryMailbox;
 }
@@ -116,6 +118,7 @@ export function createMemoryAccount(user = "alice", password = "secret"): Memory
   const listed: ListedMailbox[] = [];
   const subscribed: ListedMailbox[] = [];
   const logins: LoginRequest[] = [];
+  const changes: string[] = [];
   let sessions = 0;
 
   const mailbox = (name: string): MemoryMailbox => {
@@ -136,6 +139,12 @@ export function createMemoryAccount(user = "alice", password = "secret"): Memory
       }),
       mailboxes: async () => listed,
       subscriptions: async () => subscribed,
+      changeName: async (change) => {
+        changes.push(`${change.kind} ${change.name}${change.kind === "RENAME" ? ` ${change.to}` : ""}`);
+        if (change.name.startsWith("refused"))
+          throw new MailError("ALREADYEXISTS", "The server behind says no");
+        if (change.name === "lost") throw new OutcomeUnknown(new Error("connection lost"));
+      },
       status: async (name) => {
         const box = mailbox(name);
         return {
@@ -168,6 +177,7 @@ export function createMemoryAccount(user = "alice", password = "secret"): Memory
     listed,
     subscribed,
     logins,
+    changes,
     openSessions: () => sessions,
     mailbox,
     addMailbox: (name, attributes = [], separator = "/") => {

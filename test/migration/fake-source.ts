@@ -30,6 +30,7 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
 
   const leaseFor = (priority: Priority): MailboxLease => ({
     capabilities: new Set(),
+    changeName: unused,
     listing: unused,
     status: unused,
     examined: {

@@ -1,6 +1,6 @@
 /**
- * Commands that change something (RFC 3501 6.3.3–6.3.7, 6.3.11, 6.4.3–6.4.7; RFC 4315, RFC 6851). Their
- * arguments are read as they will be; the answer is a refusal, since mailboxes are read-only as yet.
+ * Commands that change messages (RFC 3501 6.3.11, 6.4.3–6.4.7; RFC 4315, RFC 6851). Their
+ * arguments are read as they will be; the answer is a refusal, since messages are read-only as yet.
  */
 import { parseInternalDate } from "../../mail/internal-date.ts";
 import { type Command, type CommandRules, define, nothing } from "../command.ts";
@@ -20,16 +20,11 @@ import {
   string,
 } from "../tokens.ts";
 
-const refusal = no("Mailboxes cannot be changed here yet.", "CANNOT");
+const refusal = no("Messages cannot be changed here yet.", "CANNOT");
 
 const ofMailbox = (cursor: Cursor): void => {
   space(cursor);
   astring(cursor);
-};
-
-const ofTwoMailboxes = (cursor: Cursor): void => {
-  ofMailbox(cursor);
-  ofMailbox(cursor);
 };
 
 const ofSet = (cursor: Cursor): void => {
@@ -69,11 +64,6 @@ const ofMessage = (cursor: Cursor): void => {
 };
 
 export const changeCommands: readonly Command[] = [
-  refused("CREATE", "authenticated", ofMailbox),
-  refused("DELETE", "authenticated", ofMailbox),
-  refused("RENAME", "authenticated", ofTwoMailboxes),
-  refused("SUBSCRIBE", "authenticated", ofMailbox),
-  refused("UNSUBSCRIBE", "authenticated", ofMailbox),
   refused("APPEND", "authenticated", ofMessage),
   refused("EXPUNGE", "selected", nothing),
   refused("UID EXPUNGE", "selected", ofSet),

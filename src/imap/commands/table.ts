@@ -5,6 +5,7 @@ import { authenticate, login } from "./authenticate.ts";
 import { changeCommands } from "./changes.ts";
 import { fetch, uidFetch } from "./fetch.ts";
 import { list, lsub } from "./list.ts";
+import { create, deleteMailbox, rename, subscribe, unsubscribe } from "./names.ts";
 import { namespace } from "./namespace.ts";
 import { search, uidSearch } from "./search.ts";
 import { check, close, examine, select, unselect } from "./select.ts";
@@ -22,6 +23,11 @@ const commands: readonly Command[] = [
   list,
   lsub,
   status,
+  create,
+  deleteMailbox,
+  rename,
+  subscribe,
+  unsubscribe,
   select,
   examine,
   check,

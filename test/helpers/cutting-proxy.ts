@@ -1,0 +1,70 @@
+/** Stands between Mailferry and a legacy server, and cuts the connection when a command comes by. */
+import { once } from "node:events";
+import { connect, createServer, type Socket } from "node:net";
+
+export interface CuttingProxy {
+  readonly port: number;
+  /**
+   * The next connection whose client sends what matches is cut: `before` drops the command, `after` lets
+   * it through and drops the answer.
+   */
+  cutNext(pattern: RegExp, when: "before" | "after"): void;
+  /** How many connections were cut. */
+  readonly cuts: number;
+  close(): Promise<void>;
+}
+
+export async function startCuttingProxy(targetPort: number): Promise<CuttingProxy> {
+  const sockets = new Set<Socket>();
+  let armed: { readonly pattern: RegExp; readonly when: "before" | "after" } | undefined;
+  let cuts = 0;
+
+  const server = createServer((client) => {
+    const target = connect(targetPort, "127.0.0.1");
+    const cut = (): void => {
+      cuts++;
+      client.destroy();
+      target.destroy();
+    };
+    let dropsAnswer = false;
+    client.on("data", (chunk) => {
+      if (!armed?.pattern.test(chunk.toString("latin1"))) return void target.write(chunk);
+      const { when } = armed;
+      armed = undefined;
+      if (when === "before") return cut();
+      dropsAnswer = true;
+      target.write(chunk);
+    });
+    target.on("data", (chunk) => {
+      if (dropsAnswer) cut();
+      else client.write(chunk);
+    });
+    for (const [socket, other] of [
+      [client, target],
+      [target, client],
+    ] as const) {
+      sockets.add(socket);
+      socket.on("error", () => other.destroy());
+      socket.on("close", () => {
+        sockets.delete(socket);
+        other.destroy();
+      });
+    }
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  return {
+    port: typeof address === "object" && address ? address.port : 0,
+    cutNext(pattern, when) {
+      armed = { pattern, when };
+    },
+    get cuts() {
+      return cuts;
+    },
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise<void>((done) => server.close(() => done()));
+    },
+  };
+}
