@@ -3,11 +3,18 @@
  * asked something harmless first: what is lost after that was sent, and is never sent again blindly.
  */
 import { OutcomeUnknown } from "../errors.ts";
+import type { FlagChange } from "../mail/flag-change.ts";
+import { type EncodedMailboxName, type ModSeq, modSeq, type Uid } from "../mail/ids.ts";
 import type { NameChange } from "../mail/name-change.ts";
+import { formatNumberSet, parseSequenceSet, type UidSet } from "../mail/number-set.ts";
 import { type CommandPart, nameArgument } from "./command-text.ts";
+import { parseUidValidity } from "./examine.ts";
 import type { ImapConnection } from "./imap-connection.ts";
 import { expectChanged } from "./refusal.ts";
-import type { Tagged } from "./untagged.ts";
+import type { CopiedUids, Examined, MailboxChanges } from "./source.ts";
+import { uidFetch } from "./uid-fetch.ts";
+import { splitUidSet } from "./uid-set.ts";
+import type { StatusText, Tagged, Untagged } from "./untagged.ts";
 
 /** Throws the server's refusal, `UNAVAILABLE` when nothing was sent, and OutcomeUnknown otherwise. */
 export async function changeName(connection: ImapConnection, change: NameChange): Promise<void> {
@@ -22,10 +29,101 @@ function partsOf(change: NameChange): CommandPart[] {
     : [`${change.kind} `, name];
 }
 
-async function sendOnce(connection: ImapConnection, parts: readonly CommandPart[]): Promise<Tagged> {
-  try {
-    return await connection.run({ parts });
-  } catch (error) {
-    throw new OutcomeUnknown(error);
+async function sendOnce(
+  connection: ImapConnection,
+  parts: readonly CommandPart[],
+  onStatus?: (tail: StatusText) => void,
+): Promise<Tagged> {
+  const onUntagged = (untagged: Untagged): boolean => {
+    if (untagged.kind === "status" && untagged.status === "OK") onStatus?.(untagged.tail);
+    return false;
+  };
+  return connection.run({ parts, onUntagged }).catch(unknownOutcome);
+}
+
+/** A question that was refused leaves its answers out; a connection that was lost, the change in doubt. */
+function lostOr(connection: ImapConnection): (error: unknown) => void {
+  return (error) => {
+    if (connection.isClosed) unknownOutcome(error);
+  };
+}
+
+function unknownOutcome(error: unknown): never {
+  throw new OutcomeUnknown(error);
+}
+
+const noModSeq: ModSeq = modSeq(0n);
+
+/** The mailbox was selected a moment ago on this connection, which is therefore not dead. */
+export function mailboxChanges(connection: ImapConnection, { highestModSeq }: Examined): MailboxChanges {
+  const modSeqItem = highestModSeq === undefined ? "" : " MODSEQ";
+  return {
+    async store(uids, change, onFlags) {
+      // Silently, with a question right behind: servers differ in which messages STORE answers.
+      const stored = splitUidSet(uids).map(({ wire }) =>
+        sendOnce(connection, [`UID STORE ${wire} ${formatChange(change)}`]),
+      );
+      const asked = uidFetch(connection, {
+        uids,
+        items: `(UID FLAGS${modSeqItem})`,
+        onAnswer(uid, { flags, modSeq }) {
+          if (flags === undefined) return false;
+          onFlags({ uid, flags, modSeq: modSeq ?? noModSeq });
+          return true;
+        },
+      });
+      const [answers] = await Promise.all([Promise.all(stored), asked.catch(lostOr(connection))]);
+      for (const tagged of answers) expectChanged(tagged);
+    },
+    async expunge(uids) {
+      const commands = uids ? splitUidSet(uids).map(({ wire }) => `UID EXPUNGE ${wire}`) : ["EXPUNGE"];
+      for (const command of commands) expectChanged(await sendOnce(connection, [command]));
+    },
+    copy: (uids, target) => transfer(connection, "COPY", uids, target),
+    move: (uids, target) => transfer(connection, "MOVE", uids, target),
+  };
+}
+
+async function transfer(
+  connection: ImapConnection,
+  verb: "COPY" | "MOVE",
+  uids: UidSet,
+  target: EncodedMailboxName,
+): Promise<CopiedUids | undefined> {
+  let copied: CopiedUids | undefined;
+  // In one command, whatever its length: COPY is done as a whole or not at all (RFC 3501 6.4.7).
+  const parts = [`UID ${verb} ${formatNumberSet(uids)} `, nameArgument(target)];
+  const tagged = await sendOnce(connection, parts, (tail) => {
+    copied ??= parseCopyUid(tail);
+  });
+  expectChanged(tagged);
+  return parseCopyUid(tagged) ?? copied;
+}
+
+const storeItems = { add: "+FLAGS.SILENT", remove: "-FLAGS.SILENT", replace: "FLAGS.SILENT" } as const;
+
+/** Flags are atoms: the front end's parser has let nothing else through. */
+function formatChange({ kind, flags }: FlagChange): string {
+  return `${storeItems[kind]} (${flags.join(" ")})`;
+}
+
+/** `COPYUID uidvalidity from to`, in the tagged answer or, with MOVE, before it (RFC 6851 4.3). */
+function parseCopyUid({ code, codeArguments }: StatusText): CopiedUids | undefined {
+  if (code !== "COPYUID") return undefined;
+  const [validity = "", fromSet = "", toSet = ""] = codeArguments.split(" ");
+  const uidValidity = parseUidValidity(validity);
+  const [from, to] = [expand(fromSet), expand(toSet)];
+  if (uidValidity === undefined || !from || from.length !== to?.length) return undefined;
+  return { uidValidity, from, to };
+}
+
+/** In the order of the set; undefined where it is none. */
+function expand(set: string): Uid[] | undefined {
+  const uids: number[] = [];
+  for (const { from, to } of parseSequenceSet(set, 1_000_000) ?? []) {
+    if (from === "*" || to === "*" || Math.abs(to - from) > 10_000_000) return undefined;
+    const step = from <= to ? 1 : -1;
+    for (let uid = from; uid !== to + step; uid += step) uids.push(uid);
   }
+  return uids.length === 0 ? undefined : (uids as Uid[]);
 }

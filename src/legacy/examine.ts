@@ -6,13 +6,15 @@ import { nameArgument } from "./command-text.ts";
 import { parseModSeq, parseUid } from "./fetch-answer.ts";
 import type { ImapConnection } from "./imap-connection.ts";
 import { expectMailbox } from "./refusal.ts";
-import type { Examined, LegacyStatus } from "./source.ts";
+import type { Examined, LegacyStatus, MailboxLeaseOptions } from "./source.ts";
 import type { StatusText, Untagged } from "./untagged.ts";
 
 type Known = { -readonly [Key in keyof Examined]?: Examined[Key] | undefined };
 
+export type ExamineOptions = Pick<MailboxLeaseOptions, "quick" | "write">;
+
 /**
- * Selects read-only, always anew: the answer tells what has changed. Throws NONEXISTENT, or UNAVAILABLE
+ * Selects, read-only unless asked to `write`, always anew: the answer tells what has changed. Throws NONEXISTENT, or UNAVAILABLE
  * when the server leaves out what RFC 3501 demands.
  *
  * HIGHESTMODSEQ comes without asking (RFC 7162 3.1.2.1), but Dovecot keeps none until a client has enabled
@@ -21,14 +23,15 @@ type Known = { -readonly [Key in keyof Examined]?: Examined[Key] | undefined };
 export async function examine(
   connection: ImapConnection,
   name: EncodedMailboxName,
-  quick = false,
+  { quick = false, write = false }: ExamineOptions = {},
 ): Promise<Examined> {
-  const first = await examineOnce(connection, name, "");
+  const verb = write ? "SELECT" : "EXAMINE";
+  const first = await examineOnce(connection, name, verb, "");
   const { withoutModSeqs } = connection;
   if (quick || first.highestModSeq !== undefined || !offersModSeqs(connection) || withoutModSeqs.has(name)) {
     return first;
   }
-  const enabled = await examineOnce(connection, name, " (CONDSTORE)");
+  const enabled = await examineOnce(connection, name, verb, " (CONDSTORE)");
   if (enabled.highestModSeq === undefined) withoutModSeqs.add(name);
   return enabled;
 }
@@ -36,12 +39,13 @@ export async function examine(
 async function examineOnce(
   connection: ImapConnection,
   name: EncodedMailboxName,
+  verb: "SELECT" | "EXAMINE",
   parameter: string,
 ): Promise<Examined> {
   const known: Known = {};
   connection.selected = undefined;
   const tagged = await connection.run({
-    parts: ["EXAMINE ", nameArgument(name), parameter],
+    parts: [`${verb} `, nameArgument(name), parameter],
     onUntagged: (untagged) => {
       noteSelectData(known, untagged);
       return false;
@@ -61,6 +65,7 @@ async function examineOnce(
     firstUnseen: known.firstUnseen,
     flags: known.flags ?? [],
     permanentFlags: known.permanentFlags ?? [],
+    readOnly: verb === "EXAMINE" || tagged.code === "READ-ONLY",
     highestModSeq: offersModSeqs(connection) ? highestModSeq : undefined,
   };
 }
@@ -101,7 +106,7 @@ function noteCode(known: Known, { code, codeArguments }: StatusText): void {
   }
 }
 
-function parseUidValidity(text: string): UidValidity | undefined {
+export function parseUidValidity(text: string): UidValidity | undefined {
   const value = parseUid(text);
   return value === undefined ? undefined : uidValidity(value);
 }

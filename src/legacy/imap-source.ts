@@ -95,7 +95,7 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
     use: (request, work) => withConnection(request, undefined, (connection) => work(createLease(connection))),
     useMailbox: (name, request, work) =>
       withConnection(request, name, async (connection) =>
-        work(await createMailboxLease(connection, name, request.quick)),
+        work(await createMailboxLease(connection, name, request)),
       ),
     async close() {
       closing.abort(new MailError("UNAVAILABLE", "The connections to the old server are being closed"));

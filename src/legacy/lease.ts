@@ -4,9 +4,9 @@
  */
 import { noFlags } from "../mail/flags.ts";
 import { type EncodedMailboxName, type ModSeq, modSeq } from "../mail/ids.ts";
-import { changeName } from "./change.ts";
+import { changeName, mailboxChanges } from "./change.ts";
 import { type CommandPart, criteriaParts } from "./command-text.ts";
-import { examine, readStatus } from "./examine.ts";
+import { type ExamineOptions, examine, readStatus } from "./examine.ts";
 import type { ImapConnection } from "./imap-connection.ts";
 import { readListing } from "./listing.ts";
 import type { Examined, ImapLease, MailboxLease } from "./source.ts";
@@ -28,13 +28,19 @@ export function createLease(connection: ImapConnection): ImapLease {
 export async function createMailboxLease(
   connection: ImapConnection,
   name: EncodedMailboxName,
-  quick = false,
+  options: ExamineOptions = {},
 ): Promise<MailboxLease> {
-  const examined = await examine(connection, name, quick);
+  const examined = await examine(connection, name, options);
+  let current = examined;
   return {
     ...createLease(connection),
+    ...mailboxChanges(connection, examined),
     examined,
-    listUids: async () => (examined.exists === 0 ? [] : await uidSearch(connection, ["ALL"])),
+    async examineAgain() {
+      current = await examine(connection, name, options);
+      return current;
+    },
+    listUids: async () => (current.exists === 0 ? [] : await uidSearch(connection, ["ALL"])),
     async search(criteria, charset) {
       return uidSearch(connection, [charsetPart(charset), ...criteriaParts(criteria)]);
     },

@@ -12,6 +12,8 @@
  * login, `UNAVAILABLE` when it cannot be reached, drops the connection or answers nonsense (a later try
  * may do), `NONEXISTENT` for a mailbox it does not have, `CANNOT` for anything else it refuses.
  */
+
+import type { FlagChange } from "../mail/flag-change.ts";
 import type { EncodedMailboxName, ModSeq, Uid, UidValidity } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import type { NameChange } from "../mail/name-change.ts";
@@ -27,6 +29,8 @@ export interface LeaseOptions {
 export interface MailboxLeaseOptions extends LeaseOptions {
   /** A first look, for which a client is waiting: the server may be left to tell no HIGHESTMODSEQ yet. */
   readonly quick?: boolean;
+  /** Selected read-write: for changes, and to learn PERMANENTFLAGS. \Recent is claimed by that there. */
+  readonly write?: boolean;
 }
 
 /** One user's legacy IMAP server. */
@@ -36,7 +40,7 @@ export interface ImapSource {
    * retry on a fresh connection when a pooled one turns out to be dead before its first answer).
    */
   use<T>(options: LeaseOptions, work: (lease: ImapLease) => Promise<T>): Promise<T>;
-  /** Same, with the mailbox selected read-only; `examined` is what the server said just now. */
+  /** Same, with the mailbox selected, read-only unless asked; `examined` is what the server said just now. */
   useMailbox<T>(
     name: EncodedMailboxName,
     options: MailboxLeaseOptions,
@@ -93,6 +97,8 @@ export interface Examined {
   readonly firstUnseen: number | undefined;
   readonly flags: readonly string[];
   readonly permanentFlags: readonly string[];
+  /** SELECT was answered READ-ONLY, or it was an EXAMINE. */
+  readonly readOnly: boolean;
   /** undefined without CONDSTORE or with NOMODSEQ for this mailbox. */
   readonly highestModSeq: ModSeq | undefined;
 }
@@ -116,8 +122,32 @@ export interface BodySink {
   readonly end: () => undefined | Promise<void>;
 }
 
-export interface MailboxLease extends ImapLease {
+/** What COPYUID tells (RFC 4315 3): pairs, in order. */
+export interface CopiedUids {
+  readonly uidValidity: UidValidity;
+  readonly from: readonly Uid[];
+  readonly to: readonly Uid[];
+}
+
+/**
+ * Changes of the messages of a mailbox that is selected read-write. They throw the server's refusal with
+ * its code and text, and OutcomeUnknown when an answer never came.
+ */
+export interface MailboxChanges {
+  /** Tells the flags as they are afterwards; also when it was refused for some, before it throws. */
+  store(uids: UidSet, change: FlagChange, onFlags: (change: FlagsOf) => void): Promise<void>;
+  /** Of those marked \Deleted: all, or only `uids`, for which the server needs UIDPLUS. */
+  expunge(uids?: UidSet): Promise<void>;
+  /** undefined where the server does not tell. */
+  copy(uids: UidSet, target: EncodedMailboxName): Promise<CopiedUids | undefined>;
+  /** The server needs MOVE. */
+  move(uids: UidSet, target: EncodedMailboxName): Promise<CopiedUids | undefined>;
+}
+
+export interface MailboxLease extends ImapLease, MailboxChanges {
   readonly examined: Examined;
+  /** Selects it once more: what the server says now. */
+  examineAgain(): Promise<Examined>;
   /** All UIDs, ascending. Uses ESEARCH where there is one. */
   listUids(): Promise<readonly Uid[]>;
   /**

@@ -1,73 +1,29 @@
 /**
  * Who has the last word on a change of one account: the legacy server until cutover, Mailferry afterwards.
  * A change goes to the authority first; when it resolves, what the authority answered is committed here.
+ * All of them throw the authority's refusal in its words, UNAVAILABLE when nothing was done, and
+ * OutcomeUnknown when nobody can tell.
  */
-import { MailError, OutcomeUnknown } from "../errors.ts";
-import type { ImapSource, Listing } from "../legacy/source.ts";
-import type { Logger } from "../log.ts";
+import type { CopiedUids } from "../legacy/source.ts";
+import type { FlagChange } from "../mail/flag-change.ts";
+import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
 import type { NameChange } from "../mail/name-change.ts";
+import type { MailboxMirror } from "./mailbox-mirror.ts";
 
 export interface Authority {
-  /** Throws the authority's refusal, UNAVAILABLE when nothing was done, OutcomeUnknown. */
   changeName(change: NameChange): Promise<void>;
-}
-
-export interface LegacyAuthorityOptions {
-  readonly source: ImapSource;
-  readonly logger: Logger;
-  /** Of the account: a change that was begun is brought to its end though the client has left. */
-  readonly signal: AbortSignal;
-  /** The names as last seen. */
-  readonly keptNames: () => Listing | undefined;
-  /** Fetches the names anew and commits them. */
-  readonly refreshNames: () => Promise<Listing>;
-}
-
-/** Writes through. */
-export function createLegacyAuthority(options: LegacyAuthorityOptions): Authority {
-  const { source, logger, signal, keptNames, refreshNames } = options;
-
-  /** The truth about a change whose answer never came. */
-  const findOut = async (change: NameChange, before: Listing | undefined, lost: OutcomeUnknown) => {
-    const after = await refreshNames().catch((cause: unknown) => {
-      throw new OutcomeUnknown(cause);
-    });
-    if (isSeen(change, after) && !(before && isSeen(change, before))) return;
-    throw new MailError("UNAVAILABLE", lost.message, lost);
-  };
-
-  return {
-    async changeName(change) {
-      const before = keptNames();
-      try {
-        await source.use({ priority: "interactive", signal }, (lease) => lease.changeName(change));
-      } catch (error) {
-        if (error instanceof OutcomeUnknown) return findOut(change, before, error);
-        throw error;
-      }
-      await refreshNames().catch((error: unknown) =>
-        // It is done there; the next listing brings it here.
-        logger.warn({ err: error, change: change.kind }, "names were changed and could not be listed"),
-      );
-    },
-  };
-}
-
-/** Whether the names are as the change leaves them. */
-function isSeen(change: NameChange, { mailboxes, subscriptions }: Listing): boolean {
-  const has = (list: Listing["mailboxes"], name: string): boolean =>
-    // CREATE takes a separator at the end, which says that there will be names below (RFC 3501 6.3.3).
-    list.some((entry) => entry.name === name || entry.name + entry.separator === name);
-  switch (change.kind) {
-    case "CREATE":
-      return has(mailboxes, change.name);
-    case "DELETE":
-      return !has(mailboxes, change.name);
-    case "RENAME":
-      return has(mailboxes, change.to);
-    case "SUBSCRIBE":
-      return has(subscriptions, change.name);
-    case "UNSUBSCRIBE":
-      return !has(subscriptions, change.name);
-  }
+  store(mailbox: MailboxMirror, uids: readonly Uid[], change: FlagChange): Promise<void>;
+  /** Of the messages marked \Deleted: all, or those of `uids` only. */
+  expunge(mailbox: MailboxMirror, uids?: readonly Uid[]): Promise<void>;
+  /** undefined where the new UIDs are not known for certain. */
+  copy(
+    mailbox: MailboxMirror,
+    uids: readonly Uid[],
+    target: EncodedMailboxName,
+  ): Promise<CopiedUids | undefined>;
+  move(
+    mailbox: MailboxMirror,
+    uids: readonly Uid[],
+    target: EncodedMailboxName,
+  ): Promise<CopiedUids | undefined>;
 }

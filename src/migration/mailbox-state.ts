@@ -40,7 +40,17 @@ export interface MailboxState {
   /** Why this mailbox is not migrated further, for `status`. */
   readonly problem: string | undefined;
 
+  /** What SELECT said last: the user may not change this mailbox. */
+  readonly readOnly: boolean;
+
   subscribe(listener: (event: MailboxEvent) => void): () => void;
+  /**
+   * One at a time: deltas and changes of the mailbox. Whoever waits here has his connection already, and
+   * whoever is inside waits for no other. `waited` tells that others were inside since the call.
+   */
+  exclusive<T>(work: (waited: boolean) => Promise<T>): Promise<T>;
+  noteReadOnly(readOnly: boolean): void;
+  commitPermanentFlags(flags: readonly string[]): void;
   commitListing(listing: CommittedListing): void;
   /** Metadata of messages that were `remote`. */
   commitMeta(metas: readonly MessageMeta[]): void;
@@ -85,6 +95,9 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
   let listingKept = listed;
   let firstUnseenHint: number | undefined;
   let problem = store.readSetting(problemKey);
+  let readOnly = false;
+  let inside = 0;
+  let last: Promise<unknown> = Promise.resolve();
   const listeners = new Set<(event: MailboxEvent) => void>();
   /** Flags that a delta told of messages still `remote`: newer than what a running FETCH may bring. */
   const early = new Map<Uid, FlagsOf>();
@@ -163,6 +176,24 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     },
     get problem() {
       return problem;
+    },
+    get readOnly() {
+      return readOnly;
+    },
+    noteReadOnly(told) {
+      readOnly = told;
+    },
+    commitPermanentFlags: (permanentFlags) => saveRecord({ permanentFlags }),
+    exclusive(work) {
+      const waited = inside > 0;
+      inside++;
+      const done = last.then(() => work(waited));
+      last = done
+        .catch(() => undefined)
+        .finally(() => {
+          inside--;
+        });
+      return done;
     },
     subscribe(listener) {
       listeners.add(listener);

@@ -8,8 +8,10 @@ import type { ImapSource, LegacyStatus, Listing } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
 import { type EncodedMailboxName, inbox } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
-import { type Authority, createLegacyAuthority } from "./authority.ts";
+import type { Authority } from "./authority.ts";
 import { createBackgroundPull, type PullOutcome } from "./background-pull.ts";
+import { createMessageChanges } from "./change-messages.ts";
+import { createNameChanges } from "./change-names.ts";
 import { commitListing, fetchListing, isSelectable, keptListing } from "./listing.ts";
 import { type MailboxMirror, noSuchMailbox, openMailboxMirror } from "./mailbox-mirror.ts";
 import { singleFlight, waitWith } from "./waiting.ts";
@@ -79,16 +81,19 @@ export function openMirror({ store, source, logger, onOutcome }: MirrorOptions):
     const listing = await fetchListing(source, "interactive", signal);
     for (const record of commitListing(store, listing)) await forget(record);
   });
-  const authority = createLegacyAuthority({
-    source,
-    logger,
-    signal,
-    keptNames: () => keptListing(store),
-    async refreshNames() {
-      await refresh();
-      return keptListing(store) ?? nothingListed;
-    },
-  });
+  const authority: Authority = {
+    ...createMessageChanges({ source, logger, signal, opened: (name) => opened.get(name) }),
+    ...createNameChanges({
+      source,
+      logger,
+      signal,
+      keptNames: () => keptListing(store),
+      async refreshNames() {
+        await refresh();
+        return keptListing(store) ?? nothingListed;
+      },
+    }),
+  };
   const freshListing = async (waiting: AbortSignal): Promise<Listing> => {
     try {
       await waitWith(refresh(), waiting);

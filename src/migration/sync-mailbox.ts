@@ -2,42 +2,59 @@
  * The delta: makes what is known of one mailbox equal to what the legacy server has now, by one EXAMINE
  * and as little else as its answer asks for. A deletion is believed only after two listings agree.
  */
-import type { FlagsOf, LeaseOptions, MailboxLease } from "../legacy/source.ts";
+import type { Examined, FlagsOf, LeaseOptions, MailboxLease } from "../legacy/source.ts";
 import { type ModSeq, modSeq, type Uid, uid } from "../mail/ids.ts";
 import { uidSetOf } from "../mail/number-set.ts";
 import { compareUids, type UidDifference } from "./compare.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 
-export async function syncMailbox(mailbox: MailboxState, options: LeaseOptions): Promise<void> {
+export interface SyncOptions extends LeaseOptions {
+  /** A client selects it read-write: what that tells is wanted too. */
+  readonly write?: boolean;
+}
+
+export async function syncMailbox(mailbox: MailboxState, options: SyncOptions): Promise<void> {
   // At the first look nothing is known that could have changed: UIDs are all that is wanted.
   const quick = !mailbox.listed && options.priority === "interactive";
-  await mailbox.source.useMailbox(mailbox.record.name, { ...options, quick }, async (lease) => {
-    const { examined } = lease;
-    const known = mailbox.record.uidValidity;
-    if (known !== undefined && known !== examined.uidValidity) await mailbox.restart(examined.uidValidity);
-    const listing = await listUids(mailbox, lease);
-    const flagChanges = await changedFlags(mailbox, lease, listing.vanished);
-    const last = listing.uids.at(-1) ?? 0;
-    mailbox.commitListing({
-      ...listing,
-      flagChanges,
-      firstUnseenHint: examined.firstUnseen,
-      record: {
-        uidValidity: examined.uidValidity,
-        uidNext: uid(Math.max(examined.uidNext, last + 1, mailbox.record.uidNext)),
-        highestModSeq: examined.highestModSeq ?? modSeq(0n),
-        flags: examined.flags,
-        permanentFlags: examined.permanentFlags,
-      },
-    });
+  await mailbox.source.useMailbox(mailbox.record.name, { ...options, quick }, (lease) =>
+    mailbox.exclusive(async (waited) => {
+      const examined = waited ? await lease.examineAgain() : lease.examined;
+      await takeDelta(mailbox, lease, examined);
+      if (!options.write) return;
+      mailbox.noteReadOnly(examined.readOnly);
+      mailbox.commitPermanentFlags(examined.permanentFlags);
+    }),
+  );
+}
+
+/** Takes in what `examined` tells and what it asks for. Only inside `exclusive`. */
+export async function takeDelta(
+  mailbox: MailboxState,
+  lease: MailboxLease,
+  examined: Examined,
+): Promise<void> {
+  const known = mailbox.record.uidValidity;
+  if (known !== undefined && known !== examined.uidValidity) await mailbox.restart(examined.uidValidity);
+  const listing = await listUids(mailbox, lease, examined);
+  const flagChanges = await changedFlags(mailbox, lease, examined, listing.vanished);
+  const last = listing.uids.at(-1) ?? 0;
+  mailbox.commitListing({
+    ...listing,
+    flagChanges,
+    firstUnseenHint: examined.firstUnseen,
+    record: {
+      uidValidity: examined.uidValidity,
+      uidNext: uid(Math.max(examined.uidNext, last + 1, mailbox.record.uidNext)),
+      highestModSeq: examined.highestModSeq ?? modSeq(0n),
+      flags: examined.flags,
+    },
   });
 }
 
 type Listed = UidDifference & { readonly uids: readonly Uid[] };
 
-async function listUids(mailbox: MailboxState, lease: MailboxLease): Promise<Listed> {
+async function listUids(mailbox: MailboxState, lease: MailboxLease, examined: Examined): Promise<Listed> {
   const here = mailbox.table.uids;
-  const { examined } = lease;
   // Same UIDNEXT: nothing arrived. Same count on top of that: nothing left either.
   if (mailbox.listed && examined.uidNext === mailbox.record.uidNext && examined.exists === here.length) {
     return { uids: here, arrived: [], vanished: [] };
@@ -52,6 +69,7 @@ async function listUids(mailbox: MailboxState, lease: MailboxLease): Promise<Lis
 async function changedFlags(
   mailbox: MailboxState,
   lease: MailboxLease,
+  examined: Examined,
   vanished: readonly Uid[],
 ): Promise<FlagsOf[]> {
   const { table, record } = mailbox;
@@ -60,7 +78,7 @@ async function changedFlags(
   // What is only listed gets its flags with its metadata.
   const nothingKnown = table.remoteCount === table.uids.length || table.uids.length === vanished.length;
   if (from === undefined || to === undefined || nothingKnown) return [];
-  const since = deltaBase(record.highestModSeq, lease.examined.highestModSeq);
+  const since = deltaBase(record.highestModSeq, examined.highestModSeq);
   if (since === "unchanged") return [];
   const changes: FlagsOf[] = [];
   const uids = since === "all" ? uidSetOf(table.uids) : [{ from, to }];

@@ -158,6 +158,7 @@ describe("examine", () => {
       firstUnseen: 3,
       flags: ["\\Seen", "$A"],
       permanentFlags: ["\\Seen", "\\*"],
+      readOnly: true,
       highestModSeq: 77n,
     });
   });

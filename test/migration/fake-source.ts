@@ -31,6 +31,11 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
   const leaseFor = (priority: Priority): MailboxLease => ({
     capabilities: new Set(),
     changeName: unused,
+    store: unused,
+    expunge: unused,
+    copy: unused,
+    move: unused,
+    examineAgain: unused,
     listing: unused,
     status: unused,
     examined: {
@@ -40,6 +45,7 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
       firstUnseen: undefined,
       flags: [],
       permanentFlags: [],
+      readOnly: true,
       highestModSeq: undefined,
     },
     listUids: async () => listed(),

@@ -1,0 +1,216 @@
+/**
+ * Changes of messages, written through to the legacy server. Each is made on a connection that has the
+ * mailbox selected, alone with the mailbox (see MailboxState.exclusive), and what it led to is read back
+ * on the same connection before anybody else looks.
+ */
+import { MailError, OutcomeUnknown } from "../errors.ts";
+import type { CopiedUids, FlagsOf, ImapSource, MailboxLease } from "../legacy/source.ts";
+import type { Logger } from "../log.ts";
+import { withChange } from "../mail/flag-change.ts";
+import { hasFlag, sameFlags } from "../mail/flags.ts";
+import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
+import { uidSetOf } from "../mail/number-set.ts";
+import type { Authority } from "./authority.ts";
+import { findCopies } from "./find-copies.ts";
+import type { MailboxMirror } from "./mailbox-mirror.ts";
+import { takeDelta } from "./sync-mailbox.ts";
+
+export interface MessageChangeOptions {
+  readonly source: ImapSource;
+  readonly logger: Logger;
+  /** Of the account: a change that was begun is brought to its end though the client has left. */
+  readonly signal: AbortSignal;
+  /** The mailbox, where it is open here. */
+  readonly opened: (name: EncodedMailboxName) => MailboxMirror | undefined;
+}
+
+type MessageChanges = Omit<Authority, "changeName">;
+
+export function createMessageChanges(options: MessageChangeOptions): MessageChanges {
+  const { source, signal, logger } = options;
+
+  /** Alone with the mailbox, selected read-write. */
+  const alone = <T>(mailbox: MailboxMirror, work: (lease: MailboxLease) => Promise<T>): Promise<T> => {
+    const { state } = mailbox;
+    const request = { priority: "interactive", signal, write: true } as const;
+    return source.useMailbox(state.record.name, request, (lease) =>
+      state.exclusive(async () => {
+        // UIDs mean what the client thinks only under the UIDVALIDITY that it was told.
+        if (lease.examined.uidValidity === state.record.uidValidity) return work(lease);
+        await takeDelta(state, lease, await lease.examineAgain());
+        throw new MailError("UNAVAILABLE", "The mailbox has changed, please reopen it");
+      }),
+    );
+  };
+  const readBack = async ({ state }: MailboxMirror, lease: MailboxLease): Promise<void> =>
+    takeDelta(state, lease, await lease.examineAgain());
+
+  /** The new messages are listed here before their UIDs are told; where they cannot be, they are not told. */
+  const published = async (
+    target: EncodedMailboxName,
+    copied: CopiedUids | undefined,
+  ): Promise<CopiedUids | undefined> => {
+    const mailbox = options.opened(target);
+    if (!mailbox?.state.listed) return copied;
+    try {
+      await mailbox.sync(signal);
+      return mailbox.state.record.uidValidity === copied?.uidValidity ? copied : undefined;
+    } catch (error) {
+      logger.warn({ err: error, mailbox: target }, "messages were copied and could not be listed");
+      return undefined;
+    }
+  };
+
+  const store: MessageChanges["store"] = async (mailbox, uids, change) => {
+    const { state } = mailbox;
+    const seen: FlagsOf[] = [];
+    const note = (flags: FlagsOf): void => void seen.push(flags);
+    try {
+      await alone(mailbox, async (lease) => {
+        try {
+          await lease.store(uidSetOf(uids), change, note);
+        } finally {
+          state.commitFlags(seen);
+        }
+      });
+    } catch (error) {
+      if (!(error instanceof OutcomeUnknown)) throw error;
+      await settled(error, () =>
+        alone(mailbox, async (lease) => {
+          const now: FlagsOf[] = [];
+          await lease.fetchFlags(uidSetOf(uids), (flags) => now.push(flags));
+          state.commitFlags(now);
+          return now.every(({ flags }) => sameFlags(flags, withChange(flags, change)));
+        }),
+      );
+    }
+  };
+
+  const expunge: MessageChanges["expunge"] = async (mailbox, uids) => {
+    const { state } = mailbox;
+    const wanted = deletedOf(mailbox, uids);
+    try {
+      await alone(mailbox, async (lease) => {
+        const only = uids && (await scopeOf(mailbox, lease, uids));
+        try {
+          if (only !== "nothing") await lease.expunge(only && uidSetOf(only));
+        } finally {
+          await readBack(mailbox, lease);
+        }
+      });
+    } catch (error) {
+      if (!(error instanceof OutcomeUnknown)) throw error;
+      await settled(error, async () => {
+        await mailbox.sync(signal);
+        return wanted.every((uid) => state.table.get(uid) === undefined);
+      });
+    }
+  };
+
+  /** Which UIDs to name: none where the server has no UIDPLUS and no other message would go along. */
+  const scopeOf = async (
+    mailbox: MailboxMirror,
+    lease: MailboxLease,
+    uids: readonly Uid[],
+  ): Promise<readonly Uid[] | undefined | "nothing"> => {
+    if (lease.capabilities.has("UIDPLUS")) return uids;
+    await readBack(mailbox, lease);
+    await mailbox.metadata(mailbox.state.table.uids);
+    const named = new Set(uids);
+    const deleted = deletedOf(mailbox);
+    if (!deleted.some((uid) => named.has(uid))) return "nothing";
+    if (deleted.every((uid) => named.has(uid))) return undefined;
+    throw new MailError("CANNOT", "Other messages are marked for deletion, and would be expunged along");
+  };
+
+  const transfer = async (
+    kind: "copy" | "move",
+    mailbox: MailboxMirror,
+    uids: readonly Uid[],
+    target: EncodedMailboxName,
+  ): Promise<CopiedUids | undefined> => {
+    let before: { readonly uidNext: Uid | undefined } | undefined;
+    try {
+      const copied = await alone(mailbox, async (lease) => {
+        // Sent ahead of it on the same connection: from which UID on its copies will be.
+        const status = lease.status(target).catch(() => undefined);
+        const transferred = lease[kind](uidSetOf(uids), target);
+        transferred.catch(() => undefined);
+        before = await status;
+        try {
+          return await transferred;
+        } finally {
+          if (kind === "move") await readBack(mailbox, lease);
+        }
+      });
+      return await published(target, copied);
+    } catch (error) {
+      if (!(error instanceof OutcomeUnknown)) throw error;
+      return published(
+        target,
+        await outcomeOf(error, kind, mailbox, { uids, target, from: before?.uidNext }),
+      );
+    }
+  };
+
+  interface Transfer {
+    readonly uids: readonly Uid[];
+    readonly target: EncodedMailboxName;
+    /** UIDNEXT of the target before. */
+    readonly from: Uid | undefined;
+  }
+
+  const outcomeOf = async (
+    lost: OutcomeUnknown,
+    kind: "copy" | "move",
+    mailbox: MailboxMirror,
+    { uids, target, from }: Transfer,
+  ): Promise<CopiedUids | undefined> => {
+    if (from === undefined) throw lost;
+    const found = await findCopies({ source, signal, mailbox, uids, target, from }).catch(
+      () => "unknown" as const,
+    );
+    if (kind === "move") await mailbox.sync(signal).catch(() => undefined);
+    const left = uids.filter((uid) => mailbox.state.table.get(uid) !== undefined).length;
+    const isWhole = kind === "copy" || left === 0;
+    if (found === "unknown" || (found && !isWhole) || (!found && kind === "move" && left < uids.length))
+      throw lost;
+    if (!found) throw new MailError("UNAVAILABLE", lost.message, lost);
+    return found;
+  };
+
+  const copy: MessageChanges["copy"] = (mailbox, uids, target) => transfer("copy", mailbox, uids, target);
+
+  return {
+    store,
+    expunge,
+    copy,
+    async move(mailbox, uids, target) {
+      const hasMove = await source.use({ priority: "interactive", signal }, async ({ capabilities }) =>
+        capabilities.has("MOVE"),
+      );
+      if (hasMove) return transfer("move", mailbox, uids, target);
+      // RFC 6851 3.3 names these three steps; a message that cannot be expunged is left marked.
+      const copied = await copy(mailbox, uids, target);
+      await store(mailbox, uids, { kind: "add", flags: ["\\Deleted"] });
+      await expunge(mailbox, uids);
+      return copied;
+    },
+  };
+}
+
+/** Whose flags are known here to be \Deleted. */
+function deletedOf({ state }: MailboxMirror, uids: readonly Uid[] = state.table.uids): Uid[] {
+  return uids.filter((uid) => {
+    const message = state.table.get(uid);
+    return message !== undefined && message.presence !== "remote" && hasFlag(message.flags, "\\Deleted");
+  });
+}
+
+/** Tells the truth about a change whose answer never came: it was done, it was not, or nobody knows. */
+async function settled(lost: OutcomeUnknown, isDone: () => Promise<boolean>): Promise<void> {
+  const done = await isDone().catch((cause: unknown) => {
+    throw new OutcomeUnknown(cause);
+  });
+  if (!done) throw new MailError("UNAVAILABLE", lost.message, lost);
+}

@@ -1,0 +1,62 @@
+/**
+ * Looks for the messages that a COPY or MOVE whose answer was lost has made: above the UIDNEXT of before,
+ * one for each, of the same date and size.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { CopiedUids, ImapSource } from "../legacy/source.ts";
+import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
+import type { MessageMeta } from "../mail/message.ts";
+import { uidSetOf } from "../mail/number-set.ts";
+import type { MailboxMirror } from "./mailbox-mirror.ts";
+
+export interface Search {
+  readonly source: ImapSource;
+  readonly signal: AbortSignal;
+  readonly mailbox: MailboxMirror;
+  readonly uids: readonly Uid[];
+  readonly target: EncodedMailboxName;
+  /** UIDNEXT of the target before. */
+  readonly from: Uid;
+}
+
+/** A server that lost its client may still be at work on the command: nothing found is looked for again. */
+const pausesMs = [0, 300, 1_000, 3_000] as const;
+
+/** undefined when there are none; `unknown` when what is there cannot be told for certain. */
+export async function findCopies(search: Search): Promise<CopiedUids | undefined | "unknown"> {
+  for (const pauseMs of pausesMs) {
+    await delay(pauseMs, undefined, { signal: search.signal });
+    const found = await look(search);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+async function look(search: Search): Promise<CopiedUids | undefined | "unknown"> {
+  const { source, signal, mailbox, uids, target, from } = search;
+  await mailbox.metadata(uids);
+  return source.useMailbox(target, { priority: "interactive", signal }, async (lease) => {
+    const arrived = (await lease.listUids()).filter((uid) => uid >= from);
+    if (arrived.length === 0) return undefined;
+    const metas: MessageMeta[] = [];
+    await lease.fetchMeta(uidSetOf(arrived), (meta) => metas.push(meta));
+    const free = metas.sort((a, b) => a.uid - b.uid);
+    const to: Uid[] = [];
+    for (const uid of uids) {
+      const message = mailbox.state.table.get(uid);
+      const index = message && message.presence !== "remote" ? free.findIndex(isCopyOf(message)) : -1;
+      const [copy] = index < 0 ? [] : free.splice(index, 1);
+      if (copy) to.push(copy.uid);
+    }
+    if (to.length === 0) return undefined;
+    return to.length === uids.length
+      ? { uidValidity: lease.examined.uidValidity, from: uids, to }
+      : "unknown";
+  });
+}
+
+function isCopyOf(message: MessageMeta): (other: MessageMeta) => boolean {
+  const { internalDate, sizeBytes } = message;
+  return (other) =>
+    other.sizeBytes === sizeBytes && other.internalDate.epochSeconds === internalDate.epochSeconds;
+}
