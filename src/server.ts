@@ -132,10 +132,14 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     return {
       mirror,
       close: async () => {
-        const mailboxes = (await mirror.all()).map(progressOf);
-        directory.noteCounters(user, sumProgress(mailboxes));
-        mirrors.delete(user);
-        await mirror.close();
+        try {
+          directory.noteCounters(user, sumProgress((await mirror.all()).map(progressOf)));
+        } catch (error) {
+          accountLogger.error({ err: error }, "the counters of the account could not be kept");
+        } finally {
+          mirrors.delete(user);
+          await mirror.close();
+        }
       },
       renew: (renewed) => {
         credentials = renewed.credentials;

@@ -135,6 +135,7 @@ export function serveConnection(
     );
     for (;;) {
       channel.output.send();
+      if (lost.signal.aborted) return;
       const farewell = stopping ? "Server shutting down." : farewellOf(session);
       if (farewell !== undefined) return void sayBye(session, channel.output, farewell);
       const timeLeftMs = timer();

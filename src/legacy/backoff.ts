@@ -29,7 +29,7 @@ export function createBackoff(
   let pauseMs = 0;
   let until = 0;
   let failFastUntil = 0;
-  const remainingMs = (): number => until - performance.now();
+  const remainingMs = (): number => Math.max(until, failFastUntil) - performance.now();
 
   return {
     get failure() {
@@ -43,9 +43,10 @@ export function createBackoff(
       }
     },
     noteFailure(error) {
-      failFastUntil = performance.now() + Math.min(firstMs * 0.8, failFastMs);
       // Several tries may fail together: they count as one.
-      if (remainingMs() > 0) return;
+      const isFurther = until > performance.now();
+      failFastUntil = performance.now() + Math.min(firstMs * 0.8, failFastMs);
+      if (isFurther) return;
       failure = error;
       pauseMs = Math.min(pauseMs === 0 ? firstMs : pauseMs * 2, maxMs);
       until = performance.now() + pauseMs * (0.8 + 0.4 * Math.random());

@@ -15,6 +15,7 @@ export async function uidSearch(
   criteria: readonly CommandPart[],
 ): Promise<readonly Uid[]> {
   const found: number[] = [];
+  let isAnswered = false;
   const isExtended = connection.capabilities.has("ESEARCH");
   const tagged = await connection.run({
     parts: [isExtended ? "UID SEARCH RETURN (ALL) " : "UID SEARCH ", ...criteria],
@@ -24,10 +25,13 @@ export async function uidSearch(
       if (name === "SEARCH") addNumbers(found, text.slice(position));
       else if (name === "ESEARCH" && isAnswerTo(text, tag)) addRanges(found, text.slice(position));
       else return false;
+      isAnswered = true;
       return true;
     },
   });
   expectOk(tagged);
+  // RFC 3501 6.4.4 wants one SEARCH: an answer left out must not be taken for "there are none".
+  if (!isAnswered) throw nonsense();
   return (isAscending(found) ? found : [...new Set(found)].sort((a, b) => a - b)) as Uid[];
 }
 

@@ -3,7 +3,7 @@
  * that no mailbox holds a connection for long; again after each failure, ever less often; and done when
  * every message is `full` (or put aside) and every mailbox has its dovecot-uidlist.
  */
-import { isUnavailable } from "../errors.ts";
+import { isUnavailable, MailError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { inbox } from "../mail/ids.ts";
 import type { AccountStore } from "../store/store.ts";
@@ -53,9 +53,20 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
   const attempt = async (): Promise<PullOutcome> => {
     try {
       const mailboxes = await options.list();
-      await inParallel(inboxFirst(mailboxes), mailboxesAtOnce, (mailbox) => pullMailbox(mailbox, signal));
+      const failures: unknown[] = [];
+      const refusals: string[] = [];
+      await inParallel(inboxFirst(mailboxes), mailboxesAtOnce, async (mailbox) => {
+        await pullMailbox(mailbox, signal).catch((error: unknown) => {
+          // One mailbox's trouble is not the others'.
+          if (signal.aborted) throw error;
+          if (isUnavailable(error) || !(error instanceof MailError)) failures.push(error);
+          else refusals.push(`${mailbox.state.record.name}: ${error.message}`);
+          logger.warn({ err: error, mailbox: mailbox.state.record.name }, "a mailbox could not be pulled");
+        });
+      });
       await store.makeDurable();
-      const problems = mailboxes.flatMap(problemsOf);
+      if (failures.length > 0) throw failures[0];
+      const problems = [...refusals, ...mailboxes.flatMap(problemsOf)];
       return problems.length === 0 ? { kind: "complete" } : { kind: "incomplete", problems };
     } catch (error) {
       return { kind: "failed", error };
@@ -67,11 +78,19 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
     running ??= attempt().then((result) => {
       running = undefined;
       outcome = result;
-      if (!signal.aborted) options.onOutcome(result);
+      if (!signal.aborted) tell(result);
       report(result);
       return result;
     });
     return running;
+  };
+  /** A full disk shows here first: it must not end the process, nor the pulls to come. */
+  const tell = (result: PullOutcome): void => {
+    try {
+      options.onOutcome(result);
+    } catch (error) {
+      logger.error({ err: error }, "the outcome of a pull could not be kept");
+    }
   };
   const schedule = (delayMs: number): void => {
     if (signal.aborted || timer || running) return;
@@ -85,8 +104,7 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
     }
     if (signal.aborted) return;
     logger.warn({ err: result.error }, "pull interrupted");
-    if (isUnavailable(result.error))
-      schedule(retryDelaysMs[Math.min(failures++, retryDelaysMs.length - 1)] ?? 60_000);
+    schedule(retryDelaysMs[Math.min(failures++, retryDelaysMs.length - 1)] ?? 60_000);
   };
 
   return {
@@ -108,12 +126,8 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
 }
 
 async function pullMailbox(mailbox: MailboxMirror, signal: AbortSignal): Promise<void> {
-  for (;;) {
-    signal.throwIfAborted();
-    const turnEnds = performance.now() + turnMs;
-    const state = await mailbox.pullTurn(() => signal.aborted || performance.now() > turnEnds);
-    if (state === "done") break;
-  }
+  do signal.throwIfAborted();
+  while ((await mailbox.pullTurn(turnMs)) === "more");
   await mailbox.checkpoint();
 }
 

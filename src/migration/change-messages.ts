@@ -12,6 +12,7 @@ import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
 import { uidSetOf } from "../mail/number-set.ts";
 import type { Authority } from "./authority.ts";
 import { findCopies } from "./find-copies.ts";
+import { hasChanged, withMailbox } from "./mailbox-lease.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import { takeDelta } from "./sync-mailbox.ts";
 
@@ -32,13 +33,10 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
   /** Alone with the mailbox, selected read-write. */
   const alone = <T>(mailbox: MailboxMirror, work: (lease: MailboxLease) => Promise<T>): Promise<T> => {
     const { state } = mailbox;
-    const request = { priority: "interactive", signal, write: true } as const;
-    return source.useMailbox(state.record.name, request, (lease) =>
+    return withMailbox(state, { priority: "interactive", write: true }, (lease, record) =>
       state.exclusive(async () => {
-        // UIDs mean what the client thinks only under the UIDVALIDITY that it was told.
-        if (lease.examined.uidValidity === state.record.uidValidity) return work(lease);
-        await takeDelta(state, lease, await lease.examineAgain());
-        throw new MailError("UNAVAILABLE", "The mailbox has changed, please reopen it");
+        if (state.record.uidValidity !== record.uidValidity) throw hasChanged();
+        return work(lease);
       }),
     );
   };

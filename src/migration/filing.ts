@@ -7,7 +7,7 @@ import { MailError } from "../errors.ts";
 import type { BodySink } from "../legacy/source.ts";
 import type { Uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
-import type { MessageToFile, SpooledMessage } from "../store/store.ts";
+import type { MailboxRecord, MessageToFile, SpooledMessage } from "../store/store.ts";
 import { contentOf, createDownload, type Download } from "./download.ts";
 import type { FiledMessage, MailboxState } from "./mailbox-state.ts";
 
@@ -39,8 +39,16 @@ type Reception =
   | { readonly kind: "collected"; readonly uid: Uid; readonly chunks: Buffer[] }
   | { readonly kind: "spooled"; readonly uid: Uid; readonly spool: SpooledMessage };
 
-/** `beforeEach` runs before a message is taken: metadata asked for ahead of it are committed there. */
-export function createFiling(mailbox: MailboxState, arrivals: Arrivals, beforeEach?: () => void): Filing {
+export interface FilingOptions {
+  readonly mailbox: MailboxState;
+  /** Under whose UIDVALIDITY the messages were asked for: the store refuses them after a reset. */
+  readonly record: MailboxRecord;
+  readonly arrivals: Arrivals;
+  /** Runs before a message is taken: metadata asked for ahead of it are committed there. */
+  readonly beforeEach?: () => void;
+}
+
+export function createFiling({ mailbox, record, arrivals, beforeEach }: FilingOptions): Filing {
   const { downloads, receiving, unfiled } = arrivals;
   let reception: Reception = { kind: "ignored" };
   let batch: MessageToFile[] = [];
@@ -66,8 +74,8 @@ export function createFiling(mailbox: MailboxState, arrivals: Arrivals, beforeEa
     unfiledBytes += bytes;
     track(
       mailbox.store
-        .fileMessages(mailbox.record, messages)
-        .then((files) => mailbox.commitFiles(filedOf(messages, files)))
+        .fileMessages(record, messages)
+        .then((files) => mailbox.commitFiles(record, filedOf(messages, files)))
         .finally(() => {
           unfiledBytes -= bytes;
           for (const { meta } of messages) settleArrival(meta.uid);
@@ -95,8 +103,11 @@ export function createFiling(mailbox: MailboxState, arrivals: Arrivals, beforeEa
   const finishSpool = async (uid: Uid, spool: SpooledMessage): Promise<void> => {
     try {
       const meta = knownMeta(mailbox, uid);
-      if (meta) mailbox.commitFiles([{ meta, fileName: await spool.commit(meta) }]);
+      if (meta) mailbox.commitFiles(record, [{ meta, fileName: await spool.commit(meta) }]);
       else await spool.abort(new Error("the message is not in the mailbox any more"));
+    } catch (error) {
+      await spool.abort(error);
+      throw error;
     } finally {
       settleArrival(uid);
     }
@@ -114,12 +125,13 @@ export function createFiling(mailbox: MailboxState, arrivals: Arrivals, beforeEa
         reception = { kind: "ignored" };
         return;
       }
-      receiving.add(uid);
       if (sizeBytes < spoolFromBytes) {
+        receiving.add(uid);
         reception = { kind: "collected", uid, chunks: [] };
         return;
       }
-      const spool = mailbox.store.spool(mailbox.record, uid, sizeBytes);
+      const spool = mailbox.store.spool(record, uid, sizeBytes);
+      receiving.add(uid);
       const download = downloads.get(uid) ?? createDownload(uid);
       downloads.set(uid, download);
       download.settle(() => spool.open());
@@ -141,9 +153,12 @@ export function createFiling(mailbox: MailboxState, arrivals: Arrivals, beforeEa
   return {
     sink,
     async finish() {
-      await abandon(reception, arrivals);
-      flush();
-      await Promise.all(filings);
+      try {
+        await abandon(reception, arrivals);
+      } finally {
+        flush();
+        await Promise.all(filings);
+      }
       if (failure !== undefined) throw failure;
     },
   };

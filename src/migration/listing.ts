@@ -3,7 +3,7 @@
  * personal namespace held against the store's records.
  */
 import type { ImapSource, ListedName, Listing, Namespaces, Priority } from "../legacy/source.ts";
-import type { EncodedMailboxName } from "../mail/ids.ts";
+import { type EncodedMailboxName, inbox } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
 import { sameList } from "./mailbox-state.ts";
 
@@ -43,7 +43,8 @@ export function commitListing(store: AccountStore, listing: Listing): readonly M
     if (!record) store.addMailbox({ ...fields, prefix: prefixOf(name, listing.namespaces) });
     else if (changed(record, fields)) store.saveMailbox({ ...record, ...fields });
   }
-  return [...known.values()];
+  // INBOX is always there (RFC 3501 5.1), whether it is listed or not.
+  return [...known.values()].filter((record) => record.name !== inbox);
 }
 
 export function isSelectable(entry: Pick<ListedName, "attributes">): boolean {

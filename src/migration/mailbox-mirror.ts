@@ -1,10 +1,13 @@
 /**
  * One mailbox here and on the legacy server: what sessions and jobs may ask of it.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import { isUnavailable, MailError } from "../errors.ts";
-import type { MailboxLease, Priority } from "../legacy/source.ts";
+import type { MailboxLease } from "../legacy/source.ts";
 import type { Uid } from "../mail/ids.ts";
 import type { MessageContent } from "../mail/message.ts";
+import type { MailboxRecord } from "../store/store.ts";
+import { withMailbox } from "./mailbox-lease.ts";
 import {
   type MailboxEvent,
   type MailboxState,
@@ -37,12 +40,16 @@ export interface MailboxMirror extends Pick<MetaPull, "headers" | "structures"> 
   ): Promise<readonly Uid[]>;
   /**
    * One turn of the background: delta, metadata, bodies. `done` when nothing is missing but what is in
-   * quarantine; `more` when it gave its connection up early.
+   * quarantine; `more` when something is. It holds its connection for about `turnMs`, from the moment it
+   * has one.
    */
-  pullTurn(shouldYield: () => boolean): Promise<"done" | "more">;
+  pullTurn(turnMs: number): Promise<"done" | "more">;
   /** Writes dovecot-uidlist and dovecot-keywords of what is here. */
   checkpoint(): Promise<void>;
 }
+
+/** Nothing to ask for though something is missing: others are at it, and need not be watched at full speed. */
+const idlePauseMs = 100;
 
 /** How often a message may be asked for without coming before it is put aside. */
 const maxAttempts = 3;
@@ -50,18 +57,16 @@ const maxAttempts = 3;
 export async function openMailboxMirror(options: MailboxStateOptions): Promise<MailboxMirror> {
   const state = await openMailboxState(options);
   const metadata = createMetaPull(state);
-  const bodies = createBodyPull(state);
+  const bodies = createBodyPull(state, (uid) => countAttempts([uid]));
   const attempts = new Map<Uid, number>();
   const quarantine = new Map<Uid, string>();
-  const lease = <T>(priority: Priority, work: (lease: MailboxLease) => Promise<T>): Promise<T> =>
-    state.source.useMailbox(state.record.name, { priority, signal: state.signal }, work);
   const interactiveSync = singleFlight(() =>
     syncMailbox(state, { priority: "interactive", signal: state.signal }),
   );
 
   const isMissing = (uid: Uid): boolean => state.table.get(uid)?.presence !== "full" && !quarantine.has(uid);
   /** Of what the background asked for itself; what a client has asked for is settled between the two. */
-  const countAttempts = (asked: ReadonlySet<Uid>): void => {
+  const countAttempts = (asked: Iterable<Uid>): void => {
     for (const uid of asked) {
       if (state.table.get(uid) === undefined || !isMissing(uid)) continue;
       const count = (attempts.get(uid) ?? 0) + 1;
@@ -74,6 +79,7 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
   /** Bodies follow as soon as the first metadata are known: the disk has work while the rest is listed. */
   const pullOn = async (
     connection: MailboxLease,
+    record: MailboxRecord,
     skip: (uid: Uid) => boolean,
     shouldYield: () => boolean,
   ): Promise<ReadonlySet<Uid>> => {
@@ -83,17 +89,17 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
       more.resolve();
       more = Promise.withResolvers();
     };
-    const listing = metadata.pullAll(connection, tellMore).finally(() => {
+    const listing = metadata.pullAll(connection, record, tellMore).finally(() => {
       isListing = false;
       tellMore();
     });
     listing.catch(() => undefined);
     const asked = new Set<Uid>();
     const skipNow = (uid: Uid): boolean => skip(uid) || asked.has(uid);
-    for (let isLast = false; !isLast && !shouldYield(); ) {
+    for (let isLast = false; !isLast && (asked.size === 0 || !shouldYield()); ) {
       isLast = !isListing;
       const next = more.promise;
-      for (const uid of await bodies.pullAll(connection, skipNow, shouldYield)) asked.add(uid);
+      for (const uid of await bodies.pullAll(connection, record, skipNow, shouldYield)) asked.add(uid);
       if (!isLast) await next;
     }
     for (const uid of await listing) if (state.table.get(uid)?.presence === "remote") asked.add(uid);
@@ -111,7 +117,7 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
     prefetch: (uids) => bodies.prefetch(uids),
     search: (criteria, charset, signal) =>
       waitWith(
-        lease("interactive", (connection) => connection.search(criteria, charset)),
+        withMailbox(state, { priority: "interactive" }, (lease) => lease.search(criteria, charset)),
         signal,
       ),
     async content(uid, signal) {
@@ -125,16 +131,21 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
         throw error;
       }
     },
-    async pullTurn(shouldYield) {
+    async pullTurn(turnMs) {
       await syncMailbox(state, { priority: "background", signal: state.signal });
       if (state.problem !== undefined) return "done";
       if (!state.table.uids.some(isMissing)) return "done";
-      const asked = await lease("background", (connection) =>
-        pullOn(connection, (uid) => quarantine.has(uid), shouldYield),
-      );
+      const asked = await withMailbox(state, { priority: "background" }, (connection, record) => {
+        const ends = performance.now() + turnMs;
+        const isOver = (): boolean => state.signal.aborted || performance.now() > ends;
+        return pullOn(connection, record, (uid) => quarantine.has(uid), isOver);
+      });
       countAttempts(asked);
       // Only now, with the connection given back: a client may be waiting for one.
-      if (asked.size === 0) await Promise.all([metadata.clientsServed(), bodies.clientsServed()]);
+      if (asked.size === 0) {
+        await Promise.all([metadata.clientsServed(), bodies.clientsServed()]);
+        await delay(idlePauseMs, undefined, { signal: state.signal });
+      }
       return state.table.uids.some(isMissing) ? "more" : "done";
     },
     checkpoint: () =>

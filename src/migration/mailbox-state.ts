@@ -52,11 +52,13 @@ export interface MailboxState {
   noteReadOnly(readOnly: boolean): void;
   commitPermanentFlags(flags: readonly string[]): void;
   commitListing(listing: CommittedListing): void;
-  /** Metadata of messages that were `remote`. */
-  commitMeta(metas: readonly MessageMeta[]): void;
+  /** Metadata of messages that were `remote`; `asked` is the record when they were asked for. */
+  commitMeta(asked: MailboxRecord, metas: readonly MessageMeta[]): void;
   commitFlags(changes: readonly FlagsOf[]): void;
   /** Messages that were filed, each with the metadata it was filed under. */
-  commitFiles(filed: readonly FiledMessage[]): void;
+  commitFiles(asked: MailboxRecord, filed: readonly FiledMessage[]): void;
+  /** The message's file is gone or damaged: its bytes have to be fetched once more. */
+  commitLost(uid: Uid): void;
   /** The legacy server has made a new mailbox of that name: everything known of the old one is dropped. */
   restart(uidValidity: UidValidity): Promise<void>;
   /** The mailbox is not on the legacy server any more. */
@@ -91,8 +93,10 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
   const listedKey = `listed:${record.id}`;
   const problemKey = `problem:${record.id}`;
   let table = createMessageTable(await store.loadMessages(record));
-  let listed = store.readMark(listedKey) === "yes";
-  let listingKept = listed;
+  /** index.db, which holds the mark, and sidecar.db, which holds the record, may be of different moments. */
+  const wholeMark = (): string => `${record.uidValidity}:${record.uidNext}`;
+  let keptMark = store.readMark(listedKey);
+  let listed = keptMark === wholeMark();
   let firstUnseenHint: number | undefined;
   let problem = store.readSetting(problemKey);
   let readOnly = false;
@@ -115,9 +119,10 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
    * message has.
    */
   const keepListing = (keep: boolean): void => {
-    if (keep === listingKept) return;
-    store.writeMark(listedKey, keep ? "yes" : "no");
-    listingKept = keep;
+    const mark = keep ? wholeMark() : "no";
+    if (mark === keptMark) return;
+    store.writeMark(listedKey, mark);
+    keptMark = mark;
   };
   const keepIfWhole = (): void => {
     if (table.remoteCount === 0 && removals === 0) keepListing(true);
@@ -212,7 +217,8 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       if (listing.vanished.length > 0) void removeVanished(listing.vanished);
       keepIfWhole();
     },
-    commitMeta(metas) {
+    commitMeta(asked, metas) {
+      if (asked.uidValidity !== record.uidValidity) return;
       const messages = metas
         .filter((meta) => table.get(meta.uid)?.presence === "remote")
         .map((meta): StoredMessage => {
@@ -228,7 +234,13 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       keepIfWhole();
     },
     commitFlags,
-    commitFiles(filed) {
+    commitFiles(asked, filed) {
+      if (asked.uidValidity !== record.uidValidity) return;
+      const gone = filed.filter(({ meta }) => table.get(meta.uid) === undefined);
+      if (gone.length > 0) {
+        keepListing(false);
+        void removeVanished(gone.map(({ meta }) => meta.uid));
+      }
       const unchanged: StoredMessage[] = [];
       const changed: StoredMessage[] = [];
       for (const { meta, fileName } of filed) {
@@ -240,6 +252,12 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       }
       table.put(unchanged);
       save(changed);
+    },
+    commitLost(uid) {
+      const known = table.get(uid);
+      if (known?.presence !== "full") return;
+      const { fileName: _, ...meta } = known;
+      table.put([{ ...meta, presence: "meta" }]);
     },
     async restart(uidValidity) {
       problem = `the legacy server changed UIDVALIDITY from ${record.uidValidity} to ${uidValidity}`;

@@ -78,8 +78,10 @@ export function openMirror({ store, source, logger, onOutcome }: MirrorOptions):
     logger.info({ mailbox: record.name }, "mailbox is gone from the legacy server");
   };
   const refresh = singleFlight(async () => {
-    const listing = await fetchListing(source, "interactive", signal);
-    for (const record of commitListing(store, listing)) await forget(record);
+    let gone = commitListing(store, await fetchListing(source, "interactive", signal));
+    // A name that is missing once may be a server's bad moment; a mailbox is dropped when two listings agree.
+    if (gone.length > 0) gone = commitListing(store, await fetchListing(source, "interactive", signal));
+    for (const record of gone) await forget(record);
   });
   const authority: Authority = {
     ...createMessageChanges({ source, logger, signal, opened: (name) => opened.get(name) }),
@@ -164,10 +166,15 @@ export function openMirror({ store, source, logger, onOutcome }: MirrorOptions):
     },
     async close() {
       closing.abort(new MailError("UNAVAILABLE", "the account is being closed"));
-      await background.ended();
-      await source.close();
-      await Promise.all([...opened.values()].map((mirror) => mirror.checkpoint()));
-      await store.close();
+      try {
+        await background.ended();
+        const ends = [source.close(), ...[...opened.values()].map((mirror) => mirror.checkpoint())];
+        for (const end of await Promise.allSettled(ends)) {
+          if (end.status === "rejected") logger.error({ err: end.reason }, "not all could be written");
+        }
+      } finally {
+        await store.close();
+      }
     },
   };
 }

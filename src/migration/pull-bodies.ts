@@ -3,12 +3,15 @@
  * once at a time: whoever wants it meanwhile shares the download, whether it runs for a client or, once
  * it is being spooled, for the background.
  */
+import { isUnavailable } from "../errors.ts";
 import type { MailboxLease } from "../legacy/source.ts";
 import type { Uid } from "../mail/ids.ts";
 import type { MessageContent, MessageMeta } from "../mail/message.ts";
 import { uidSetOf } from "../mail/number-set.ts";
+import type { MailboxRecord, StoredMessage } from "../store/store.ts";
 import { contentOf, createDownload, type Download, notAnswered } from "./download.ts";
 import { type Arrivals, createFiling } from "./filing.ts";
+import { withMailbox } from "./mailbox-lease.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import { createPipeline, waitWith } from "./waiting.ts";
 
@@ -22,18 +25,33 @@ export interface BodyPull {
   /** Starts one download for all of `uids` that are neither here nor on their way, in order. */
   prefetch(uids: readonly Uid[]): void;
   /**
-   * What is `meta`, newest first, on the caller's lease; stops early when `shouldYield` says so. `skip`
-   * names messages that are given up for now. Tells what it asked for: not what others are bringing.
+   * What is `meta`, newest first, on the caller's lease; stops early, but not before the first range, when
+   * `shouldYield` says so. `skip` names messages that are given up for now. Tells what it asked for: not
+   * what others are bringing.
    */
-  pullAll(lease: MailboxLease, skip: (uid: Uid) => boolean, shouldYield: () => boolean): Promise<Uid[]>;
+  pullAll(
+    lease: MailboxLease,
+    record: MailboxRecord,
+    skip: (uid: Uid) => boolean,
+    shouldYield: () => boolean,
+  ): Promise<Uid[]>;
   /** Resolves when the clients' downloads that are under way now have ended, well or not. */
   clientsServed(): Promise<void>;
 }
 
-export function createBodyPull(mailbox: MailboxState): BodyPull {
+/** `onFailed` is told of a message that was asked for alone, and the FETCH failed. */
+export function createBodyPull(mailbox: MailboxState, onFailed: (uid: Uid) => void): BodyPull {
   const arrivals: Arrivals = { downloads: new Map(), receiving: new Set(), unfiled: new Map() };
   const { downloads, receiving, unfiled } = arrivals;
   const clientFetches = new Set<Promise<void>>();
+  /** They were in a FETCH that failed, and are asked for alone from then on, after all others. */
+  const suspects = new Set<Uid>();
+  const noteFailed = (range: readonly Uid[]): void => {
+    const left = range.filter((uid) => isMissing(uid) && !receiving.has(uid));
+    const [alone] = left;
+    if (range.length === 1 && alone !== undefined) onFailed(alone);
+    for (const uid of left) suspects.add(uid);
+  };
   const isMissing = (uid: Uid): boolean => {
     const message = mailbox.table.get(uid);
     return message !== undefined && message.presence !== "full";
@@ -41,16 +59,16 @@ export function createBodyPull(mailbox: MailboxState): BodyPull {
 
   /** One lease: metadata where they are missing, and the bodies right behind them. */
   const fetchForClients = async (uids: readonly Uid[]): Promise<void> => {
-    const options = { priority: "interactive", signal: mailbox.signal } as const;
-    await mailbox.source.useMailbox(mailbox.record.name, options, async (lease) => {
+    await withMailbox(mailbox, { priority: "interactive" }, async (lease, record) => {
       const pipeline = createPipeline(2);
       const metas: MessageMeta[] = [];
       const remote = uids.filter((uid) => mailbox.table.get(uid)?.presence === "remote");
       if (remote.length > 0)
         await pipeline.add(lease.fetchMeta(uidSetOf(remote), (meta) => metas.push(meta)));
-      const filing = createFiling(mailbox, arrivals, () => {
-        if (metas.length > 0) mailbox.commitMeta(metas.splice(0));
-      });
+      const beforeEach = (): void => {
+        if (metas.length > 0) mailbox.commitMeta(record, metas.splice(0));
+      };
+      const filing = createFiling({ mailbox, record, arrivals, beforeEach });
       await pipeline.add(lease.fetchBodies(uidSetOf(uids), filing.sink).finally(() => filing.finish()));
       await pipeline.drain();
     });
@@ -82,19 +100,31 @@ export function createBodyPull(mailbox: MailboxState): BodyPull {
     clientFetches.add(fetching);
   };
 
+  /** undefined where its file is gone or damaged, and it is fetched once more. */
+  const openHere = (message: StoredMessage & { presence: "full" }): MessageContent | undefined => {
+    try {
+      return mailbox.store.openMessage(mailbox.record, message);
+    } catch (error) {
+      if (!isUnavailable(error)) throw error;
+      mailbox.commitLost(message.uid);
+      return undefined;
+    }
+  };
+
   return {
     prefetch,
     async content(uid, signal) {
       const message = mailbox.table.get(uid);
       if (!message) return undefined;
-      if (message.presence === "full") return mailbox.store.openMessage(mailbox.record, message);
+      const here = message.presence === "full" ? openHere(message) : undefined;
+      if (here) return here;
       const received = unfiled.get(uid);
       if (received) return contentOf(received);
       prefetch([uid]);
       const open = await waitWith(downloads.get(uid)?.opened ?? Promise.resolve(undefined), signal);
       return open?.();
     },
-    async pullAll(lease, skip, shouldYield) {
+    async pullAll(lease, record, skip, shouldYield) {
       const pipeline = createPipeline(2);
       const asked: Uid[] = [];
       const wanted = (uid: Uid): boolean =>
@@ -102,11 +132,20 @@ export function createBodyPull(mailbox: MailboxState): BodyPull {
         !downloads.has(uid) &&
         !receiving.has(uid) &&
         !skip(uid);
-      for (const range of rangesNewestFirst(mailbox, wanted)) {
-        if (shouldYield()) break;
+      const pullRange = async (range: readonly Uid[]): Promise<void> => {
+        const filing = createFiling({ mailbox, record, arrivals });
+        try {
+          await lease.fetchBodies(uidSetOf(range), filing.sink).finally(() => filing.finish());
+          for (const uid of range) suspects.delete(uid);
+        } catch (error) {
+          noteFailed(range);
+          throw error;
+        }
+      };
+      for (const range of rangesInTurn(mailbox, wanted, suspects)) {
+        if (asked.length > 0 && shouldYield()) break;
         asked.push(...range);
-        const filing = createFiling(mailbox, arrivals);
-        await pipeline.add(lease.fetchBodies(uidSetOf(range), filing.sink).finally(() => filing.finish()));
+        await pipeline.add(pullRange(range));
       }
       await pipeline.drain();
       return asked;
@@ -115,6 +154,16 @@ export function createBodyPull(mailbox: MailboxState): BodyPull {
       await Promise.allSettled(clientFetches);
     },
   };
+}
+
+/** Healthy messages in ranges, then the suspects one by one. */
+function* rangesInTurn(
+  mailbox: MailboxState,
+  wanted: (uid: Uid) => boolean,
+  suspects: ReadonlySet<Uid>,
+): Generator<Uid[]> {
+  yield* rangesNewestFirst(mailbox, (uid) => wanted(uid) && !suspects.has(uid));
+  for (const uid of [...suspects]) if (wanted(uid)) yield [uid];
 }
 
 /** Ranges bounded by bytes and count, from the highest UID down; lazily, so that what came meanwhile is left out. */

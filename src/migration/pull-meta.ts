@@ -2,11 +2,12 @@
  * Metadata, headers and structures of messages that are not here: fetched in ranges, each range asked
  * for once however many want it, and kept.
  */
-import type { MailboxLease, Priority } from "../legacy/source.ts";
+import type { MailboxLease } from "../legacy/source.ts";
 import type { Uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { lowerBound, uidSetOf } from "../mail/number-set.ts";
-import type { StoredStructure } from "../store/store.ts";
+import type { MailboxRecord, StoredStructure } from "../store/store.ts";
+import { withMailbox } from "./mailbox-lease.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import { createPipeline } from "./waiting.ts";
 
@@ -25,7 +26,7 @@ export interface MetaPull {
    * All that is `remote`, newest first, on a lease the caller has; `onRange` is called when a part of it
    * is known. Tells what it asked for: not what others are bringing.
    */
-  pullAll(lease: MailboxLease, onRange: () => void): Promise<Uid[]>;
+  pullAll(lease: MailboxLease, record: MailboxRecord, onRange: () => void): Promise<Uid[]>;
   /** Resolves when what clients have asked for so far has come, or failed. */
   clientsServed(): Promise<void>;
   headers(uids: readonly Uid[]): Promise<void>;
@@ -34,8 +35,8 @@ export interface MetaPull {
 
 export function createMetaPull(mailbox: MailboxState): MetaPull {
   const running = new Map<Uid, Promise<void>>();
-  const leaseFor = (priority: Priority, work: (lease: MailboxLease) => Promise<void>): Promise<void> =>
-    mailbox.source.useMailbox(mailbox.record.name, { priority, signal: mailbox.signal }, work);
+  const leaseFor = (work: Parameters<typeof withMailbox<void>>[2]): Promise<void> =>
+    withMailbox(mailbox, { priority: "interactive" }, work);
 
   /** Registers `work` as bringing `uids`, so that others wait for it in place of asking again. */
   const share = (uids: readonly Uid[], work: () => Promise<void>): Promise<void> => {
@@ -46,10 +47,14 @@ export function createMetaPull(mailbox: MailboxState): MetaPull {
     return done;
   };
   const isRemote = (uid: Uid): boolean => mailbox.table.get(uid)?.presence === "remote";
-  const fetchRange = async (lease: MailboxLease, uids: readonly Uid[]): Promise<void> => {
+  const fetchRange = async (
+    lease: MailboxLease,
+    asked: MailboxRecord,
+    uids: readonly Uid[],
+  ): Promise<void> => {
     const metas: MessageMeta[] = [];
     await lease.fetchMeta(uidSetOf(uids), (meta) => metas.push(meta));
-    mailbox.commitMeta(metas);
+    mailbox.commitMeta(asked, metas);
   };
 
   return {
@@ -62,11 +67,11 @@ export function createMetaPull(mailbox: MailboxState): MetaPull {
       });
       if (wanted.length > 0) {
         const range = withReadAhead(mailbox.table.uids, wanted, (uid) => isRemote(uid) && !running.has(uid));
-        waits.add(share(range, () => leaseFor("interactive", (lease) => fetchRange(lease, range))));
+        waits.add(share(range, () => leaseFor((lease, record) => fetchRange(lease, record, range))));
       }
       await Promise.all(waits);
     },
-    async pullAll(lease, onRange) {
+    async pullAll(lease, record, onRange) {
       // Two in flight: the server works on one while the other is committed here.
       const pipeline = createPipeline(2);
       const asked: Uid[] = [];
@@ -77,7 +82,7 @@ export function createMetaPull(mailbox: MailboxState): MetaPull {
           .filter((uid) => isRemote(uid) && !running.has(uid));
         if (range.length === 0) continue;
         asked.push(...range);
-        await pipeline.add(share(range, () => fetchRange(lease, range)).then(onRange));
+        await pipeline.add(share(range, () => fetchRange(lease, record, range)).then(onRange));
       }
       await pipeline.drain();
       return asked;
@@ -88,22 +93,22 @@ export function createMetaPull(mailbox: MailboxState): MetaPull {
     async headers(uids) {
       const missing = mailbox.store.missingHeaders(mailbox.record, uids);
       if (missing.length === 0) return;
-      await leaseFor("interactive", async (lease) => {
+      await leaseFor(async (lease, record) => {
         for (const range of chunks(missing, headerRange)) {
           const headers = new Map<Uid, Buffer>();
           await lease.fetchHeaders(uidSetOf(range), (uid, header) => headers.set(uid, header));
-          mailbox.store.saveHeaders(mailbox.record, headers);
+          mailbox.store.saveHeaders(record, headers);
         }
       });
     },
     async structures(uids) {
       const missing = mailbox.store.missingStructures(mailbox.record, uids);
       if (missing.length === 0) return;
-      await leaseFor("interactive", async (lease) => {
+      await leaseFor(async (lease, record) => {
         for (const range of chunks(missing, headerRange)) {
           const structures = new Map<Uid, StoredStructure>();
           await lease.fetchStructures(uidSetOf(range), (uid, structure) => structures.set(uid, structure));
-          mailbox.store.saveStructures(mailbox.record, structures);
+          mailbox.store.saveStructures(record, structures);
         }
       });
     },

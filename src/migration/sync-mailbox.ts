@@ -2,6 +2,7 @@
  * The delta: makes what is known of one mailbox equal to what the legacy server has now, by one EXAMINE
  * and as little else as its answer asks for. A deletion is believed only after two listings agree.
  */
+import { MailError } from "../errors.ts";
 import type { Examined, FlagsOf, LeaseOptions, MailboxLease } from "../legacy/source.ts";
 import { type ModSeq, modSeq, type Uid, uid } from "../mail/ids.ts";
 import { uidSetOf } from "../mail/number-set.ts";
@@ -62,7 +63,9 @@ async function listUids(mailbox: MailboxState, lease: MailboxLease, examined: Ex
   const first = examined.exists === 0 ? [] : await lease.listUids();
   const difference = compareUids(here, first);
   if (difference.vanished.length === 0) return { uids: first, ...difference };
+  const { exists } = await lease.examineAgain();
   const second = await lease.listUids();
+  if (second.length < exists) throw new MailError("UNAVAILABLE", "The old server's UID list is not whole");
   return { uids: second, ...compareUids(here, second) };
 }
 

@@ -2,6 +2,8 @@
 
 /** The outcome of `shared`, unless `signal` aborts this one's waiting first; the work itself goes on. */
 export async function waitWith<T>(shared: Promise<T>, signal: AbortSignal): Promise<T> {
+  // Who has left does not hear of its failure, which must not become nobody's.
+  shared.catch(() => undefined);
   signal.throwIfAborted();
   let stop: (() => void) | undefined;
   const aborted = new Promise<never>((_, reject) => {
@@ -29,8 +31,10 @@ export function singleFlight(work: () => Promise<void>): () => Promise<void> {
     return running;
   };
   return () => {
+    // A run that is over, and the next one about to start: it has not looked yet.
+    if (next) return next;
     if (!running) return start();
-    next ??= running
+    next = running
       .catch(() => undefined)
       .then(() => {
         next = undefined;

@@ -63,7 +63,7 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
   return {
     directory: context.directory,
     ...mailboxMethods(parts, track),
-    ...cacheMethods(context),
+    ...cacheMethods(context, current),
     ...spoolMethods(context, current, closing.signal),
     writeSubscriptions(names: readonly EncodedMailboxName[], separator) {
       void track(() => writeSubscriptions(context, registry, { names, separator, signal })).catch((error) =>
@@ -112,11 +112,13 @@ function mailboxMethods({ context, registry }: AccountStoreParts, track: Track) 
   } satisfies Partial<AccountStore>;
 }
 
-function cacheMethods({ cache, database }: StoreContext) {
+/** What comes late, of a UIDVALIDITY that is no more, is refused by `current`. */
+function cacheMethods({ cache, database }: StoreContext, current: (mailbox: MailboxRecord) => MailboxFolder) {
   return {
     saveHeaders: (mailbox, headers) =>
       storing(() =>
         database.transaction(() => {
+          current(mailbox);
           for (const [uid, header] of headers) cache.putHeader(mailbox.id, uid, header);
         }),
       ),
@@ -124,6 +126,7 @@ function cacheMethods({ cache, database }: StoreContext) {
     saveStructures: (mailbox, structures) =>
       storing(() =>
         database.transaction(() => {
+          current(mailbox);
           for (const [uid, structure] of structures) cache.putStructure(mailbox.id, uid, structure);
         }),
       ),

@@ -1,6 +1,6 @@
 /** An `ImapSource` of one mailbox whose answers a test holds back and lets go: for races no server plays on demand. */
 import { MailError } from "../../src/errors.ts";
-import type { BodySink, ImapSource, MailboxLease, Priority } from "../../src/legacy/source.ts";
+import type { BodySink, Examined, ImapSource, MailboxLease, Priority } from "../../src/legacy/source.ts";
 import { flagsOf } from "../../src/mail/flags.ts";
 import { modSeq, type Uid, uid, uidValidity } from "../../src/mail/ids.ts";
 
@@ -28,6 +28,17 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
     throw new Error("not part of this fake");
   };
 
+  const examined = (): Examined => ({
+    uidValidity: uidValidity(options.uidValidity ?? 1_275_660_208),
+    uidNext,
+    exists: messages.size,
+    firstUnseen: undefined,
+    flags: [],
+    permanentFlags: [],
+    readOnly: true,
+    highestModSeq: undefined,
+  });
+
   const leaseFor = (priority: Priority): MailboxLease => ({
     capabilities: new Set(),
     changeName: unused,
@@ -35,19 +46,10 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
     expunge: unused,
     copy: unused,
     move: unused,
-    examineAgain: unused,
     listing: unused,
     status: unused,
-    examined: {
-      uidValidity: uidValidity(options.uidValidity ?? 1_275_660_208),
-      uidNext,
-      exists: messages.size,
-      firstUnseen: undefined,
-      flags: [],
-      permanentFlags: [],
-      readOnly: true,
-      highestModSeq: undefined,
-    },
+    examined: examined(),
+    examineAgain: async () => examined(),
     listUids: async () => listed(),
     async fetchMeta(set, onMeta) {
       for (const each of within(set, listed())) {

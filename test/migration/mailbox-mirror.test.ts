@@ -42,7 +42,7 @@ async function mirrorOf(options: Omit<FakeSourceOptions, "messages">) {
 }
 
 async function pullAll(mirror: MailboxMirror): Promise<number> {
-  for (let turns = 1; ; turns++) if ((await mirror.pullTurn(() => false)) === "done") return turns;
+  for (let turns = 1; ; turns++) if ((await mirror.pullTurn(60_000)) === "done") return turns;
 }
 
 describe("pullTurn", () => {

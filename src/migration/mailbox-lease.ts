@@ -1,0 +1,34 @@
+/** Connections with a mailbox selected, for all that asks for messages by the UIDs that are known here. */
+import { MailError } from "../errors.ts";
+import type { MailboxLease, Priority } from "../legacy/source.ts";
+import type { MailboxRecord } from "../store/store.ts";
+import type { MailboxState } from "./mailbox-state.ts";
+import { takeDelta } from "./sync-mailbox.ts";
+
+export interface MailboxWork {
+  readonly priority: Priority;
+  /** Selected read-write. */
+  readonly write?: boolean;
+}
+
+/**
+ * `work` gets the record under whose UIDVALIDITY it asks. Where the legacy server has made another mailbox
+ * of that name, that is taken in, and UNAVAILABLE thrown: the UIDs would name other messages.
+ */
+export function withMailbox<T>(
+  mailbox: MailboxState,
+  options: MailboxWork,
+  work: (lease: MailboxLease, record: MailboxRecord) => Promise<T>,
+): Promise<T> {
+  const request = { ...options, signal: mailbox.signal };
+  return mailbox.source.useMailbox(mailbox.record.name, request, async (lease) => {
+    const { record } = mailbox;
+    if (lease.examined.uidValidity === record.uidValidity) return work(lease, record);
+    await mailbox.exclusive(async () => takeDelta(mailbox, lease, await lease.examineAgain()));
+    throw hasChanged();
+  });
+}
+
+export function hasChanged(): MailError {
+  return new MailError("UNAVAILABLE", "The mailbox has changed, please reopen it");
+}
