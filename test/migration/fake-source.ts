@@ -12,7 +12,9 @@ export interface FakeSource extends ImapSource {
 export interface FakeSourceOptions {
   /** By UID; a test may take some away. */
   readonly messages: ReadonlyMap<number, string>;
-  readonly uidValidity?: number;
+  readonly uidValidity?: () => number;
+  /** Runs before the UIDs are listed. */
+  readonly beforeList?: (priority: Priority) => Promise<void>;
   /** Runs before the bytes of a message are sent; a rejection is a lost connection. */
   readonly beforeBody?: (uid: Uid, priority: Priority) => Promise<void>;
   /** These are never answered with bytes. */
@@ -22,15 +24,20 @@ export interface FakeSourceOptions {
 export function createFakeSource(options: FakeSourceOptions): FakeSource {
   const { messages, silent = new Set<number>() } = options;
   const listed = (): Uid[] => [...messages.keys()].sort((a, b) => a - b).map(uid);
-  const uidNext = uid((listed().at(-1) ?? 0) + 1);
+  let highest = 0;
+  const uidNext = (): Uid => {
+    highest = Math.max(highest, listed().at(-1) ?? 0);
+    return uid(highest + 1);
+  };
+  uidNext();
   const bodyFetches: string[] = [];
   const unused = (): never => {
     throw new Error("not part of this fake");
   };
 
   const examined = (): Examined => ({
-    uidValidity: uidValidity(options.uidValidity ?? 1_275_660_208),
-    uidNext,
+    uidValidity: uidValidity(options.uidValidity?.() ?? 1_275_660_208),
+    uidNext: uidNext(),
     exists: messages.size,
     firstUnseen: undefined,
     flags: [],
@@ -50,7 +57,11 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
     status: unused,
     examined: examined(),
     examineAgain: async () => examined(),
-    listUids: async () => listed(),
+    async listUids() {
+      const uids = listed();
+      await options.beforeList?.(priority);
+      return uids;
+    },
     async fetchMeta(set, onMeta) {
       for (const each of within(set, listed())) {
         onMeta({

@@ -1,7 +1,8 @@
 /** The background and the clients pull the same mailbox at the same time. */
-import { readdirSync } from "node:fs";
+import { readdirSync, renameSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { MailError } from "../../src/errors.ts";
 import { silentLogger } from "../../src/log.ts";
 import { uid } from "../../src/mail/ids.ts";
 import { type MailboxMirror, openMailboxMirror } from "../../src/migration/mailbox-mirror.ts";
@@ -29,7 +30,7 @@ afterEach(async () => {
   fixture.remove();
 });
 
-async function mirrorOf(options: Omit<FakeSourceOptions, "messages">) {
+async function mirrorOf(options: Partial<FakeSourceOptions>) {
   const source = createFakeSource({ messages, ...options });
   const mirror = await openMailboxMirror({
     store,
@@ -84,6 +85,112 @@ describe("pullTurn", () => {
     await pullAll(mirror);
     expect([...mirror.quarantine.keys()]).toEqual([7]);
     expect(source.bodyFetches).toEqual(["background 3,7,9", "background 7", "background 7"]);
+  });
+});
+
+describe("a bad moment", () => {
+  it("a message whose FETCH breaks is asked for alone, and put aside; the others come", async () => {
+    const { source, mirror } = await mirrorOf({
+      beforeBody: async (each) => {
+        if (each === 3) throw new MailError("UNAVAILABLE", "connection lost");
+      },
+    });
+    const pull = (): Promise<string> => mirror.pullTurn(60_000).catch((error: Error) => error.message);
+    for (let turn = 0; turn < 4; turn++) expect(await pull()).toBe("connection lost");
+    expect(await pull()).toBe("done");
+    expect(source.bodyFetches).toEqual([
+      "background 3,7,9",
+      // Two are in flight when the first breaks.
+      ...["background 3", "background 7"],
+      ...["background 3", "background 9"],
+      "background 3",
+    ]);
+    expect([...mirror.quarantine.keys()]).toEqual([3]);
+    expect(mirror.state.table.fullCount).toBe(2);
+  });
+
+  it("a turn whose time is up when it gets its connection still brings something", async () => {
+    const { mirror } = await mirrorOf({});
+    expect(await mirror.pullTurn(0)).toBe("done");
+    expect(mirror.state.table.fullCount).toBe(3);
+  });
+
+  it("a disk that refuses a spool leaves nothing waiting", async () => {
+    const big = new Map([[5, `Subject: big\r\n\r\n${"x".repeat(2 << 20)}`]]);
+    const { mirror } = await mirrorOf({ messages: big });
+    const tmp = join(fixture.directory, "Maildir", "tmp");
+    renameSync(tmp, `${tmp}-away`);
+    await expect(mirror.pullTurn(60_000)).rejects.toThrow();
+    renameSync(`${tmp}-away`, tmp);
+    await pullAll(mirror);
+    expect(mirror.state.table.fullCount).toBe(1);
+    expect(readdirSync(tmp)).toEqual([]);
+  });
+
+  it("a damaged file is fetched once more", async () => {
+    const { source, mirror } = await mirrorOf({});
+    await pullAll(mirror);
+    const cur = join(fixture.directory, "Maildir", "cur");
+    truncateSync(join(cur, readdirSync(cur).find((name) => name.startsWith("0000000007"))!), 3);
+    const content = await mirror.content(uid(7), signal);
+    expect(String(await content!.read(0, content!.sizeBytes))).toBe(messages.get(7));
+    expect(source.bodyFetches.at(-1)).toBe("interactive 7");
+  });
+
+  it("an older delta is not committed over a newer one", async () => {
+    const there = new Map(messages);
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+    let isHeld = false;
+    const { mirror } = await mirrorOf({
+      messages: there,
+      beforeList: async (priority) => {
+        if (priority === "background" && isHeld) await gate;
+      },
+    });
+    await mirror.sync(signal);
+    isHeld = true;
+    there.set(1000, "Subject: a\r\n\r\n");
+    const background = mirror.pullTurn(60_000);
+    await new Promise(setImmediate);
+    there.delete(3);
+    there.set(1001, "Subject: b\r\n\r\n");
+    const client = mirror.sync(signal);
+    await new Promise(setImmediate);
+    open();
+    await Promise.all([background, client]);
+    expect(mirror.state.table.uids).toEqual([7, 9, 1000, 1001]);
+  });
+
+  it("no message of another mailbox of that name is taken for one of this", async () => {
+    let validity = 1_275_660_208;
+    const { mirror } = await mirrorOf({ uidValidity: () => validity });
+    await mirror.sync(signal);
+    const events: string[] = [];
+    mirror.subscribe((event) => events.push(event.kind));
+    validity = 1_275_660_209;
+    await expect(mirror.content(uid(7), signal)).rejects.toThrow("changed");
+    expect(events).toContain("gone");
+    expect(mirror.state.record.uidValidity).toBe(validity);
+  });
+
+  it("a file that comes after its message was expunged is taken away", async () => {
+    const there = new Map(messages);
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+    const { mirror } = await mirrorOf({
+      messages: there,
+      beforeBody: async (each) => {
+        if (each === 7) await gate;
+      },
+    });
+    await mirror.sync(signal);
+    const pulled = mirror.pullTurn(60_000);
+    await new Promise(setImmediate);
+    there.delete(3);
+    await mirror.sync(signal);
+    open();
+    await pulled;
+    const cur = join(fixture.directory, "Maildir", "cur");
+    await expect.poll(() => readdirSync(cur).map((name) => Number(name.slice(0, 10)))).toEqual([7, 9]);
   });
 });
 

@@ -34,6 +34,20 @@ describe("single flight", () => {
 });
 
 describe("waiting with one’s own signal", () => {
+  it("leaves no failure unhandled when the one who would wait has left already", async () => {
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown): void => void unhandled.push(reason);
+    process.on("unhandledRejection", note);
+    try {
+      const failing = Promise.reject(new Error("the legacy server is away"));
+      await expect(waitWith(failing, AbortSignal.abort(new Error("left")))).rejects.toThrow("left");
+      await new Promise(setImmediate);
+      expect(unhandled).toEqual([]);
+    } finally {
+      process.off("unhandledRejection", note);
+    }
+  });
+
   it("ends the waiting, not the work", async () => {
     const { promise, resolve } = Promise.withResolvers<string>();
     const controller = new AbortController();

@@ -1,0 +1,57 @@
+import { expect, it } from "vitest";
+import { MailError } from "../../src/errors.ts";
+import { silentLogger } from "../../src/log.ts";
+import { createBackgroundPull } from "../../src/migration/background-pull.ts";
+import type { MailboxMirror } from "../../src/migration/mailbox-mirror.ts";
+import type { AccountStore } from "../../src/store/store.ts";
+
+const { signal } = new AbortController();
+const store = { makeDurable: async () => undefined } as AccountStore;
+
+function mailbox(name: string, pullTurn: () => Promise<"done">): MailboxMirror {
+  return {
+    state: { record: { name }, problem: undefined },
+    quarantine: new Map(),
+    pullTurn,
+    checkpoint: async () => undefined,
+  } as unknown as MailboxMirror;
+}
+
+it("survives that its outcome cannot be written down", async () => {
+  const pull = createBackgroundPull({
+    store,
+    logger: silentLogger,
+    signal,
+    list: async () => [],
+    onOutcome: () => {
+      throw new Error("ENOSPC");
+    },
+  });
+  expect(await pull.run()).toEqual({ kind: "complete" });
+});
+
+it("goes on with the other mailboxes when some are refused, and tells which", async () => {
+  const pulled: string[] = [];
+  const refused = async (): Promise<never> => {
+    throw new MailError("CANNOT", "Permission denied");
+  };
+  const done = (name: string) => async () => {
+    pulled.push(name);
+    return "done" as const;
+  };
+  const pull = createBackgroundPull({
+    store,
+    logger: silentLogger,
+    signal,
+    list: async () => [
+      ...[mailbox("a", refused), mailbox("b", refused), mailbox("c", done("c"))],
+      mailbox("INBOX", done("INBOX")),
+    ],
+    onOutcome: () => undefined,
+  });
+  expect(await pull.run()).toEqual({
+    kind: "incomplete",
+    problems: ["a: Permission denied", "b: Permission denied"],
+  });
+  expect(pulled).toEqual(["INBOX", "c"]);
+});
