@@ -8,6 +8,7 @@
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { createDatabaseTemplate } from "./database-template.ts";
 import { indexSchema, indexVersion } from "./index-db.ts";
 import { sidecarSchema, sidecarVersion } from "./sidecar-db.ts";
 import { isCorrupt } from "./store-errors.ts";
@@ -43,21 +44,29 @@ export function openAccountDatabase(directory: string): AccountDatabase {
   };
 }
 
+const indexTemplate = createDatabaseTemplate((path) => {
+  const db = configured(new DatabaseSync(path), "main");
+  transaction(db, () => db.exec(`${indexSchema} PRAGMA main.user_version = ${indexVersion};`));
+  db.close();
+});
+
+const sidecarTemplate = createDatabaseTemplate((path) => {
+  const db = new DatabaseSync(":memory:");
+  db.prepare("ATTACH ? AS side").run(path);
+  configured(db, "side");
+  transaction(db, () => db.exec(`${sidecarSchema} PRAGMA side.user_version = ${sidecarVersion};`));
+  db.close();
+});
+
 /** The index as it is, or a new one. */
 function openIndex(path: string): DatabaseSync {
-  const existed = existsSync(path);
-  if (!existed) removeDatabase(path);
+  if (!existsSync(path)) {
+    removeDatabase(path);
+    indexTemplate.copyTo(path, false);
+  }
   const db = new DatabaseSync(path);
   try {
-    const version = schemaVersion(db, "main");
-    if (version === indexVersion) return configured(db, "main");
-    if (version === 0 && !existed) {
-      // A client is waiting, and a cache that a power failure spoils is made anew.
-      db.exec("PRAGMA main.synchronous = OFF; PRAGMA main.journal_mode = WAL;");
-      configured(db, "main");
-      transaction(db, () => db.exec(`${indexSchema} PRAGMA main.user_version = ${indexVersion};`));
-      return db;
-    }
+    if (schemaVersion(db, "main") === indexVersion) return configured(db, "main");
   } catch (error) {
     db.close();
     if (!isCorrupt(error)) throw error;
@@ -70,14 +79,13 @@ function openIndex(path: string): DatabaseSync {
 }
 
 function attachSidecar(db: DatabaseSync, path: string): void {
+  if (!existsSync(path)) sidecarTemplate.copyTo(path, true);
   db.prepare("ATTACH ? AS side").run(path);
   const version = schemaVersion(db, "side");
-  if (version !== 0 && version !== sidecarVersion) {
+  if (version !== sidecarVersion) {
     throw new Error(`${path} has schema ${version}, this program knows ${sidecarVersion}`);
   }
   configured(db, "side");
-  if (version === sidecarVersion) return;
-  transaction(db, () => db.exec(`${sidecarSchema} PRAGMA side.user_version = ${sidecarVersion};`));
 }
 
 /** `busy_timeout`: a backup or an operator's sqlite3 may look in. */
