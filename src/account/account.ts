@@ -4,6 +4,8 @@
  * mailbox is selected; both are released by whoever got them. Refusals are `MailError`s; `UNAVAILABLE`
  * means that what was asked for is not here and the legacy server cannot give it now.
  */
+import type { CopiedUids } from "../mail/copied-uids.ts";
+import type { FlagChange } from "../mail/flag-change.ts";
 import type { Flags } from "../mail/flags.ts";
 import type { EncodedMailboxName, ModSeq, Uid, UidValidity } from "../mail/ids.ts";
 import type { MessageContent, MessageMeta } from "../mail/message.ts";
@@ -79,7 +81,7 @@ export interface OpenMailbox {
   /** FLAGS and PERMANENTFLAGS for SELECT. */
   readonly flags: readonly string[];
   readonly permanentFlags: readonly string[];
-  /** True until changes can be written through: SELECT answers READ-ONLY. */
+  /** The user may not change this mailbox: SELECT answers READ-ONLY. */
   readonly readOnly: boolean;
   /** Current values; `uids` is ascending and never changed in place. */
   readonly uids: readonly Uid[];
@@ -116,6 +118,24 @@ export interface OpenMailbox {
   ): Promise<readonly Uid[]>;
   /** True when every message is here, so that a search needs nobody else. */
   readonly complete: boolean;
+  /**
+   * Changes, committed and announced to all sessions when they resolve. They throw the authority's refusal
+   * in its words, UNAVAILABLE when nothing was done, and OutcomeUnknown; they go on without the client.
+   */
+  store(uids: readonly Uid[], change: FlagChange, signal: AbortSignal): Promise<void>;
+  /** Of the messages marked \\Deleted: all, or those of `uids` only. */
+  expunge(uids: readonly Uid[] | undefined, signal: AbortSignal): Promise<void>;
+  /** undefined where the new UIDs are not known for certain. */
+  copy(
+    uids: readonly Uid[],
+    target: EncodedMailboxName,
+    signal: AbortSignal,
+  ): Promise<CopiedUids | undefined>;
+  move(
+    uids: readonly Uid[],
+    target: EncodedMailboxName,
+    signal: AbortSignal,
+  ): Promise<CopiedUids | undefined>;
   /** Brings the mailbox up to date with the legacy server (NOOP, CHECK); does nothing while it is away. */
   poll(signal: AbortSignal): Promise<void>;
   close(): void;

@@ -38,10 +38,11 @@ export function createHandle({
     status: (name, signal) => mailboxStatus(mirror, recentLedger, name, signal),
     async open(name, options, signal) {
       const mailbox = await mirror.mailbox(name, signal);
-      await syncOrServeKept(mailbox, signal);
+      await syncOrServeKept(mailbox, options.examine, signal);
       const opened: OpenMailbox = createOpenMailbox({
         ...options,
         mirror: mailbox,
+        authority: mirror.authority,
         recentLedger,
         logger,
         onClose: () => open.delete(opened),
@@ -61,9 +62,9 @@ export function createHandle({
 }
 
 /** While the legacy server is away, a mailbox that was listed whole is served as it was. */
-async function syncOrServeKept(mailbox: MailboxMirror, signal: AbortSignal): Promise<void> {
+async function syncOrServeKept(mailbox: MailboxMirror, examine: boolean, signal: AbortSignal): Promise<void> {
   try {
-    await mailbox.sync(signal);
+    await (examine ? mailbox.sync(signal) : mailbox.select(signal));
   } catch (error) {
     if (!isUnavailable(error) || !mailbox.state.listed) throw error;
   }

@@ -7,7 +7,9 @@ import { isUnavailable } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { hasFlag } from "../mail/flags.ts";
 import type { Uid } from "../mail/ids.ts";
+import type { Authority } from "../migration/authority.ts";
 import type { MailboxMirror } from "../migration/mailbox-mirror.ts";
+import { waitWith } from "../migration/waiting.ts";
 import type { MailboxChange, Need, OpenMailbox, OpenOptions } from "./account.ts";
 import { readHeader } from "./message-header.ts";
 import { computeStructure } from "./message-structure.ts";
@@ -15,13 +17,14 @@ import type { RecentLedger } from "./recent.ts";
 
 export interface OpenMailboxOptions extends OpenOptions {
   readonly mirror: MailboxMirror;
+  readonly authority: Authority;
   readonly recentLedger: RecentLedger;
   readonly logger: Logger;
   readonly onClose: () => void;
 }
 
 export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
-  const { mirror, recentLedger, onChange, logger } = options;
+  const { mirror, authority, recentLedger, onChange, logger } = options;
   const { state } = mirror;
   const { uidValidity } = state.record;
   if (uidValidity === undefined) throw new Error("a mailbox is opened only after its first sync");
@@ -63,13 +66,13 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
   return {
     name: state.record.name,
     uidValidity,
-    readOnly: true,
+    readOnly: state.readOnly,
     recent,
     get flags() {
       return state.record.flags;
     },
     get permanentFlags() {
-      return [];
+      return state.record.permanentFlags;
     },
     get uids() {
       return state.table.uids;
@@ -105,6 +108,10 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
     content: (uid, signal) => mirror.content(uid, signal),
     prefetch: (uids) => mirror.prefetch(uids),
     searchRemotely: (criteria, charset, signal) => mirror.search(criteria, charset, signal),
+    store: (uids, change, signal) => waitWith(authority.store(mirror, uids, change), signal),
+    expunge: (uids, signal) => waitWith(authority.expunge(mirror, uids), signal),
+    copy: (uids, target, signal) => waitWith(authority.copy(mirror, uids, target), signal),
+    move: (uids, target, signal) => waitWith(authority.move(mirror, uids, target), signal),
     async poll(signal) {
       try {
         await mirror.sync(signal);

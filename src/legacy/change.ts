@@ -3,6 +3,7 @@
  * asked something harmless first: what is lost after that was sent, and is never sent again blindly.
  */
 import { OutcomeUnknown } from "../errors.ts";
+import type { CopiedUids } from "../mail/copied-uids.ts";
 import type { FlagChange } from "../mail/flag-change.ts";
 import { type EncodedMailboxName, type ModSeq, modSeq, type Uid } from "../mail/ids.ts";
 import type { NameChange } from "../mail/name-change.ts";
@@ -11,7 +12,7 @@ import { type CommandPart, nameArgument } from "./command-text.ts";
 import { parseUidValidity } from "./examine.ts";
 import type { ImapConnection } from "./imap-connection.ts";
 import { expectChanged } from "./refusal.ts";
-import type { CopiedUids, Examined, MailboxChanges } from "./source.ts";
+import type { Examined, MailboxChanges } from "./source.ts";
 import { uidFetch } from "./uid-fetch.ts";
 import { splitUidSet } from "./uid-set.ts";
 import type { StatusText, Tagged, Untagged } from "./untagged.ts";

@@ -52,8 +52,8 @@ async function examineOnce(
     },
   });
   expectMailbox(tagged, name);
-  connection.selected = name;
   if (known.uidNext === undefined) known.uidNext = (await readStatus(connection, name)).uidNext;
+  connection.selected = name;
   const { uidValidity: validity, uidNext, exists, highestModSeq } = known;
   if (validity === undefined || uidNext === undefined || exists === undefined) {
     throw new MailError("UNAVAILABLE", "The old server does not tell UIDVALIDITY, UIDNEXT and EXISTS");
@@ -118,6 +118,8 @@ export async function readStatus(
 ): Promise<LegacyStatus> {
   const items = `MESSAGES UIDNEXT UIDVALIDITY UNSEEN${offersModSeqs(connection) ? " HIGHESTMODSEQ" : ""}`;
   let answered: ReadonlyMap<string, string> | undefined;
+  // Of the mailbox that is selected, Dovecot tells what this connection has seen so far.
+  if (connection.selected === name) await connection.run({ parts: ["NOOP"] });
   const tagged = await connection.run({
     parts: ["STATUS ", nameArgument(name), ` (${items})`],
     onUntagged(untagged) {

@@ -13,6 +13,7 @@
  * may do), `NONEXISTENT` for a mailbox it does not have, `CANNOT` for anything else it refuses.
  */
 
+import type { CopiedUids } from "../mail/copied-uids.ts";
 import type { FlagChange } from "../mail/flag-change.ts";
 import type { EncodedMailboxName, ModSeq, Uid, UidValidity } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
@@ -120,13 +121,6 @@ export interface BodySink {
   readonly write: (chunk: Buffer) => undefined | Promise<void>;
   /** The message is whole: exactly sizeBytes were written. */
   readonly end: () => undefined | Promise<void>;
-}
-
-/** What COPYUID tells (RFC 4315 3): pairs, in order. */
-export interface CopiedUids {
-  readonly uidValidity: UidValidity;
-  readonly from: readonly Uid[];
-  readonly to: readonly Uid[];
 }
 
 /**

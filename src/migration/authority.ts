@@ -4,7 +4,7 @@
  * All of them throw the authority's refusal in its words, UNAVAILABLE when nothing was done, and
  * OutcomeUnknown when nobody can tell.
  */
-import type { CopiedUids } from "../legacy/source.ts";
+import type { CopiedUids } from "../mail/copied-uids.ts";
 import type { FlagChange } from "../mail/flag-change.ts";
 import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
 import type { NameChange } from "../mail/name-change.ts";

@@ -4,8 +4,9 @@
  * on the same connection before anybody else looks.
  */
 import { MailError, OutcomeUnknown } from "../errors.ts";
-import type { CopiedUids, FlagsOf, ImapSource, MailboxLease } from "../legacy/source.ts";
+import type { FlagsOf, ImapSource, MailboxLease } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
+import type { CopiedUids } from "../mail/copied-uids.ts";
 import { withChange } from "../mail/flag-change.ts";
 import { hasFlag, sameFlags } from "../mail/flags.ts";
 import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
@@ -40,8 +41,14 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
       }),
     );
   };
-  const readBack = async ({ state }: MailboxMirror, lease: MailboxLease): Promise<void> =>
-    takeDelta(state, lease, await lease.examineAgain());
+  /** Whatever became of the change, its outcome stands: what cannot be read back now, the next delta brings. */
+  const readBack = async ({ state }: MailboxMirror, lease: MailboxLease): Promise<void> => {
+    try {
+      await takeDelta(state, lease, await lease.examineAgain());
+    } catch (error) {
+      logger.debug({ err: error, mailbox: state.record.name }, "a change could not be read back");
+    }
+  };
 
   /** The new messages are listed here before their UIDs are told; where they cannot be, they are not told. */
   const published = async (
@@ -130,13 +137,10 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
     let before: { readonly uidNext: Uid | undefined } | undefined;
     try {
       const copied = await alone(mailbox, async (lease) => {
-        // Sent ahead of it on the same connection: from which UID on its copies will be.
-        const status = lease.status(target).catch(() => undefined);
-        const transferred = lease[kind](uidSetOf(uids), target);
-        transferred.catch(() => undefined);
-        before = await status;
+        // From which UID on its copies will be: known before it is sent, since both answers may be lost.
+        before = await lease.status(target).catch(() => undefined);
         try {
-          return await transferred;
+          return await lease[kind](uidSetOf(uids), target);
         } finally {
           if (kind === "move") await readBack(mailbox, lease);
         }

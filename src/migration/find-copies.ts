@@ -3,7 +3,8 @@
  * one for each, of the same date and size.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import type { CopiedUids, ImapSource } from "../legacy/source.ts";
+import type { ImapSource } from "../legacy/source.ts";
+import type { CopiedUids } from "../mail/copied-uids.ts";
 import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { uidSetOf } from "../mail/number-set.ts";

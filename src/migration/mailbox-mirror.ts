@@ -28,6 +28,8 @@ export interface MailboxMirror extends Pick<MetaPull, "headers" | "structures"> 
   subscribe(listener: (event: MailboxEvent) => void): () => void;
   /** The delta; resolves when what the legacy server had at the time of the call is committed. */
   sync(signal: AbortSignal): Promise<void>;
+  /** The same, as a client does who means to change something: what SELECT alone tells is learned. */
+  select(signal: AbortSignal): Promise<void>;
   /** Metadata of `uids`. */
   metadata(uids: readonly Uid[]): Promise<void>;
   content(uid: Uid, signal: AbortSignal): Promise<MessageContent | undefined>;
@@ -62,6 +64,10 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
   const quarantine = new Map<Uid, string>();
   const interactiveSync = singleFlight(() =>
     syncMailbox(state, { priority: "interactive", signal: state.signal }),
+  );
+
+  const selectingSync = singleFlight(() =>
+    syncMailbox(state, { priority: "interactive", signal: state.signal, write: true }),
   );
 
   const isMissing = (uid: Uid): boolean => state.table.get(uid)?.presence !== "full" && !quarantine.has(uid);
@@ -113,6 +119,7 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
     structures: metadata.structures,
     subscribe: (listener) => state.subscribe(listener),
     sync: (signal) => waitWith(interactiveSync(), signal),
+    select: (signal) => waitWith(selectingSync(), signal),
     metadata: (uids) => metadata.demand(uids),
     prefetch: (uids) => bodies.prefetch(uids),
     search: (criteria, charset, signal) =>

@@ -13,6 +13,8 @@ import type {
   OpenMailbox,
 } from "../../src/account/account.ts";
 import { MailError, OutcomeUnknown } from "../../src/errors.ts";
+import type { CopiedUids } from "../../src/mail/copied-uids.ts";
+import { withChange } from "../../src/mail/flag-change.ts";
 import { type Flags, flagsOf, hasFlag } from "../../src/mail/flags.ts";
 import { encodedMailboxName, modSeq, type Uid, uid, uidValidity } from "../../src/mail/ids.ts";
 import { type InternalDate, parseInternalDate } from "../../src/mail/internal-date.ts";
@@ -47,6 +49,8 @@ export class MemoryMailbox {
   /** Every call of `require`, `content` and `searchRemotely`, for tests of what is asked for. */
   readonly calls: string[] = [];
   uidNext = 1;
+  /** SELECT answers READ-WRITE. */
+  writable = false;
   complete = true;
   /** UIDs of which nothing is here while the legacy server is away; `all` for everything. */
   unavailable: ReadonlySet<number> = new Set();
@@ -160,7 +164,7 @@ export function createMemoryAccount(user = "alice", password = "secret"): Memory
         const box = mailbox(name);
         if (box.unavailable.has(-1))
           throw new MailError("UNAVAILABLE", "The mail server behind is not available");
-        const open = openMailbox(box, options.onChange);
+        const open = openMailbox(box, mailbox, options.onChange);
         opened.add(open);
         return open;
       },
@@ -199,21 +203,31 @@ export function createMemoryAccount(user = "alice", password = "secret"): Memory
   };
 }
 
-function openMailbox(box: MemoryMailbox, onChange: (change: MailboxChange) => void): OpenMailbox {
+function openMailbox(
+  box: MemoryMailbox,
+  mailboxOf: (name: string) => MemoryMailbox,
+  onChange: (change: MailboxChange) => void,
+): OpenMailbox {
   box.listeners.add(onChange);
   box.openCount++;
   const find = (wanted: Uid): MemoryMessage | undefined =>
     box.messages.find((message) => message.uid === wanted);
   const missing = (uids: readonly Uid[]): boolean => uids.some((one) => box.unavailable.has(one));
   const away = (): MailError => new MailError("UNAVAILABLE", "The mail server behind is not available");
+  const copyTo = (name: string, uids: readonly Uid[]): CopiedUids => {
+    const target = mailboxOf(name);
+    const messages = uids.map(find).filter((message) => message !== undefined);
+    const to = messages.map(({ bytes, flags }) => target.deliver({ text: bytes, flags }));
+    return { uidValidity: uidValidity(1234), from: uids, to };
+  };
   const here = (wanted: Uid): MemoryMessage | undefined =>
     box.unavailable.has(wanted) ? undefined : find(wanted);
   return {
     name: encodedMailboxName(box.name),
     uidValidity: uidValidity(1234),
     flags: ["\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft"],
-    permanentFlags: [],
-    readOnly: true,
+    permanentFlags: ["\\Deleted", "\\Seen", "\\*"],
+    readOnly: !box.writable,
     get uids() {
       return box.messages.map((message) => message.uid);
     },
@@ -260,6 +274,25 @@ function openMailbox(box: MemoryMailbox, onChange: (change: MailboxChange) => vo
     searchRemotely: async (criteria, charset) => {
       box.calls.push(`search ${charset ?? "-"} ${criteria.map((piece) => piece.toString("utf8")).join("|")}`);
       return box.foundRemotely.map(uid);
+    },
+    store: async (uids, change) => {
+      if (missing(uids)) throw away();
+      for (const one of uids) {
+        const message = find(one);
+        if (message) message.flags = withChange(message.flags, change);
+      }
+      box.emit({ kind: "flags", uids });
+    },
+    expunge: async (uids) => {
+      const isWanted = ({ uid: one, flags }: MemoryMessage): boolean =>
+        hasFlag(flags, "\\Deleted") && (uids?.includes(one) ?? true);
+      box.expunge(...box.messages.filter(isWanted).map((message) => message.uid));
+    },
+    copy: async (uids, target) => copyTo(target, uids),
+    move: async (uids, target) => {
+      const copied = copyTo(target, uids);
+      box.expunge(...uids);
+      return copied;
     },
     poll: async () => box.onPoll(),
     close: () => {

@@ -21,6 +21,7 @@ function act(words: readonly string[]): void {
   if (action === "deliver") mailbox.deliver({ text: `Subject: ${rest.join(" ")}\r\n\r\ntext\r\n` });
   else if (action === "expunge") mailbox.expunge(...rest.map(Number));
   else if (action === "flag") mailbox.setFlags(Number(rest[0]), rest.slice(1));
+  else if (action === "writable") mailbox.writable = true;
   else if (action === "gone") mailbox.emit({ kind: "gone", reason: "Mailbox was deleted" });
   else throw new Error(`unknown action ${action}`);
 }

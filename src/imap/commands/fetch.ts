@@ -4,7 +4,8 @@
  * that cannot be had end the session (see session.ts).
  */
 import type { Need, OpenMailbox } from "../../account/account.ts";
-import { isUnavailable, type MailError, unreachable } from "../../errors.ts";
+import { isUnavailable, MailError, unreachable } from "../../errors.ts";
+import { hasFlag, noFlags } from "../../mail/flags.ts";
 import type { Uid } from "../../mail/ids.ts";
 import type { RawSequenceSet } from "../../mail/number-set.ts";
 import { type Call, type Command, define } from "../command.ts";
@@ -70,6 +71,7 @@ async function answerBatch(
   const { state, items, output, signal } = context;
   const present = uids.filter((uid) => !state.view.isExpunged(uid));
   if (items.some(needsContent)) state.mailbox.prefetch(present);
+  if (items.some(setsSeen)) await markSeen(state, present, signal);
   const unavailable = await requireAll(state.mailbox, present, needs, signal);
   for (const uid of present) {
     const sequence = state.view.sequenceOf(uid);
@@ -79,6 +81,27 @@ async function answerBatch(
     if (!answered && unavailable && !state.view.isExpunged(uid)) throw unavailable;
   }
   await output.flushed();
+}
+
+/** BODY[…], RFC822 and RFC822.TEXT (RFC 3501 6.4.5). */
+function setsSeen(item: FetchItem): boolean {
+  return item.kind === "section" && !item.peek;
+}
+
+/** What cannot be marked now can be read all the same. */
+async function markSeen(
+  { mailbox, readOnly }: Selected,
+  uids: readonly Uid[],
+  signal: AbortSignal,
+): Promise<void> {
+  if (readOnly) return;
+  try {
+    await mailbox.require(uids, "meta", signal);
+    const unseen = uids.filter((uid) => !hasFlag(mailbox.meta(uid)?.flags ?? noFlags, "\\Seen"));
+    if (unseen.length > 0) await mailbox.store(unseen, { kind: "add", flags: ["\\Seen"] }, signal);
+  } catch (error) {
+    if (!(error instanceof MailError)) throw error;
+  }
 }
 
 /** Gives the reason where not everything could be had. */

@@ -1,6 +1,7 @@
 /** SELECT, EXAMINE, CHECK, CLOSE (RFC 3501 6.3.1, 6.3.2, 6.4.1, 6.4.2) and UNSELECT (RFC 3691). */
 import type { MailboxChange } from "../../account/account.ts";
-import { type EncodedMailboxName, encodedMailboxName } from "../../mail/ids.ts";
+import { hasFlag, noFlags } from "../../mail/flags.ts";
+import { type EncodedMailboxName, encodedMailboxName, type Uid } from "../../mail/ids.ts";
 import { type Call, type Command, define, nothing } from "../command.ts";
 import { formatList, ok, type Reply, untagged } from "../formatter.ts";
 import { countRecent } from "../notices.ts";
@@ -23,16 +24,24 @@ export const check = define({
   },
 });
 
-/** Expunges nothing: no session here can have marked a message \Deleted. */
-export const close = defineLeave("CLOSE", "Close completed.");
+/** Expunges without a word what is known to be marked \Deleted. */
+export const close = defineLeave("CLOSE", "Close completed.", async ({ mailbox, view, readOnly }, signal) => {
+  const isDeleted = (uid: Uid): boolean => hasFlag(mailbox.meta(uid)?.flags ?? noFlags, "\\Deleted");
+  if (!readOnly && view.uids.some(isDeleted)) await mailbox.expunge(undefined, signal);
+});
 export const unselect = defineLeave("UNSELECT", "Unselect completed.");
 
-function defineLeave(name: string, text: string): Command {
+function defineLeave(
+  name: string,
+  text: string,
+  before?: (state: Selected, signal: AbortSignal) => Promise<void>,
+): Command {
   return define({
     name,
     state: "selected",
     parse: nothing,
-    run: ({ session, state }) => {
+    run: async ({ session, state, signal }) => {
+      await before?.(state, signal);
       session.state = deselect(state);
       return ok(text);
     },

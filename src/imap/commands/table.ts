@@ -1,8 +1,10 @@
 /** All commands by name: the one place that says what this server understands. */
 import type { Command } from "../command.ts";
 import { capability, id, logout, noop, startTls } from "./any-state.ts";
+import { append } from "./append.ts";
 import { authenticate, login } from "./authenticate.ts";
-import { changeCommands } from "./changes.ts";
+import { copy, move, uidCopy, uidMove } from "./copy.ts";
+import { expunge, uidExpunge } from "./expunge.ts";
 import { fetch, uidFetch } from "./fetch.ts";
 import { list, lsub } from "./list.ts";
 import { create, deleteMailbox, rename, subscribe, unsubscribe } from "./names.ts";
@@ -10,6 +12,7 @@ import { namespace } from "./namespace.ts";
 import { search, uidSearch } from "./search.ts";
 import { check, close, examine, select, unselect } from "./select.ts";
 import { status } from "./status.ts";
+import { store, uidStore } from "./store.ts";
 
 const commands: readonly Command[] = [
   capability,
@@ -37,7 +40,15 @@ const commands: readonly Command[] = [
   uidFetch,
   search,
   uidSearch,
-  ...changeCommands,
+  store,
+  uidStore,
+  expunge,
+  uidExpunge,
+  copy,
+  uidCopy,
+  move,
+  uidMove,
+  append,
 ];
 
 const byName = new Map(commands.map((command) => [command.name, command]));

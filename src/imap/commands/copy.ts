@@ -1,0 +1,64 @@
+/** COPY (RFC 3501 6.4.7), MOVE (RFC 6851) and their UID forms; COPYUID as RFC 4315 3 has it. */
+import type { CopiedUids } from "../../mail/copied-uids.ts";
+import { type EncodedMailboxName, encodedMailboxName } from "../../mail/ids.ts";
+import { formatNumberSet, type RawSequenceSet } from "../../mail/number-set.ts";
+import { type Call, type Command, define } from "../command.ts";
+import { ok, type Reply, untagged } from "../formatter.ts";
+import type { Selected } from "../state.ts";
+import { astring, type Cursor, sequenceSet, space } from "../tokens.ts";
+import { namedMessages, refuseReadOnly } from "./messages.ts";
+
+interface TransferArgs {
+  readonly set: RawSequenceSet;
+  readonly target: EncodedMailboxName;
+}
+type TransferCall = Call<Selected, TransferArgs>;
+
+export const copy = defineTransfer("COPY", (call) => copyMessages(call, false));
+export const uidCopy = defineTransfer("UID COPY", (call) => copyMessages(call, true));
+export const move = defineTransfer("MOVE", (call) => moveMessages(call, false));
+export const uidMove = defineTransfer("UID MOVE", (call) => moveMessages(call, true));
+
+function defineTransfer(name: string, run: (call: TransferCall) => Promise<Reply>): Command {
+  return define({ name, state: "selected", parse: transferArgs, run });
+}
+
+function transferArgs(cursor: Cursor): TransferArgs {
+  space(cursor);
+  const set = sequenceSet(cursor);
+  space(cursor);
+  return { set, target: encodedMailboxName(astring(cursor)) };
+}
+
+async function copyMessages({ state, args, signal }: TransferCall, byUid: boolean): Promise<Reply> {
+  const uids = namedMessages(state, args.set, byUid);
+  if (uids.length === 0) return ok("No messages to copy.");
+  return ok("Copy completed.", codeOf(await state.mailbox.copy(uids, args.target, signal)));
+}
+
+/** COPYUID comes ahead of the EXPUNGEs, which name the messages no more (RFC 6851 4.3). */
+async function moveMessages({ state, args, output, signal }: TransferCall, byUid: boolean): Promise<Reply> {
+  refuseReadOnly(state);
+  const uids = namedMessages(state, args.set, byUid);
+  if (uids.length === 0) return ok("No messages to move.");
+  const code = codeOf(await state.mailbox.move(uids, args.target, signal));
+  if (code) output.write(untagged(`OK [${code}] Moved.`));
+  return ok("Move completed.");
+}
+
+function codeOf(copied: CopiedUids | undefined): string | undefined {
+  if (!copied) return undefined;
+  const { uidValidity, from, to } = copied;
+  return `COPYUID ${uidValidity} ${formatNumberSet(inOrder(from))} ${formatNumberSet(inOrder(to))}`;
+}
+
+/** Ranges in the order of the list: the nth belongs to the nth of the other set. */
+function inOrder(uids: readonly number[]): { from: number; to: number }[] {
+  const ranges: { from: number; to: number }[] = [];
+  for (const uid of uids) {
+    const last = ranges.at(-1);
+    if (last && uid === last.to + 1) last.to = uid;
+    else ranges.push({ from: uid, to: uid });
+  }
+  return ranges;
+}

@@ -1,0 +1,32 @@
+/** EXPUNGE (RFC 3501 6.4.3) and UID EXPUNGE (RFC 4315 2.1). */
+import type { RawSequenceSet } from "../../mail/number-set.ts";
+import { define, nothing } from "../command.ts";
+import { ok } from "../formatter.ts";
+import { type Cursor, sequenceSet, space } from "../tokens.ts";
+import { namedMessages, refuseReadOnly } from "./messages.ts";
+
+export const expunge = define({
+  name: "EXPUNGE",
+  state: "selected",
+  parse: nothing,
+  run: async ({ state, signal }) => {
+    refuseReadOnly(state);
+    await state.mailbox.expunge(undefined, signal);
+    return ok("Expunge completed.");
+  },
+});
+
+export const uidExpunge = define({
+  name: "UID EXPUNGE",
+  state: "selected",
+  parse: (cursor: Cursor): RawSequenceSet => {
+    space(cursor);
+    return sequenceSet(cursor);
+  },
+  run: async ({ state, args: set, signal }) => {
+    refuseReadOnly(state);
+    const uids = namedMessages(state, set, true);
+    if (uids.length > 0) await state.mailbox.expunge(uids, signal);
+    return ok("Expunge completed.");
+  },
+});
