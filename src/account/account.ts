@@ -10,6 +10,7 @@ import type { Flags } from "../mail/flags.ts";
 import type { EncodedMailboxName, ModSeq, Uid, UidValidity } from "../mail/ids.ts";
 import type { MessageContent, MessageMeta } from "../mail/message.ts";
 import type { NameChange } from "../mail/name-change.ts";
+import type { AppendedUid, IncomingMessage, NewMessage } from "../mail/new-message.ts";
 
 export interface AccountHandle {
   /** The account's canonical name. */
@@ -21,6 +22,14 @@ export interface AccountHandle {
   subscriptions(signal: AbortSignal): Promise<readonly ListedMailbox[]>;
   /** Resolves when it is done where the authority is; its refusals are thrown as it words them. */
   changeName(change: NameChange, signal: AbortSignal): Promise<void>;
+  /** Room for a message that a client sends; UNAVAILABLE where the disk has none. */
+  receive(sizeBytes: number): Promise<IncomingMessage>;
+  /** undefined where the new UID is not known for certain. The message was written whole. */
+  append(
+    target: EncodedMailboxName,
+    message: NewMessage,
+    signal: AbortSignal,
+  ): Promise<AppendedUid | undefined>;
   /** Throws NONEXISTENT. */
   status(name: EncodedMailboxName, signal: AbortSignal): Promise<MailboxStatus>;
   /**
@@ -31,6 +40,8 @@ export interface AccountHandle {
   /** Idempotent. Open mailboxes of this handle are closed with it. */
   release(): void;
 }
+
+export type { AppendedUid, IncomingMessage, NewMessage };
 
 export interface OpenOptions {
   /** EXAMINE: \Recent is not taken from the next session. */

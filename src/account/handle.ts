@@ -34,6 +34,8 @@ export function createHandle({
     namespaces: async (signal) => (await mirror.listing(signal)).namespaces,
     mailboxes: async (signal) => (await mirror.listing(signal)).mailboxes,
     subscriptions: async (signal) => (await mirror.listing(signal)).subscriptions,
+    receive: async (sizeBytes) => mirror.store.receive(sizeBytes),
+    append: (target, message, signal) => waitWith(mirror.authority.append(target, message), signal),
     changeName: (change, signal) => waitWith(mirror.authority.changeName(change), signal),
     status: (name, signal) => mailboxStatus(mirror, recentLedger, name, signal),
     async open(name, options, signal) {

@@ -1,7 +1,17 @@
 import { isLoopback } from "./loopback.ts";
 import type { Session } from "./state.ts";
 
-const always = ["IMAP4rev1", "SASL-IR", "ID", "LITERAL+", "NAMESPACE", "UNSELECT", "CHILDREN"];
+const always = [
+  "IMAP4rev1",
+  "SASL-IR",
+  "ID",
+  "LITERAL+",
+  "NAMESPACE",
+  "UNSELECT",
+  "CHILDREN",
+  "UIDPLUS",
+  "MOVE",
+];
 
 /** The capability list as it is for this session now (RFC 3501 7.2.1): only what works. */
 export function capabilities(session: Session): string {

@@ -10,14 +10,14 @@ import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import { unreachable } from "../errors.ts";
 import { capabilities } from "./capabilities.ts";
-import type { CommandIo } from "./command.ts";
 import { formatReply, ok } from "./formatter.ts";
-import { createFragmenter, type Fragment, type FragmentLimits } from "./fragments.ts";
+import { type CommandText, createFragmenter, type Fragment, type FragmentLimits } from "./fragments.ts";
 import { createInput, type Input, type InputEnd } from "./input.ts";
 import { createOutput, type Output } from "./output.ts";
 import { type Outcome, refuseCommand, runCommand, sayBye } from "./session.ts";
 import { closeSession, farewellOf, type Session } from "./state.ts";
 import { ParseError } from "./tokens.ts";
+import { prepareMessage, takePiece } from "./upload.ts";
 
 export interface ConnectionTimes {
   /** From connecting to being logged in. */
@@ -50,6 +50,7 @@ const limitsAfterLogin: FragmentLimits = {
   maxLiteralBytes: 64 * 1024,
   maxKeptBytes: 256 * 1024,
   maxDroppedBytes: 256 * 1024 * 1024,
+  takesMessages: true,
 };
 
 /** How long a client has to take the last answer and close its side. */
@@ -106,11 +107,22 @@ export function serveConnection(
 
   const handle = async (read: Fragment | InputEnd): Promise<Outcome> => {
     const { output } = channel;
+    const run = (text: CommandText): Promise<Outcome> =>
+      runCommand(session, text, { output, readLine, signal: lost.signal });
     switch (read.kind) {
-      case "command": {
-        const io: CommandIo = { output, readLine, signal: lost.signal };
-        return runCommand(session, read.command, io);
+      case "command":
+        return run(read.command);
+      case "message": {
+        const isTaken = await prepareMessage(session, read.command, read.sizeBytes);
+        if (isTaken && read.synchronizing) output.write("+ OK\r\n");
+        if (isTaken) return "continue";
+        fragmenter.refuseMessage();
+        // The client waits, and is told now; one that does not wait is told when all of it went by.
+        return read.synchronizing ? run(read.command) : "continue";
       }
+      case "piece":
+        await takePiece(session, read.bytes);
+        return "continue";
       case "continue":
         output.write("+ OK\r\n");
         return "continue";

@@ -18,9 +18,11 @@ export interface FragmentLimits {
   /** Lines and kept literals of one command together. */
   readonly maxKeptBytes: number;
   readonly maxDroppedBytes: number;
+  /** The message of an APPEND is handed over in pieces; otherwise its bytes are dropped. */
+  readonly takesMessages?: boolean;
 }
 
-/** Literals are arguments, kept whole, but for the message of an APPEND, whose bytes are dropped. */
+/** Literals are arguments, kept whole, but for the message of an APPEND, which is handed over or dropped. */
 export type Literal =
   | { readonly kind: "kept"; readonly bytes: Buffer }
   | { readonly kind: "dropped"; readonly sizeBytes: number };
@@ -35,6 +37,17 @@ export type Fragment =
   | { readonly kind: "command"; readonly command: CommandText }
   /** The client waits for `+` before it sends a literal. */
   | { readonly kind: "continue" }
+  /**
+   * The message of an APPEND follows, `command` being all before it. Its pieces come next, unless
+   * `refuseMessage` is called first: a client that waits for `+` then sends nothing, and the command is over.
+   */
+  | {
+      readonly kind: "message";
+      readonly command: CommandText;
+      readonly sizeBytes: number;
+      readonly synchronizing: boolean;
+    }
+  | { readonly kind: "piece"; readonly bytes: Buffer }
   /** A command beyond the caps, passed over to its end; `head` is how it began. */
   | { readonly kind: "refused"; readonly head: string; readonly reason: string }
   /** More was to be dropped than is bearable; nothing can follow. */
@@ -46,6 +59,8 @@ export interface Fragmenter {
   next(limits: FragmentLimits): Fragment | undefined;
   /** One line as it is, for SASL answers: braces at its end mean nothing. */
   nextLine(limits: FragmentLimits): Fragment | undefined;
+  /** See the fragment `message`. */
+  refuseMessage(): void;
   /** Forgets all that was pushed (STARTTLS, RFC 3501 6.2.1). */
   clear(): void;
 }
@@ -66,9 +81,18 @@ interface Partial {
   keptBytes: number;
   droppedBytes: number;
   /** The literal being read: `pieces` undefined while it is dropped. */
-  literal: { sizeBytes: number; leftBytes: number; pieces: Buffer[] | undefined } | undefined;
+  literal: PendingLiteral | undefined;
   /** Set once the command is beyond a cap: why, how it began, and the end of the line being dropped. */
   refused: { reason: string; head: string; tail: Buffer } | undefined;
+}
+
+interface PendingLiteral {
+  readonly sizeBytes: number;
+  leftBytes: number;
+  pieces: Buffer[] | undefined;
+  /** Given away piece by piece, in place of being kept or dropped. */
+  isMessage?: boolean;
+  readonly synchronizing?: boolean;
 }
 
 export function createFragmenter(): Fragmenter {
@@ -85,7 +109,7 @@ export function createFragmenter(): Fragmenter {
       if (fragment === "more") return undefined;
       if (fragment === "again") continue;
       if (fragment.kind === "flood") break;
-      if (fragment.kind !== "continue") partial = emptyPartial();
+      if (endsCommand(fragment)) partial = emptyPartial();
       return fragment;
     }
     flooded = true;
@@ -99,11 +123,22 @@ export function createFragmenter(): Fragmenter {
     },
     next: (limits) => take(limits, true),
     nextLine: (limits) => take(limits, false),
+    refuseMessage: () => {
+      const { literal } = partial;
+      if (!literal?.isMessage) return;
+      literal.isMessage = false;
+      if (literal.synchronizing) partial = emptyPartial();
+      else partial.droppedBytes += literal.sizeBytes;
+    },
     clear: () => {
       chunks.length = 0;
       partial = emptyPartial();
     },
   };
+}
+
+function endsCommand({ kind }: Fragment): boolean {
+  return kind !== "continue" && kind !== "message" && kind !== "piece";
 }
 
 function emptyPartial(): Partial {
@@ -119,7 +154,7 @@ function emptyPartial(): Partial {
   };
 }
 
-function readLiteral(chunks: Buffer[], partial: Partial): "more" | "again" {
+function readLiteral(chunks: Buffer[], partial: Partial): Fragment | "more" | "again" {
   const { literal } = partial;
   while (literal && literal.leftBytes > 0) {
     const chunk = chunks.shift();
@@ -127,6 +162,7 @@ function readLiteral(chunks: Buffer[], partial: Partial): "more" | "again" {
     const piece = chunk.subarray(0, literal.leftBytes);
     if (piece.length < chunk.length) chunks.unshift(chunk.subarray(piece.length));
     literal.leftBytes -= piece.length;
+    if (literal.isMessage) return { kind: "piece", bytes: piece };
     if (literal.pieces) literal.pieces = withPiece(literal.pieces, piece);
   }
   if (literal && !partial.refused) {
@@ -200,6 +236,8 @@ function endLine(partial: Partial, limits: FragmentLimits, literals: boolean): F
   const sizeBytes = Number(announced[1]);
   const synchronizing = announced[2] === "";
   if (!partial.refused && isMessageLiteral(partial)) {
+    if (limits.takesMessages && Number.isSafeInteger(sizeBytes))
+      return messageFollows(partial, sizeBytes, synchronizing);
     // Without the go-ahead a client sends no byte of it: the command ends at its announcement.
     if (synchronizing) {
       partial.literals.push({ kind: "dropped", sizeBytes });
@@ -214,6 +252,13 @@ function endLine(partial: Partial, limits: FragmentLimits, literals: boolean): F
   partial.keptBytes += sizeBytes;
   partial.literal = { sizeBytes, leftBytes: sizeBytes, pieces: [] };
   return synchronizing ? { kind: "continue" } : "again";
+}
+
+function messageFollows(partial: Partial, sizeBytes: number, synchronizing: boolean): Fragment {
+  partial.literal = { sizeBytes, leftBytes: sizeBytes, pieces: undefined, isMessage: true, synchronizing };
+  const texts = [...partial.texts, ""];
+  const literals: Literal[] = [...partial.literals, { kind: "dropped", sizeBytes }];
+  return { kind: "message", command: { texts, literals }, sizeBytes, synchronizing };
 }
 
 function dropLiteral(partial: Partial, sizeBytes: number): Fragment | "again" {

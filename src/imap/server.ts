@@ -148,6 +148,7 @@ function newSession(socket: Socket, secure: boolean, options: ImapServerOptions)
       secure,
     },
     startTls: options.tls === "starttls",
+    upload: undefined,
     badCommands: 0,
     wake: () => {},
   };

@@ -2,7 +2,7 @@
  * What a session is at each moment (RFC 3501 3): a union that carries its data, so that a selected
  * mailbox can only be read where one is selected. Leaving a state gives back what it held.
  */
-import type { AccountHandle, Login, OpenMailbox, Peer } from "../account/account.ts";
+import type { AccountHandle, IncomingMessage, Login, OpenMailbox, Peer } from "../account/account.ts";
 import type { Logger } from "../log.ts";
 import type { PartTrees } from "./part-trees.ts";
 import type { View } from "./view.ts";
@@ -33,6 +33,11 @@ export interface Logout {
 
 export type SessionState = NotAuthenticated | Authenticated | Selected | Logout;
 
+/** The message of the APPEND that is being read. */
+export type Upload =
+  | { readonly kind: "receiving"; readonly incoming: IncomingMessage }
+  | { readonly kind: "refused"; readonly error: unknown };
+
 export interface SessionOptions {
   readonly hostname: string;
   readonly login: Login;
@@ -51,6 +56,7 @@ export interface Session {
   peer: Peer;
   /** STARTTLS is offered on this connection. */
   readonly startTls: boolean;
+  upload: Upload | undefined;
   /** Bad commands since the last good one. */
   badCommands: number;
   /** To be called when the session has to end though no command is running (see `farewellOf`). */
@@ -68,9 +74,16 @@ export function deselect(state: Authenticated | Selected): Authenticated {
   return { kind: "authenticated", account: state.account };
 }
 
+/** Forgets a message that was sent and goes nowhere. */
+export function discardUpload(session: Session): void {
+  if (session.upload?.kind === "receiving") session.upload.incoming.discard();
+  session.upload = undefined;
+}
+
 /** Gives back whatever the session holds; idempotent. */
 export function closeSession(session: Session): void {
   const { state } = session;
+  discardUpload(session);
   session.state = { kind: "logout" };
   if (state.kind === "selected") state.mailbox.close();
   if (state.kind === "selected" || state.kind === "authenticated") state.account.release();

@@ -6,13 +6,16 @@ import { OutcomeUnknown } from "../errors.ts";
 import type { CopiedUids } from "../mail/copied-uids.ts";
 import type { FlagChange } from "../mail/flag-change.ts";
 import { type EncodedMailboxName, type ModSeq, modSeq, type Uid } from "../mail/ids.ts";
+import { formatInternalDate } from "../mail/internal-date.ts";
 import type { NameChange } from "../mail/name-change.ts";
+import type { AppendedUid } from "../mail/new-message.ts";
 import { formatNumberSet, parseSequenceSet, type UidSet } from "../mail/number-set.ts";
 import { type CommandPart, nameArgument } from "./command-text.ts";
 import { parseUidValidity } from "./examine.ts";
+import { parseUid } from "./fetch-answer.ts";
 import type { ImapConnection } from "./imap-connection.ts";
 import { expectChanged } from "./refusal.ts";
-import type { Examined, MailboxChanges } from "./source.ts";
+import type { Examined, MailboxChanges, MessageToAppend } from "./source.ts";
 import { uidFetch } from "./uid-fetch.ts";
 import { splitUidSet } from "./uid-set.ts";
 import type { StatusText, Tagged, Untagged } from "./untagged.ts";
@@ -21,6 +24,29 @@ import type { StatusText, Tagged, Untagged } from "./untagged.ts";
 export async function changeName(connection: ImapConnection, change: NameChange): Promise<void> {
   await connection.run({ parts: ["NOOP"] });
   expectChanged(await sendOnce(connection, partsOf(change)));
+}
+
+/** Throws UNAVAILABLE when the server cannot have got the whole of it. */
+export async function appendMessage(
+  connection: ImapConnection,
+  target: EncodedMailboxName,
+  { content, flags, internalDate }: MessageToAppend,
+): Promise<AppendedUid | undefined> {
+  const date = internalDate ? `"${formatInternalDate(internalDate)}" ` : "";
+  const about = ` (${flags.join(" ")}) ${date}`;
+  let isSent = false;
+  const parts: CommandPart[] = ["APPEND ", nameArgument(target), about, { message: content }];
+  const onSent = (): void => {
+    isSent = true;
+  };
+  const tagged = await connection.run({ parts, onSent }).catch((error: unknown) => {
+    if (isSent) throw new OutcomeUnknown(error);
+    throw error;
+  });
+  expectChanged(tagged);
+  const [validity = "", number = ""] = tagged.code === "APPENDUID" ? tagged.codeArguments.split(" ") : [];
+  const [uidValidity, uid] = [parseUidValidity(validity), parseUid(number)];
+  return uidValidity === undefined || uid === undefined ? undefined : { uidValidity, uid };
 }
 
 function partsOf(change: NameChange): CommandPart[] {

@@ -3,7 +3,9 @@
  * given, without waiting for each other; only while the server has to say `+` before a literal does
  * everything behind it wait.
  */
-import { type CommandPart, encodeCommand } from "./command-text.ts";
+
+import type { MessageContent } from "../mail/message.ts";
+import { type CommandPart, type CommandPiece, encodeCommand } from "./command-text.ts";
 import type { LiteralSink } from "./response-reader.ts";
 import type { Tagged, Untagged } from "./untagged.ts";
 
@@ -11,6 +13,8 @@ export interface ImapCommand {
   readonly parts: readonly CommandPart[];
   /** True, or a promise to hold the reader back, when this command (sent with `tag`) takes the response. */
   readonly onUntagged?: (untagged: Untagged, tag: string) => boolean | Promise<void>;
+  /** The last byte was handed to the socket: from now on the server may have the whole of it. */
+  readonly onSent?: () => void;
   /** A `BODY[]` literal of this UID follows: a sink when this command takes it. */
   readonly onContent?: (uid: number, sizeBytes: number) => LiteralSink | undefined;
 }
@@ -33,8 +37,8 @@ export interface CommandQueue {
 }
 
 interface Entry extends InFlight {
-  /** Pieces not yet written. */
-  readonly pieces: Buffer[];
+  /** Not yet written; the server's `+` is awaited between two. */
+  readonly pieces: CommandPiece[][];
   readonly resolve: (tagged: Tagged) => void;
   readonly reject: (reason: unknown) => void;
 }
@@ -42,19 +46,42 @@ interface Entry extends InFlight {
 export function createCommandQueue(
   capabilities: ReadonlySet<string>,
   write: (piece: Buffer) => void,
+  /** Sends a message; rejects when it cannot be read or sent to its end. */
+  writeMessage: (message: MessageContent) => Promise<void>,
+  /** The command was cut off in the middle: nothing can follow it. */
+  onCutOff: (reason: unknown) => void,
 ): CommandQueue {
   const unsent: Entry[] = [];
   const inFlight: Entry[] = [];
+  /** Nothing else may be sent before the rest of this one. */
   let awaitsContinuation: Entry | undefined;
+  let isSendingMessage = false;
   let lastTag = 0;
 
+  const writeAll = async (pieces: readonly CommandPiece[]): Promise<void> => {
+    for (const piece of pieces) {
+      if (Buffer.isBuffer(piece)) write(piece);
+      else await writeMessage(piece);
+    }
+  };
   const writePiece = (entry: Entry): void => {
-    const piece = entry.pieces.shift();
-    awaitsContinuation = entry.pieces.length > 0 ? entry : undefined;
-    if (piece) write(piece);
+    const pieces = entry.pieces.shift() ?? [];
+    const isLast = entry.pieces.length === 0;
+    awaitsContinuation = isLast ? undefined : entry;
+    if (pieces.every((piece) => Buffer.isBuffer(piece))) {
+      for (const piece of pieces) write(piece);
+      if (isLast) entry.command.onSent?.();
+      return;
+    }
+    isSendingMessage = true;
+    writeAll(pieces).then(() => {
+      isSendingMessage = false;
+      if (isLast) entry.command.onSent?.();
+      sendNext();
+    }, onCutOff);
   };
   const sendNext = (): void => {
-    while (!awaitsContinuation) {
+    while (!awaitsContinuation && !isSendingMessage) {
       const entry = unsent.shift();
       if (!entry) return;
       inFlight.push(entry);

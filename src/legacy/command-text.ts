@@ -3,9 +3,13 @@
  * a command as a quoted string or a literal only, so that it cannot become a command of its own.
  */
 import { MailError } from "../errors.ts";
+import type { MessageContent } from "../mail/message.ts";
 
-/** Text of ours, already in wire form, or bytes to send as a literal. */
-export type CommandPart = string | { readonly literal: Buffer };
+/** Text of ours, already in wire form, bytes to send as a literal, or a message to send as one. */
+export type CommandPart = string | { readonly literal: Buffer } | { readonly message: MessageContent };
+
+/** What goes out in one go: bytes, or a message that is read while it is sent. */
+export type CommandPiece = Buffer | MessageContent;
 
 /** A mailbox name (latin1): quoted where it is 7-bit and printable, a literal otherwise. */
 export function nameArgument(latin1: string): CommandPart {
@@ -17,18 +21,30 @@ export function nameArgument(latin1: string): CommandPart {
 
 /**
  * The pieces to write, the server's `+` being awaited between two: one piece where it takes
- * non-synchronising literals (RFC 7888).
+ * non-synchronising literals (RFC 7888). For a message it is always awaited: a server that will not have
+ * it can say so first.
  */
 export function encodeCommand(
   tag: string,
   parts: readonly CommandPart[],
   capabilities: ReadonlySet<string>,
-): Buffer[] {
-  const pieces: Buffer[] = [];
+): CommandPiece[][] {
+  const pieces: CommandPiece[][] = [];
   let piece: Buffer[] = [Buffer.from(`${tag} `)];
+  /** A message that the next bytes follow. */
+  const rest: CommandPiece[] = [];
   for (const part of parts) {
     if (typeof part === "string") {
       piece.push(Buffer.from(part, "latin1"));
+      continue;
+    }
+    if ("message" in part) {
+      pieces.push([
+        ...rest.splice(0),
+        Buffer.concat([...piece, Buffer.from(`{${part.message.sizeBytes}}\r\n`)]),
+      ]);
+      piece = [];
+      rest.push(part.message);
       continue;
     }
     const { literal } = part;
@@ -36,12 +52,12 @@ export function encodeCommand(
       capabilities.has("LITERAL+") || (capabilities.has("LITERAL-") && literal.length <= 4096);
     piece.push(Buffer.from(`{${literal.length}${mayFollow ? "+" : ""}}\r\n`));
     if (!mayFollow) {
-      pieces.push(Buffer.concat(piece));
+      pieces.push([...rest.splice(0), Buffer.concat(piece)]);
       piece = [];
     }
     piece.push(literal);
   }
-  return [...pieces, Buffer.concat([...piece, Buffer.from("\r\n")])];
+  return [...pieces, [...rest, Buffer.concat([...piece, Buffer.from("\r\n")])]];
 }
 
 /**

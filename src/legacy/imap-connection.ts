@@ -12,6 +12,7 @@ import type { Socket } from "node:net";
 import { MailError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { EncodedMailboxName } from "../mail/ids.ts";
+import type { MessageContent } from "../mail/message.ts";
 import { createCommandQueue, type ImapCommand, type InFlight } from "./command-queue.ts";
 import { parseFetch } from "./fetch-answer.ts";
 import { createResponseReader, type LiteralSink, streamedLiteral } from "./response-reader.ts";
@@ -53,7 +54,12 @@ const logoutTimeoutMs = 2_000;
 
 export function createImapConnection(options: ConnectionOptions): ImapConnection {
   const { socket, capabilities, logger, commandTimeoutMs = defaultCommandTimeoutMs } = options;
-  const queue = createCommandQueue(capabilities, (piece) => socket.write(piece));
+  const queue = createCommandQueue(
+    capabilities,
+    (piece) => socket.write(piece),
+    (message) => sendMessage(socket, message, () => restartDeadline()),
+    (reason) => destroy(reason),
+  );
   const deadline = createDeadline(commandTimeoutMs, () => destroy(silent(commandTimeoutMs)));
   const { promise: closed, resolve: resolveClosed } = Promise.withResolvers<unknown>();
   let responseCount = 0;
@@ -198,6 +204,28 @@ function literalSink(
     if (sink) return sink;
   }
   return discard;
+}
+
+const pieceBytes = 128 << 10;
+
+/** At the server's pace; `onProgress` tells that it is taking it. */
+async function sendMessage(socket: Socket, message: MessageContent, onProgress: () => void): Promise<void> {
+  for (let start = 0; start < message.sizeBytes; start += pieceBytes) {
+    const bytes = await message.read(start, Math.min(start + pieceBytes, message.sizeBytes));
+    if (socket.destroyed) throw new MailError("UNAVAILABLE", "The old server closed the connection");
+    if (!socket.write(bytes)) await drained(socket);
+    onProgress();
+  }
+}
+
+function drained(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      socket.off("drain", done).off("close", done);
+      resolve();
+    };
+    socket.on("drain", done).on("close", done);
+  });
 }
 
 function takeOver(socket: Socket, onData: (chunk: Buffer) => void, onLost: (cause?: unknown) => void): void {

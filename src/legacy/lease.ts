@@ -4,7 +4,7 @@
  */
 import { noFlags } from "../mail/flags.ts";
 import { type EncodedMailboxName, type ModSeq, modSeq } from "../mail/ids.ts";
-import { changeName, mailboxChanges } from "./change.ts";
+import { appendMessage, changeName, mailboxChanges } from "./change.ts";
 import { type CommandPart, criteriaParts } from "./command-text.ts";
 import { type ExamineOptions, examine, readStatus } from "./examine.ts";
 import type { ImapConnection } from "./imap-connection.ts";
@@ -18,6 +18,7 @@ const noModSeq: ModSeq = modSeq(0n);
 export function createLease(connection: ImapConnection): ImapLease {
   return {
     capabilities: connection.capabilities,
+    append: (target, message) => appendMessage(connection, target, message),
     changeName: (change) => changeName(connection, change),
     listing: () => readListing(connection),
     status: (name) => readStatus(connection, name),

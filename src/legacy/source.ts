@@ -16,8 +16,10 @@
 import type { CopiedUids } from "../mail/copied-uids.ts";
 import type { FlagChange } from "../mail/flag-change.ts";
 import type { EncodedMailboxName, ModSeq, Uid, UidValidity } from "../mail/ids.ts";
-import type { MessageMeta } from "../mail/message.ts";
+import type { InternalDate } from "../mail/internal-date.ts";
+import type { MessageContent, MessageMeta } from "../mail/message.ts";
 import type { NameChange } from "../mail/name-change.ts";
+import type { AppendedUid } from "../mail/new-message.ts";
 import type { UidSet } from "../mail/number-set.ts";
 
 export type Priority = "interactive" | "background";
@@ -104,10 +106,18 @@ export interface Examined {
   readonly highestModSeq: ModSeq | undefined;
 }
 
+export interface MessageToAppend {
+  readonly content: MessageContent;
+  readonly flags: readonly string[];
+  readonly internalDate: InternalDate | undefined;
+}
+
 export interface ImapLease {
   readonly capabilities: ReadonlySet<string>;
   /** Throws the server's refusal with its code and text, OutcomeUnknown when the answer never came. */
   changeName(change: NameChange): Promise<void>;
+  /** undefined where the server does not tell its UID. Refusals as for `changeName`. */
+  append(target: EncodedMailboxName, message: MessageToAppend): Promise<AppendedUid | undefined>;
   listing(): Promise<Listing>;
   /** Throws NONEXISTENT when the server answers NO. */
   status(name: EncodedMailboxName): Promise<LegacyStatus>;

@@ -8,10 +8,13 @@ import type { CopiedUids } from "../mail/copied-uids.ts";
 import type { FlagChange } from "../mail/flag-change.ts";
 import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
 import type { NameChange } from "../mail/name-change.ts";
+import type { AppendedUid, NewMessage } from "../mail/new-message.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 
 export interface Authority {
   changeName(change: NameChange): Promise<void>;
+  /** undefined where the new UID is not known for certain. */
+  append(target: EncodedMailboxName, message: NewMessage): Promise<AppendedUid | undefined>;
   store(mailbox: MailboxMirror, uids: readonly Uid[], change: FlagChange): Promise<void>;
   /** Of the messages marked \Deleted: all, or those of `uids` only. */
   expunge(mailbox: MailboxMirror, uids?: readonly Uid[]): Promise<void>;

@@ -9,8 +9,9 @@ import type { Logger } from "../log.ts";
 import type { CopiedUids } from "../mail/copied-uids.ts";
 import { withChange } from "../mail/flag-change.ts";
 import { hasFlag, sameFlags } from "../mail/flags.ts";
-import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
+import type { EncodedMailboxName, Uid, UidValidity } from "../mail/ids.ts";
 import { uidSetOf } from "../mail/number-set.ts";
+import { createAppend } from "./append-message.ts";
 import type { Authority } from "./authority.ts";
 import { findCopies } from "./find-copies.ts";
 import { hasChanged, withMailbox } from "./mailbox-lease.ts";
@@ -51,17 +52,17 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
   };
 
   /** The new messages are listed here before their UIDs are told; where they cannot be, they are not told. */
-  const published = async (
+  const published = async <Told extends { readonly uidValidity: UidValidity }>(
     target: EncodedMailboxName,
-    copied: CopiedUids | undefined,
-  ): Promise<CopiedUids | undefined> => {
+    copied: Told | undefined,
+  ): Promise<Told | undefined> => {
     const mailbox = options.opened(target);
     if (!mailbox?.state.listed) return copied;
     try {
       await mailbox.sync(signal);
       return mailbox.state.record.uidValidity === copied?.uidValidity ? copied : undefined;
     } catch (error) {
-      logger.warn({ err: error, mailbox: target }, "messages were copied and could not be listed");
+      logger.warn({ err: error, mailbox: target }, "messages were added and could not be listed");
       return undefined;
     }
   };
@@ -184,6 +185,7 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
   const copy: MessageChanges["copy"] = (mailbox, uids, target) => transfer("copy", mailbox, uids, target);
 
   return {
+    append: createAppend({ source, signal, published }),
     store,
     expunge,
     copy,

@@ -21,7 +21,7 @@ export interface Search {
 }
 
 /** A server that lost its client may still be at work on the command: nothing found is looked for again. */
-const pausesMs = [0, 300, 1_000, 3_000] as const;
+const pausesMs = [0, 250, 750, 1_500] as const;
 
 /** undefined when there are none; `unknown` when what is there cannot be told for certain. */
 export async function findCopies(search: Search): Promise<CopiedUids | undefined | "unknown"> {

@@ -2,6 +2,7 @@
  * One account's mail on disk: puts the parts together behind the interface of store.ts. Errors of the
  * disk become UNAVAILABLE here, at the border. What runs asynchronously is waited for by `close`.
  */
+import { join } from "node:path";
 import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
 import { writeUidlist } from "./checkpoint.ts";
 import { raiseUidValidity } from "./dovecot-uidvalidity.ts";
@@ -14,10 +15,11 @@ import type { MailboxRegistry } from "./mailbox-registry.ts";
 import { openFiledMessage } from "./open-filed-message.ts";
 import { removeMailboxFiles, removeMessages } from "./remove-messages.ts";
 import { saveMessages } from "./save-messages.ts";
-import type { Spool } from "./spool.ts";
+import { createSpool, type Spool } from "./spool.ts";
 import type { AccountStore, MailboxRecord } from "./store.ts";
 import type { StoreContext } from "./store-context.ts";
 import { storing, storingAsync } from "./store-errors.ts";
+import { receivedPrefix } from "./sweep.ts";
 import { writeSubscriptions } from "./write-subscriptions.ts";
 
 export interface AccountStoreParts {
@@ -147,6 +149,20 @@ function spoolMethods(
     for (const spool of open) spool.abort(new Error("the account was closed"));
   });
   return {
+    receive(sizeBytes: number) {
+      const path = join(context.maildir, "tmp", `${receivedPrefix}${++spools}`);
+      const spool = storing(() => createSpool(path, sizeBytes));
+      open.add(spool);
+      return {
+        sizeBytes,
+        write: (bytes: Buffer) => spool.write(bytes),
+        open: () => spool.open(),
+        discard() {
+          open.delete(spool);
+          storing(() => spool.abort(new Error("the message was not wanted any more")));
+        },
+      };
+    },
     spool(mailbox: MailboxRecord, uid: Uid, sizeBytes: number) {
       return storing(() => {
         const folder = current(mailbox);

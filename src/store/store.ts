@@ -14,6 +14,7 @@ import type { Flags } from "../mail/flags.ts";
 import type { EncodedMailboxName, MailboxId, ModSeq, Uid, UidValidity } from "../mail/ids.ts";
 import type { InternalDate } from "../mail/internal-date.ts";
 import type { MessageContent, MessageMeta } from "../mail/message.ts";
+import type { IncomingMessage } from "../mail/new-message.ts";
 
 export interface MailboxRecord {
   readonly id: MailboxId;
@@ -116,6 +117,8 @@ export interface AccountStore {
   fileMessages(mailbox: MailboxRecord, batch: readonly MessageToFile[]): Promise<Map<Uid, string>>;
   /** For one message with readers waiting, or too big for a batch. */
   spool(mailbox: MailboxRecord, uid: Uid, sizeBytes: number): SpooledMessage;
+  /** For a message that a client sends: on disk under tmp/, in no mailbox. */
+  receive(sizeBytes: number): IncomingMessage;
   /** Opens a filed message; throws UNAVAILABLE when the file is gone. */
   openMessage(mailbox: MailboxRecord, message: StoredMessage & { presence: "full" }): MessageContent;
 

@@ -10,6 +10,9 @@ import { errorCode } from "./store-errors.ts";
 /** Folders that are being dropped are moved here first: `Maildir/tmp/dropped-<id>`. */
 export const droppedPrefix = "dropped-";
 
+/** Messages on their way in from clients: `Maildir/tmp/received-<n>`. */
+export const receivedPrefix = "received-";
+
 const foreignRubbishAfterMs = 36 * 3600 * 1000;
 
 /** `folders` are absolute paths of mailbox folders. */
@@ -21,6 +24,7 @@ export async function sweepTemporaries(folders: readonly string[]): Promise<void
 }
 
 function isOurs(name: string): boolean {
+  if (name.startsWith(receivedPrefix)) return true;
   return name.startsWith(droppedPrefix) || /^\d{10}\.M\d+V\d+P0\.mailferry\.s?\d+$/.test(name);
 }
 

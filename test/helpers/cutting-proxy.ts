@@ -2,13 +2,16 @@
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 
+export type Cut = "before" | "after" | { readonly atByte: number } | { readonly answerTo: number };
+
 export interface CuttingProxy {
   readonly port: number;
   /**
    * The next connection whose client sends what matches is cut: `before` drops the command, `after` lets
-   * it through and drops the answer.
+   * it through and drops the answer, `atByte` lets so many bytes from there on through, and `answerTo`
+   * drops what the server answers to so many bytes.
    */
-  cutNext(pattern: RegExp, when: "before" | "after"): void;
+  cutNext(pattern: RegExp, when: Cut): void;
   /** How many connections were cut. */
   readonly cuts: number;
   close(): Promise<void>;
@@ -16,7 +19,7 @@ export interface CuttingProxy {
 
 export async function startCuttingProxy(targetPort: number): Promise<CuttingProxy> {
   const sockets = new Set<Socket>();
-  let armed: { readonly pattern: RegExp; readonly when: "before" | "after" } | undefined;
+  let armed: { readonly pattern: RegExp; readonly when: Cut } | undefined;
   let cuts = 0;
 
   const server = createServer((client) => {
@@ -27,11 +30,31 @@ export async function startCuttingProxy(targetPort: number): Promise<CuttingProx
       target.destroy();
     };
     let dropsAnswer = false;
+    let bytesLeft: number | undefined;
+    let answerTo: number | undefined;
+    const pass = (chunk: Buffer): void => {
+      if (answerTo !== undefined) {
+        answerTo -= chunk.length;
+        dropsAnswer = answerTo <= 0;
+      }
+      if (bytesLeft === undefined) return void target.write(chunk);
+      const passed = chunk.subarray(0, bytesLeft);
+      bytesLeft -= passed.length;
+      target.write(passed);
+      // The server must have got them before the end of the connection overtakes.
+      if (bytesLeft === 0) target.end(() => cut());
+    };
     client.on("data", (chunk) => {
+      if (bytesLeft !== undefined || answerTo !== undefined) return pass(chunk);
       if (!armed?.pattern.test(chunk.toString("latin1"))) return void target.write(chunk);
       const { when } = armed;
       armed = undefined;
       if (when === "before") return cut();
+      if (typeof when === "object") {
+        if ("atByte" in when) bytesLeft = when.atByte;
+        else answerTo = when.answerTo;
+        return pass(chunk);
+      }
       dropsAnswer = true;
       target.write(chunk);
     });

@@ -111,6 +111,8 @@ export interface MemoryAccount {
   readonly listed: ListedMailbox[];
   readonly subscribed: ListedMailbox[];
   readonly openSessions: () => number;
+  /** Messages that were received and not discarded. */
+  readonly receivedCount: () => number;
   /** Changes of names as they came, `RENAME a b`. */
   readonly changes: readonly string[];
   mailbox(name: string): MemoryMailbox;
@@ -123,6 +125,7 @@ export function createMemoryAccount(user = "alice", password = "secret"): Memory
   const subscribed: ListedMailbox[] = [];
   const logins: LoginRequest[] = [];
   const changes: string[] = [];
+  const received = new Set<Buffer[]>();
   let sessions = 0;
 
   const mailbox = (name: string): MemoryMailbox => {
@@ -143,6 +146,22 @@ export function createMemoryAccount(user = "alice", password = "secret"): Memory
       }),
       mailboxes: async () => listed,
       subscriptions: async () => subscribed,
+      receive: async (sizeBytes) => {
+        const pieces: Buffer[] = [];
+        received.add(pieces);
+        return {
+          sizeBytes,
+          write: async (bytes) => void pieces.push(bytes),
+          open: () => contentOf(Buffer.concat(pieces)),
+          discard: () => void received.delete(pieces),
+        };
+      },
+      append: async (target, { incoming, flags }) => {
+        if (target === "lost") throw new OutcomeUnknown(new Error("connection lost"));
+        const content = incoming.open();
+        const text = await content.read(0, content.sizeBytes);
+        return { uidValidity: uidValidity(1234), uid: mailbox(target).deliver({ text, flags }) };
+      },
       changeName: async (change) => {
         changes.push(`${change.kind} ${change.name}${change.kind === "RENAME" ? ` ${change.to}` : ""}`);
         if (change.name.startsWith("refused"))
@@ -182,6 +201,7 @@ export function createMemoryAccount(user = "alice", password = "secret"): Memory
     subscribed,
     logins,
     changes,
+    receivedCount: () => received.size,
     openSessions: () => sessions,
     mailbox,
     addMailbox: (name, attributes = [], separator = "/") => {

@@ -26,13 +26,17 @@ function sessionFrom(
     state: { kind: "not-authenticated", failures: 0 },
     peer: { address, port: 1, session: "s", protocol: "imap", secure: with_.secure ?? false },
     startTls: with_.startTls ?? false,
+    upload: undefined,
     badCommands: 0,
     wake: () => {},
   };
 }
 
 const offered = (session: Session): string =>
-  capabilities(session).replace("IMAP4rev1 SASL-IR ID LITERAL+ NAMESPACE UNSELECT CHILDREN ", "");
+  capabilities(session).replace(
+    "IMAP4rev1 SASL-IR ID LITERAL+ NAMESPACE UNSELECT CHILDREN UIDPLUS MOVE ",
+    "",
+  );
 
 describe("capabilities before login", () => {
   it.each([

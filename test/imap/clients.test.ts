@@ -51,7 +51,7 @@ print(len(data[0][1]))
 status, data = box.uid('FETCH', '2', '(ENVELOPE BODY.PEEK[HEADER.FIELDS (SUBJECT)])')
 assert data[0][1] == b'Subject: Second\\r\\n\\r\\n', data
 assert box.status('Sent', '(MESSAGES UIDNEXT)')[0] == 'OK'
-assert box.append('INBOX', None, None, b'x: y\\r\\n\\r\\nz')[0] == 'NO'
+assert box.append('INBOX', None, None, b'x: y\\r\\n\\r\\nz')[0] == 'OK'
 assert box.store('1', '+FLAGS', '(\\\\Deleted)')[0] == 'NO'
 assert box.noop()[0] == 'OK'
 assert box.unselect()[0] == 'OK'
@@ -59,7 +59,7 @@ assert box.logout()[0] == 'BYE'
 `;
 
 describe("Python imaplib", () => {
-  it("reads mail", async () => {
+  it("reads and files mail", async () => {
     const { stdout } = await run("python3", ["-c", imaplibScript, String(served.port), testCertificate().ca]);
     expect(stdout.trim()).toBe(String(plainMail.length));
     expect(served.account.openSessions()).toBe(0);

@@ -48,6 +48,7 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
 
   const leaseFor = (priority: Priority): MailboxLease => ({
     capabilities: new Set(),
+    append: unused,
     changeName: unused,
     store: unused,
     expunge: unused,

@@ -1,0 +1,135 @@
+/**
+ * APPEND, written through: the message lies whole on our disk before a connection is taken. When its answer
+ * is lost, or does not tell the UID, the message is looked for above the UIDNEXT of before, by its bytes.
+ */
+import { createHash } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import { MailError, OutcomeUnknown } from "../errors.ts";
+import type { BodySink, ImapSource } from "../legacy/source.ts";
+import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
+import type { MessageContent } from "../mail/message.ts";
+import type { AppendedUid } from "../mail/new-message.ts";
+import { uidSetOf } from "../mail/number-set.ts";
+import type { Authority } from "./authority.ts";
+
+export interface AppendOptions {
+  readonly source: ImapSource;
+  readonly signal: AbortSignal;
+  /** Makes what was added known here; the UID is told only where that was done. */
+  readonly published: (
+    target: EncodedMailboxName,
+    appended: AppendedUid | undefined,
+  ) => Promise<AppendedUid | undefined>;
+}
+
+export function createAppend({ source, signal, published }: AppendOptions): Authority["append"] {
+  const request = { priority: "interactive", signal } as const;
+
+  return async (target, { incoming, flags, internalDate }) => {
+    const content = incoming.open();
+    let from: Uid | undefined;
+    try {
+      const appended = await source.use(request, async (lease) => {
+        // Also what tells that the connection is alive: nothing is sent twice.
+        from = await lease.status(target).then(
+          ({ uidNext }) => uidNext,
+          (error: unknown) => unlessLost(error),
+        );
+        return lease.append(target, { content, flags, internalDate });
+      });
+      return await published(target, appended ?? (await find(target, content, from).catch(() => undefined)));
+    } catch (error) {
+      if (!(error instanceof OutcomeUnknown)) throw error;
+      return await published(target, await findOut(target, content, from, error));
+    } finally {
+      content.close();
+    }
+  };
+
+  async function findOut(
+    target: EncodedMailboxName,
+    content: MessageContent,
+    from: Uid | undefined,
+    lost: OutcomeUnknown,
+  ): Promise<AppendedUid> {
+    if (from === undefined) throw lost;
+    for (const pauseMs of pausesMs) {
+      await delay(pauseMs, undefined, { signal });
+      const found = await find(target, content, from).catch((cause: unknown) => {
+        throw new OutcomeUnknown(cause);
+      });
+      if (found) return found;
+    }
+    throw new MailError("UNAVAILABLE", lost.message, lost);
+  }
+
+  async function find(
+    target: EncodedMailboxName,
+    content: MessageContent,
+    from: Uid | undefined,
+  ): Promise<AppendedUid | undefined> {
+    if (from === undefined) return undefined;
+    const wanted = await digestOf(content);
+    return source.useMailbox(target, request, async (lease) => {
+      const arrived = (await lease.listUids()).filter((uid) => uid >= from);
+      if (arrived.length === 0) return undefined;
+      const digests = new Map<Uid, string>();
+      await lease.fetchBodies(uidSetOf(arrived), digestingSink(digests));
+      const uid = arrived.find((one) => digests.get(one) === wanted);
+      return uid === undefined ? undefined : { uidValidity: lease.examined.uidValidity, uid };
+    });
+  }
+}
+
+/** A server that lost its client may still be at work on the command: nothing found is looked for again. */
+const pausesMs = [0, 250, 750, 1_500] as const;
+
+function unlessLost(error: unknown): undefined {
+  // A mailbox that does not exist is refused by APPEND itself, in the server's words.
+  if (error instanceof MailError && error.code !== "UNAVAILABLE") return undefined;
+  throw error;
+}
+
+interface Digest {
+  add(bytes: Buffer): void;
+  end(): string;
+}
+
+/** Of what servers leave alone: line ends and NUL are changed by some when they take a message in. */
+function createDigest(): Digest {
+  const hash = createHash("sha256");
+  return {
+    add(bytes) {
+      const text = bytes.toString("latin1").replaceAll("\r", "").replaceAll("\0", "\x80");
+      hash.update(text, "latin1");
+    },
+    end: () => hash.digest("hex"),
+  };
+}
+
+const pieceBytes = 256 << 10;
+
+async function digestOf(content: MessageContent): Promise<string> {
+  const digest = createDigest();
+  for (let start = 0; start < content.sizeBytes; start += pieceBytes) {
+    digest.add(await content.read(start, Math.min(start + pieceBytes, content.sizeBytes)));
+  }
+  return digest.end();
+}
+
+function digestingSink(digests: Map<Uid, string>): BodySink {
+  let current: { readonly uid: Uid; readonly digest: Digest } | undefined;
+  return {
+    begin(uid) {
+      current = { uid, digest: createDigest() };
+    },
+    write(chunk) {
+      current?.digest.add(chunk);
+      return undefined;
+    },
+    end() {
+      if (current) digests.set(current.uid, current.digest.end());
+      return undefined;
+    },
+  };
+}
