@@ -39,6 +39,8 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
     onChange(change);
   });
 
+  const unwatch = mirror.watch();
+
   const isFull = (uid: Uid): boolean => state.table.get(uid)?.presence === "full";
   const isPresent = (uid: Uid): boolean => state.table.get(uid) !== undefined;
 
@@ -123,6 +125,7 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
     close() {
       if (closed) return;
       closed = true;
+      unwatch();
       unsubscribe();
       headers.clear();
       options.onClose();

@@ -5,6 +5,7 @@ const always = [
   "IMAP4rev1",
   "SASL-IR",
   "ID",
+  "IDLE",
   "LITERAL+",
   "NAMESPACE",
   "UNSELECT",

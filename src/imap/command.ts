@@ -8,11 +8,15 @@ import type { Output } from "./output.ts";
 import type { Authenticated, NotAuthenticated, Selected, Session, SessionState } from "./state.ts";
 import { type Cursor, expectEnd, ParseError } from "./tokens.ts";
 
+export type LineOrWake = { readonly kind: "line"; readonly text: string } | { readonly kind: "woken" };
+
 /** The way between a command and its client. */
 export interface CommandIo {
   readonly output: Output;
   /** The next line of a SASL dialogue; undefined when the client is gone or the session has to end. */
   readonly readLine: () => Promise<string | undefined>;
+  /** The same, but the session's `wake` ends the wait too; undefined as above, or after `timeLeftMs`. */
+  readonly readLineOrWake: (timeLeftMs: () => number) => Promise<LineOrWake | undefined>;
   /** Aborted when the connection is lost. */
   readonly signal: AbortSignal;
 }

@@ -10,6 +10,7 @@ import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import { unreachable } from "../errors.ts";
 import { capabilities } from "./capabilities.ts";
+import type { CommandIo } from "./command.ts";
 import { formatReply, ok } from "./formatter.ts";
 import { type CommandText, createFragmenter, type Fragment, type FragmentLimits } from "./fragments.ts";
 import { createInput, type Input, type InputEnd } from "./input.ts";
@@ -105,10 +106,19 @@ export function serveConnection(
     return read.kind === "command" ? read.command.texts[0] : undefined;
   };
 
+  const readLineOrWake: CommandIo["readLineOrWake"] = async (timeLeftMs) => {
+    if (stopping) return undefined;
+    const read = await channel.input.next(() => fragmenter.nextLine(limits()), timeLeftMs);
+    if (read.kind === "refused") throw new ParseError(read.reason);
+    if (read.kind === "command") return { kind: "line", text: read.command.texts[0] ?? "" };
+    if (read.kind !== "interrupted" || stopping) return undefined;
+    return { kind: "woken" };
+  };
+
   const handle = async (read: Fragment | InputEnd): Promise<Outcome> => {
     const { output } = channel;
     const run = (text: CommandText): Promise<Outcome> =>
-      runCommand(session, text, { output, readLine, signal: lost.signal });
+      runCommand(session, text, { output, readLine, readLineOrWake, signal: lost.signal });
     switch (read.kind) {
       case "command":
         return run(read.command);

@@ -149,6 +149,7 @@ function newSession(socket: Socket, secure: boolean, options: ImapServerOptions)
     },
     startTls: options.tls === "starttls",
     upload: undefined,
+    onNews: undefined,
     badCommands: 0,
     wake: () => {},
   };

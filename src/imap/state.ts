@@ -59,6 +59,8 @@ export interface Session {
   upload: Upload | undefined;
   /** Bad commands since the last good one. */
   badCommands: number;
+  /** Called when there is news for the client: a command that waits for it (IDLE) sets it. */
+  onNews: (() => void) | undefined;
   /** To be called when the session has to end though no command is running (see `farewellOf`). */
   wake: () => void;
 }

@@ -6,6 +6,7 @@
  * - Interactive requests go first; users take turns within a priority.
  * - One connection of each user's share, and a tenth of the whole, is never given to the background.
  * - A request whose signal is aborted leaves the queue.
+ * - Who holds a connection only to wait (`onWanted`) is asked to give it back when a request has to wait.
  */
 import { type Backoff, type BackoffLimits, createBackoff } from "./backoff.ts";
 import type { LeaseOptions, Priority } from "./source.ts";
@@ -47,6 +48,7 @@ interface Usage {
 
 interface Waiting {
   readonly priority: Priority;
+  readonly onWanted: (() => void) | undefined;
   readonly grant: (permit: Permit) => void;
 }
 
@@ -67,6 +69,7 @@ export function createConnectionBudget(limits: BudgetLimits = defaultLimits): Co
   const inUse = { interactive: 0, background: 0 };
   /** Oldest first. */
   const idles = new Set<Idle>();
+  const idlers = new Set<{ readonly user: string; readonly onWanted: () => void }>();
   const queues: Record<Priority, Queue> = { interactive: new Map(), background: new Map() };
 
   const usageOf = (user: string): Usage => {
@@ -101,7 +104,17 @@ export function createConnectionBudget(limits: BudgetLimits = defaultLimits): Co
     };
   };
 
-  const permit = (user: string, priority: Priority): Permit => {
+  /** Asks one who only waits to give way: of the same user if there is one, else of any. */
+  const askForRoom = (user: string): void => {
+    const [idler] = [...idlers].sort((a, b) => Number(b.user === user) - Number(a.user === user));
+    if (!idler || !(idler.user === user || inUse.interactive + inUse.background >= total - 1)) return;
+    idlers.delete(idler);
+    idler.onWanted();
+  };
+
+  const permit = (user: string, priority: Priority, onWanted?: () => void): Permit => {
+    const idler = onWanted && { user, onWanted };
+    if (idler) idlers.add(idler);
     const usage = usageOf(user);
     let isReleased = false;
     usage[priority]++;
@@ -109,6 +122,7 @@ export function createConnectionBudget(limits: BudgetLimits = defaultLimits): Co
     const release = (): void => {
       if (isReleased) return;
       isReleased = true;
+      if (idler) idlers.delete(idler);
       usage[priority]--;
       inUse[priority]--;
       forgetUnused(user, usage);
@@ -132,7 +146,7 @@ export function createConnectionBudget(limits: BudgetLimits = defaultLimits): Co
       const next = waiting.shift();
       queue.delete(user);
       if (waiting.length > 0) queue.set(user, waiting);
-      next?.grant(permit(user, priority));
+      next?.grant(permit(user, priority, next.onWanted));
       return true;
     }
     return false;
@@ -143,7 +157,7 @@ export function createConnectionBudget(limits: BudgetLimits = defaultLimits): Co
 
   return {
     backoff: createBackoff(limits.backoff),
-    acquire(user, { priority, signal }) {
+    acquire(user, { priority, signal, onWanted }) {
       if (signal.aborted) return Promise.reject(signal.reason);
       const queue = queues[priority];
       return new Promise((resolve, reject) => {
@@ -157,10 +171,12 @@ export function createConnectionBudget(limits: BudgetLimits = defaultLimits): Co
           signal.removeEventListener("abort", onAbort);
           resolve(granted);
         };
-        const entry: Waiting = { priority, grant };
+        const entry: Waiting = { priority, grant, onWanted };
         signal.addEventListener("abort", onAbort, { once: true });
         queue.set(user, [...(queue.get(user) ?? []), entry]);
         dispatch();
+        // One that would only wait itself does not push another aside.
+        if (!onWanted && queue.get(user)?.includes(entry)) askForRoom(user);
       });
     },
     async makeRoom() {

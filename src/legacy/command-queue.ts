@@ -15,6 +15,10 @@ export interface ImapCommand {
   readonly onUntagged?: (untagged: Untagged, tag: string) => boolean | Promise<void>;
   /** The last byte was handed to the socket: from now on the server may have the whole of it. */
   readonly onSent?: () => void;
+  /** The server said `+` though nothing of the command is left to send (IDLE). */
+  readonly onContinue?: (send: (text: string) => void) => void;
+  /** Silence of the server is no sign of trouble now. */
+  readonly mayBeSilent?: () => boolean;
   /** A `BODY[]` literal of this UID follows: a sink when this command takes it. */
   readonly onContent?: (uid: number, sizeBytes: number) => LiteralSink | undefined;
 }
@@ -103,6 +107,7 @@ export function createCommandQueue(
     },
     proceed() {
       if (awaitsContinuation) writePiece(awaitsContinuation);
+      else inFlight[0]?.command.onContinue?.((text) => write(Buffer.from(text, "latin1")));
       sendNext();
     },
     finish(tag, tagged) {

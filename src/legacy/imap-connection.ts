@@ -68,7 +68,8 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
   let isHeldBack = false;
 
   const restartDeadline = (): void => {
-    if (queue.isEmpty || isHeldBack || isClosed) deadline.stop();
+    const isIdling = queue.inFlight.some(({ command }) => command.mayBeSilent?.());
+    if (queue.isEmpty || isHeldBack || isClosed || isIdling) deadline.stop();
     else deadline.restart();
   };
 

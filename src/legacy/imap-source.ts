@@ -58,12 +58,12 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
   };
 
   const withConnection = async <T>(
-    { priority, signal: requested }: LeaseOptions,
+    { priority, signal: requested, onWanted }: LeaseOptions,
     preferred: EncodedMailboxName | undefined,
     work: Work<T>,
   ): Promise<T> => {
     const signal = AbortSignal.any([requested, closing.signal]);
-    const permit = await acquire({ priority, signal });
+    const permit = await acquire({ priority, signal, ...(onWanted && { onWanted }) });
     let connection = pool.take(preferred);
     try {
       if (connection) {

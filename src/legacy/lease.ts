@@ -7,6 +7,7 @@ import { type EncodedMailboxName, type ModSeq, modSeq } from "../mail/ids.ts";
 import { appendMessage, changeName, mailboxChanges } from "./change.ts";
 import { type CommandPart, criteriaParts } from "./command-text.ts";
 import { type ExamineOptions, examine, readStatus } from "./examine.ts";
+import { idle } from "./idle.ts";
 import type { ImapConnection } from "./imap-connection.ts";
 import { readListing } from "./listing.ts";
 import type { Examined, ImapLease, MailboxLease } from "./source.ts";
@@ -37,6 +38,7 @@ export async function createMailboxLease(
     ...createLease(connection),
     ...mailboxChanges(connection, examined),
     examined,
+    idle: (until) => idle(connection, until),
     async examineAgain() {
       current = await examine(connection, name, options);
       return current;

@@ -27,6 +27,8 @@ export type Priority = "interactive" | "background";
 export interface LeaseOptions {
   readonly priority: Priority;
   readonly signal: AbortSignal;
+  /** Others wait for a connection, and this one is held for no work: it should be given back. */
+  readonly onWanted?: () => void;
 }
 
 export interface MailboxLeaseOptions extends LeaseOptions {
@@ -150,6 +152,8 @@ export interface MailboxChanges {
 
 export interface MailboxLease extends ImapLease, MailboxChanges {
   readonly examined: Examined;
+  /** Waits for news of the mailbox (the server needs IDLE); `until` ends it in good order. */
+  idle(until: AbortSignal): Promise<void>;
   /** Selects it once more: what the server says now. */
   examineAgain(): Promise<Examined>;
   /** All UIDs, ascending. Uses ESEARCH where there is one. */

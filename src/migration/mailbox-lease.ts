@@ -9,6 +9,9 @@ export interface MailboxWork {
   readonly priority: Priority;
   /** Selected read-write. */
   readonly write?: boolean;
+  /** Ends the waiting for a connection, and the work; besides the account's own. */
+  readonly signal?: AbortSignal;
+  readonly onWanted?: () => void;
 }
 
 /**
@@ -20,7 +23,8 @@ export function withMailbox<T>(
   options: MailboxWork,
   work: (lease: MailboxLease, record: MailboxRecord) => Promise<T>,
 ): Promise<T> {
-  const request = { ...options, signal: mailbox.signal };
+  const signal = options.signal ? AbortSignal.any([options.signal, mailbox.signal]) : mailbox.signal;
+  const request = { ...options, signal };
   return mailbox.source.useMailbox(mailbox.record.name, request, async (lease) => {
     const { record } = mailbox;
     if (lease.examined.uidValidity === record.uidValidity) return work(lease, record);

@@ -18,6 +18,7 @@ import { createBodyPull } from "./pull-bodies.ts";
 import { createMetaPull, type MetaPull } from "./pull-meta.ts";
 import { syncMailbox } from "./sync-mailbox.ts";
 import { singleFlight, waitWith } from "./waiting.ts";
+import { createWatch } from "./watch.ts";
 
 export type { MailboxEvent } from "./mailbox-state.ts";
 
@@ -30,6 +31,8 @@ export interface MailboxMirror extends Pick<MetaPull, "headers" | "structures"> 
   sync(signal: AbortSignal): Promise<void>;
   /** The same, as a client does who means to change something: what SELECT alone tells is learned. */
   select(signal: AbortSignal): Promise<void>;
+  /** Watches the legacy server for changes until what is returned is called. */
+  watch(): () => void;
   /** Metadata of `uids`. */
   metadata(uids: readonly Uid[]): Promise<void>;
   content(uid: Uid, signal: AbortSignal): Promise<MessageContent | undefined>;
@@ -66,6 +69,7 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
     syncMailbox(state, { priority: "interactive", signal: state.signal }),
   );
 
+  const watch = createWatch(state, interactiveSync);
   const selectingSync = singleFlight(() =>
     syncMailbox(state, { priority: "interactive", signal: state.signal, write: true }),
   );
@@ -120,6 +124,7 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
     subscribe: (listener) => state.subscribe(listener),
     sync: (signal) => waitWith(interactiveSync(), signal),
     select: (signal) => waitWith(selectingSync(), signal),
+    watch: () => watch.start(),
     metadata: (uids) => metadata.demand(uids),
     prefetch: (uids) => bodies.prefetch(uids),
     search: (criteria, charset, signal) =>

@@ -63,6 +63,9 @@ export function openMirror({ store, source, logger, onOutcome }: MirrorOptions):
     if (known) return known;
     const opening = openMailboxMirror({ store, source, logger, signal, record }).then((mirror) => {
       opened.set(record.name, mirror);
+      mirror.subscribe(({ kind }) => {
+        if (kind === "arrived" && background.outcome) background.wake();
+      });
       return mirror;
     });
     mirrors.set(record.name, opening);

@@ -27,6 +27,7 @@ function sessionFrom(
     peer: { address, port: 1, session: "s", protocol: "imap", secure: with_.secure ?? false },
     startTls: with_.startTls ?? false,
     upload: undefined,
+    onNews: undefined,
     badCommands: 0,
     wake: () => {},
   };
@@ -34,7 +35,7 @@ function sessionFrom(
 
 const offered = (session: Session): string =>
   capabilities(session).replace(
-    "IMAP4rev1 SASL-IR ID LITERAL+ NAMESPACE UNSELECT CHILDREN UIDPLUS MOVE ",
+    "IMAP4rev1 SASL-IR ID IDLE LITERAL+ NAMESPACE UNSELECT CHILDREN UIDPLUS MOVE ",
     "",
   );
 

@@ -57,6 +57,7 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
     listing: unused,
     status: unused,
     examined: examined(),
+    idle: unused,
     examineAgain: async () => examined(),
     async listUids() {
       const uids = listed();

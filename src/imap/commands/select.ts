@@ -75,6 +75,7 @@ async function openMailbox(call: SelectCall, isExamine: boolean): Promise<Reply>
     if (opened.view) opened.view.apply(change);
     else if (change.kind === "gone") opened.gone = change;
     if (opened.view?.gone) session.wake();
+    else session.onNews?.();
   };
   const mailbox = await authenticated.account.open(name, { examine: isExamine, onChange }, signal);
   const view = createView(mailbox.uids);

@@ -6,6 +6,7 @@ import { authenticate, login } from "./authenticate.ts";
 import { copy, move, uidCopy, uidMove } from "./copy.ts";
 import { expunge, uidExpunge } from "./expunge.ts";
 import { fetch, uidFetch } from "./fetch.ts";
+import { idle } from "./idle.ts";
 import { list, lsub } from "./list.ts";
 import { create, deleteMailbox, rename, subscribe, unsubscribe } from "./names.ts";
 import { namespace } from "./namespace.ts";
@@ -17,6 +18,7 @@ import { store, uidStore } from "./store.ts";
 const commands: readonly Command[] = [
   capability,
   noop,
+  idle,
   logout,
   id,
   startTls,
