@@ -21,7 +21,7 @@ import { fetchPosition, parseResponse, type Tagged, type Untagged } from "./unta
 
 export interface ImapConnection {
   readonly capabilities: ReadonlySet<string>;
-  /** Responses received so far: tells whether anything came since some moment. */
+  /** Responses received so far, BYE aside: tells whether anything came since some moment. */
   readonly responseCount: number;
   readonly isClosed: boolean;
   /** Commands are in flight. */
@@ -86,8 +86,9 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
   };
 
   const respond = (text: string, literals: readonly Buffer[]): undefined | Promise<void> => {
-    responseCount++;
     const response = parseResponse(text, literals);
+    // A farewell is no answer: whoever got nothing else may try on another connection.
+    if (response.kind !== "untagged" || !isBye(response.untagged)) responseCount++;
     switch (response.kind) {
       case "untagged":
         return offer(queue.inFlight, response.untagged);

@@ -219,8 +219,6 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     },
     commitMeta(asked, metas) {
       if (asked.uidValidity !== record.uidValidity) return;
-      // A client may know these messages from another day: it is told once their flags are known here.
-      const changed = metas.map((meta) => meta.uid).filter((uid) => early.has(uid));
       const messages = metas
         .filter((meta) => table.get(meta.uid)?.presence === "remote")
         .map((meta): StoredMessage => {
@@ -233,7 +231,6 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
             : { presence: "full", fileName, ...known };
         });
       save(messages);
-      emit({ kind: "flags", uids: changed });
       keepIfWhole();
     },
     commitFlags,
