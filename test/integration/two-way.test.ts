@@ -1,0 +1,5 @@
+import { it } from "vitest";
+import { changeFromThreeSides } from "./two-way.ts";
+
+it("three sides change a mailbox for three seconds, and see the same at the end", () =>
+  changeFromThreeSides(3_000));
