@@ -1,0 +1,176 @@
+/**
+ * mbsync and offlineimap, with state that they made against the legacy server, are pointed at Mailferry by
+ * the port alone: they find nothing to do, and then work both ways.
+ */
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { plainAccount } from "../helpers/account-plans.ts";
+import { type Dovecot, startDovecot } from "../helpers/dovecot.ts";
+import { fillAccount } from "../helpers/filler.ts";
+import { type Mailferry, startMailferry } from "../helpers/mailferry.ts";
+import { takeSnapshot } from "../helpers/snapshot.ts";
+import { diffSnapshots } from "../helpers/snapshot-diff.ts";
+
+const user = "alice";
+const run = promisify(execFile);
+
+interface SyncClient {
+  readonly name: string;
+  /** Writes its configuration, and runs it once; what it printed. */
+  sync(folder: string, port: number, password: string): Promise<string>;
+  /** Where it keeps the INBOX. */
+  readonly inbox: string;
+}
+
+const mbsync: SyncClient = {
+  name: "mbsync",
+  inbox: "mail/INBOX",
+  async sync(folder, port, password) {
+    await mkdir(join(folder, "mail"), { recursive: true });
+    const config = join(folder, "mbsyncrc");
+    await writeFile(
+      config,
+      `IMAPAccount a
+Host 127.0.0.1
+Port ${port}
+User ${user}
+Pass ${password}
+SSLType None
+
+IMAPStore there
+Account a
+
+MaildirStore here
+SubFolders Verbatim
+Path ${folder}/mail/
+Inbox ${folder}/mail/INBOX
+
+Channel all
+Far :there:
+Near :here:
+Patterns *
+Create Both
+Expunge Both
+SyncState *
+`,
+    );
+    const { stdout, stderr } = await run("mbsync", ["-V", "-c", config, "-a"]);
+    return stdout + stderr;
+  },
+};
+
+const offlineimap: SyncClient = {
+  name: "offlineimap",
+  inbox: "mail/INBOX",
+  async sync(folder, port, password) {
+    const config = join(folder, "offlineimaprc");
+    await writeFile(
+      config,
+      `[general]
+accounts = a
+metadata = ${folder}/metadata
+ui = basic
+[Account a]
+localrepository = here
+remoterepository = there
+[Repository here]
+type = Maildir
+localfolders = ${folder}/mail
+[Repository there]
+type = IMAP
+remotehost = 127.0.0.1
+remoteport = ${port}
+remoteuser = ${user}
+remotepass = ${password}
+ssl = no
+starttls = no
+auth_mechanisms = PLAIN
+`,
+    );
+    const { stdout, stderr } = await run("offlineimap", ["-o", "-c", config], {
+      env: { ...process.env, HOME: folder },
+    });
+    return stdout + stderr;
+  },
+};
+
+describe.each([mbsync, offlineimap])("$name", ({ sync, inbox }) => {
+  let folder: string;
+  let legacy: Dovecot;
+  let mailferry: Mailferry;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "mailferry-sync-"));
+    legacy = await startDovecot({ users: [user], started: false });
+    await fillAccount(legacy, user, plainAccount({ seed: 11, messages: 60, sizeBytes: 700, mailboxes: 3 }));
+    await legacy.start();
+    mailferry = await startMailferry({ legacy });
+  });
+  afterAll(async () => {
+    await mailferry?.close();
+    await legacy?.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const here = (): Promise<string> => sync(folder, mailferry.port("imap"), legacy.passwordOf(user));
+  const filesIn = async (path: string): Promise<string[]> => {
+    const entries = await readdir(path, { recursive: true, withFileTypes: true });
+    return entries
+      .filter((entry) => entry.isFile() && /\/(cur|new)$/.test(entry.parentPath))
+      .map((entry) => join(entry.parentPath, entry.name))
+      .toSorted();
+  };
+
+  it("finds nothing to do when only the port has changed", async () => {
+    await sync(folder, legacy.ports.imap, legacy.passwordOf(user));
+    await sync(folder, legacy.ports.imap, legacy.passwordOf(user));
+    const before = await filesIn(join(folder, "mail"));
+    expect(before.length).toBeGreaterThanOrEqual(60);
+    const straight = await legacy.client(user);
+    const snapshot = await takeSnapshot(straight);
+    const told = await here();
+    expect(told).not.toMatch(/UIDVALIDITY|UID validity|Error|Copy message|Adding flags|Deleting/i);
+    expect(await filesIn(join(folder, "mail"))).toEqual(before);
+    expect(diffSnapshots(snapshot, await takeSnapshot(straight), { ignore: ["RECENT"] })).toEqual([]);
+    straight.close();
+  });
+
+  it("works both ways through Mailferry", async () => {
+    const straight = await legacy.client(user);
+    await straight.ok(
+      "APPEND INBOX ",
+      Buffer.from("Subject: from the server\r\nMessage-ID: <s@x>\r\n\r\nserver\r\n"),
+    );
+    await straight.ok("SELECT INBOX");
+    await straight.ok("STORE 3 +FLAGS.SILENT (\\Flagged)");
+    await straight.ok("STORE 1 +FLAGS.SILENT (\\Deleted)");
+    await straight.ok("EXPUNGE");
+    const own = join(folder, inbox, "new", "1700000000.M1P1.client");
+    await writeFile(own, "Subject: from the client\nMessage-ID: <c@x>\n\nclient\n");
+    await here();
+    await here();
+    const files = await filesIn(join(folder, inbox));
+    const texts = await Promise.all(files.map((file) => readFile(file, "latin1")));
+    expect(texts.filter((text) => text.includes("from the server"))).toHaveLength(1);
+    await straight.ok("NOOP");
+    const { untagged } = await straight.ok('UID SEARCH SUBJECT "from the client"');
+    expect(untagged.map(String).find((line) => line.startsWith("* SEARCH"))).toMatch(/^\* SEARCH \d+$/);
+    const search = await straight.ok("SEARCH ALL");
+    const count =
+      search.untagged
+        .map(String)
+        .find((line) => line.startsWith("* SEARCH"))!
+        .split(" ").length - 2;
+    expect(files).toHaveLength(count);
+    const through = await mailferry.client(user);
+    expect(
+      diffSnapshots(await takeSnapshot(straight), await takeSnapshot(through), { ignore: ["RECENT"] }),
+    ).toEqual([]);
+    through.close();
+    straight.close();
+  });
+});
