@@ -50,7 +50,7 @@ const schema = z.strictObject({
   listen: z.array(listener, "expected a list of listeners").min(1, "expected at least one listener"),
   tls: z.strictObject({ cert: text, key: text }).optional(),
   allowPlaintextLogin: z.boolean("expected true or false").default(false),
-  legacy: z.array(legacy, legacyList).min(1, "expected at least one legacy server"),
+  legacy: z.array(legacy, legacyList),
   log: z
     .strictObject({
       level: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),

@@ -19,6 +19,7 @@ import type { ImapSource } from "./legacy/source.ts";
 import type { Logger } from "./log.ts";
 import type { Secret } from "./mail/secret.ts";
 import type { PullOutcome } from "./migration/background-pull.ts";
+import { beginLocalAccount, openLocalMirror } from "./migration/local-mirror.ts";
 import { type Mirror, openMirror } from "./migration/mirror.ts";
 import { progressOf, sumProgress } from "./migration/progress.ts";
 import { moveToStage } from "./migration/stage.ts";
@@ -40,6 +41,8 @@ export interface Mailferry {
   /** Binds all listeners, then lets them accept. */
   listen(): Promise<readonly BoundListener[]>;
   canonicalName(user: string): string;
+  /** Makes an empty account in stage `local`; gives its canonical name. Throws ALREADYEXISTS. */
+  createAccount(user: string, password: Secret): Promise<string>;
   isPulling(user: string): boolean;
   /** How far an open account has come; undefined when it is not open. */
   liveCounters(user: string): AccountCounters | undefined;
@@ -90,6 +93,7 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
         share: { budget: legacy.budget, user: user.canonical },
       }),
     captured,
+    isLocal: (user) => directory.account(user)?.stage === "local",
     logger,
   });
   const mirrors = new Map<string, OpenAccount>();
@@ -99,11 +103,10 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     login: LegacyLogin | undefined,
   ): Promise<OpenedMirror<LegacyLogin>> => {
     const name = canonical(user);
+    if (directory.account(user)?.stage === "local") return openLocalAccount(user, name);
     const host = login?.legacy ?? legacyFor(hosts, name);
     if (!host) throw new MailError("CANNOT", `no legacy server for ${user}`);
-    const folder = accountDirectory(config.dataDir, name);
-    const owner = recordedUser(folder);
-    if (owner !== undefined && owner !== user) throw new MailError("CANNOT", `${folder} belongs to ${owner}`);
+    const folder = ownFolder(user, name);
     directory.ensureAccount(user, host.label);
     let credentials = login?.credentials;
     const accountLogger = logger.child({ account: user });
@@ -148,6 +151,50 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     };
   };
 
+  const ownFolder = (user: string, name: UserName): string => {
+    const folder = accountDirectory(config.dataDir, name);
+    const owner = recordedUser(folder);
+    if (owner !== undefined && owner !== user) throw new MailError("CANNOT", `${folder} belongs to ${owner}`);
+    return folder;
+  };
+  const openLocalAccount = async (user: string, name: UserName): Promise<OpenedMirror<LegacyLogin>> => {
+    const accountLogger = logger.child({ account: user });
+    const folder = ownFolder(user, name);
+    const store = await openAccountStore(folder, { writer, logger: accountLogger, durable: true });
+    const mirror = openLocalMirror({ store, logger: accountLogger });
+    return {
+      mirror,
+      renew: () => undefined,
+      close: async () => {
+        try {
+          directory.noteCounters(user, sumProgress((await mirror.all()).map(progressOf)));
+        } finally {
+          await mirror.close();
+        }
+      },
+    };
+  };
+  const createAccount = async (typed: string, password: Secret): Promise<string> => {
+    const name = canonical(typed);
+    const user = name.canonical;
+    const known = directory.account(user);
+    if (known && known.stage !== "new") {
+      throw new MailError("ALREADYEXISTS", `there is an account ${user}, in stage ${known.stage}`);
+    }
+    const folder = ownFolder(user, name);
+    directory.ensureAccount(user, "local");
+    await captured.keep(user, password);
+    const store = await openAccountStore(folder, { writer, logger, durable: true });
+    try {
+      beginLocalAccount(store);
+    } finally {
+      await store.close();
+    }
+    // Last: an account that was cut off while it was made is made anew.
+    moveToStage(directory, folder, user, "local");
+    return user;
+  };
+
   const accounts = createAccounts<LegacyLogin>({ open: openAccount, logger });
   const login: Login = async ({ user, password, authorizationId, signal }) => {
     const proven = await authenticate({ user, password, authorizationId, signal });
@@ -161,6 +208,7 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     directory,
     listen: () => listeners.listen(),
     canonicalName: (user) => canonical(user).canonical,
+    createAccount,
     isPulling: (user) => mirrors.get(user)?.mirror.busy ?? false,
     liveCounters: (user) => {
       const mirror = mirrors.get(user)?.mirror;

@@ -17,6 +17,8 @@ export interface PasswordHashes {
 }
 
 export interface CapturedPasswords {
+  /** Keeps a password that the operator has given; it is there when this resolves. */
+  keep(user: string, password: Secret): Promise<void>;
   /** Takes note of a success, in the background. */
   capture(user: string, password: Secret): void;
   /** Forgets a password that the legacy server has refused, in the background. */
@@ -47,6 +49,9 @@ export function createCapturedPasswords(hashes: PasswordHashes, logger: Logger):
     return undefined;
   };
   return {
+    async keep(user, password) {
+      hashes.savePasswordHash(user, await hashPassword(password), new Date());
+    },
     capture(user, password) {
       enqueue(user, async () => {
         const known = await find(user, password);

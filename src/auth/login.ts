@@ -2,7 +2,8 @@
  * Who is this: proves a password on the user's legacy server. A refusal is answered as the legacy server
  * answered it and never remembered as anything else; a success is remembered for a short while in
  * memory, since one mail client logs in several times at once, and captured as a hash. While the legacy
- * server is away, the captured hash lets its users go on reading what is here.
+ * server is away, the captured hash lets its users go on reading what is here. A local account is asked
+ * for by its hashes alone.
  */
 import { isUnavailable, MailError } from "../errors.ts";
 import type { Logger } from "../log.ts";
@@ -25,7 +26,8 @@ export interface LegacyEntry {
 /** A proven login; `connection` is the one it was proven on, ready for use. */
 export interface ProvenLogin<Entry, Connection> {
   readonly user: UserName;
-  readonly legacy: Entry;
+  /** undefined for a local account: nobody else was asked. */
+  readonly legacy: Entry | undefined;
   readonly credentials: LegacyCredentials;
   readonly connection: Connection | undefined;
 }
@@ -50,6 +52,8 @@ export interface AuthenticatorOptions<Entry, Connection> {
   /** Throws AUTHENTICATIONFAILED with the legacy server's text, or UNAVAILABLE. */
   readonly prove: (attempt: ProofAttempt<Entry>) => Promise<Connection>;
   readonly captured: CapturedPasswords;
+  /** Mailferry has the last word on this account, its passwords included. */
+  readonly isLocal: (canonicalName: string) => boolean;
   readonly logger: Logger;
 }
 
@@ -102,6 +106,10 @@ export function createAuthenticator<Entry extends LegacyEntry, Connection>(
     if (!user) throw authenticationFailed();
     if (authorizationId !== "" && parseUserName(authorizationId)?.canonical !== user.canonical) {
       throw new MailError("AUTHORIZATIONFAILED", "Logging in as another user is not allowed");
+    }
+    if (options.isLocal(user.canonical)) {
+      if (!(await captured.matches(user.canonical, password))) throw authenticationFailed();
+      return { user, legacy: undefined, credentials: { login: typed, password }, connection: undefined };
     }
     const legacy = legacyFor(options.legacy, user);
     if (!legacy || password.reveal() === "") throw authenticationFailed();

@@ -6,7 +6,7 @@ import type { Secret } from "../mail/secret.ts";
 import type { MailboxProgress } from "../migration/progress.ts";
 import type { AccountCounters, Stage } from "../store/directory.ts";
 
-export type Operation = "migrate" | "verify" | "status";
+export type Operation = "migrate" | "verify" | "status" | "create-account";
 
 export interface OperationRequest {
   readonly user: string | undefined;

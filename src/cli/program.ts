@@ -3,6 +3,7 @@
  */
 import { Command, CommanderError } from "commander";
 import packageJson from "../../package.json" with { type: "json" };
+import { accountCommand } from "./account.ts";
 import { fail } from "./command.ts";
 import { exitUsage } from "./exit-codes.ts";
 import { migrateCommand } from "./migrate.ts";
@@ -23,7 +24,13 @@ Examples:
   mailferry verify -c /etc/mailferry.yaml alice@example.com --password-file alice.pw
   mailferry status -c /etc/mailferry.yaml`,
   );
-for (const command of [serveCommand(), migrateCommand(), verifyCommand(), statusCommand()]) {
+for (const command of [
+  serveCommand(),
+  accountCommand(),
+  migrateCommand(),
+  verifyCommand(),
+  statusCommand(),
+]) {
   program.addCommand(command.exitOverride());
 }
 program.exitOverride();

@@ -32,6 +32,8 @@ export async function runOperation(
       return verify(mailferry, request);
     case "status":
       return status(mailferry, request);
+    case "create-account":
+      return createAccount(mailferry, request);
     default:
       return unreachable(operation);
   }
@@ -40,6 +42,12 @@ export async function runOperation(
 function userOf({ user }: OperationRequest): string {
   if (user === undefined) throw new MailError("CANNOT", "which user?");
   return user;
+}
+
+async function createAccount(mailferry: Mailferry, request: OperationRequest): Promise<{ user: string }> {
+  const { password } = request;
+  if (!password || password.reveal() === "") throw new MailError("CANNOT", "a password is needed");
+  return { user: await mailferry.createAccount(userOf(request), password) };
 }
 
 async function migrate(mailferry: Mailferry, request: OperationRequest): Promise<MigrateResult> {

@@ -13,7 +13,7 @@ import type { FlagsOf, ImapSource } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
 import type { Flags } from "../mail/flags.ts";
 import { sameFlags } from "../mail/flags.ts";
-import type { Uid, UidValidity } from "../mail/ids.ts";
+import { type Uid, type UidValidity, uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import type { AccountStore, MailboxRecord, StoredMessage } from "../store/store.ts";
 import { createMessageTable, type MessageTable } from "./message-table.ts";
@@ -57,6 +57,14 @@ export interface MailboxState {
   commitFlags(changes: readonly FlagsOf[]): void;
   /** Messages that were filed, each with the metadata it was filed under. */
   commitFiles(asked: MailboxRecord, filed: readonly FiledMessage[]): void;
+  /** Local: takes `count` UIDs for good; the first of them. */
+  reserveUids(count: number): Uid;
+  /** Local: messages that were added, ascending, above all others. */
+  commitAdded(messages: readonly StoredMessage[]): void;
+  /** Local: messages that were removed. */
+  commitRemoved(uids: readonly Uid[]): void;
+  /** Local: the mailbox goes on under another name. */
+  commitName(renamed: MailboxRecord): void;
   /** The message's file is gone or damaged: its bytes have to be fetched once more. */
   commitLost(uid: Uid): void;
   /** The legacy server has made a new mailbox of that name: everything known of the old one is dropped. */
@@ -85,18 +93,30 @@ export interface MailboxStateOptions {
   readonly logger: Logger;
   readonly signal: AbortSignal;
   readonly record: MailboxRecord;
+  /** Mailferry has the last word: no listing is asked for, and every message is `full`. */
+  readonly local?: boolean;
 }
+
+const isFull = ({ presence }: StoredMessage): boolean => presence === "full";
 
 export async function openMailboxState(options: MailboxStateOptions): Promise<MailboxState> {
   const { store, source, logger, signal } = options;
   let record = options.record;
   const listedKey = `listed:${record.id}`;
   const problemKey = `problem:${record.id}`;
-  let table = createMessageTable(await store.loadMessages(record));
+  const loaded = await store.loadMessages(record);
+  // A local message is its file: what a kill left of one that was being removed goes too.
+  const remains = options.local ? loaded.filter(({ presence }) => presence !== "full") : [];
+  if (remains.length > 0)
+    await store.removeMessages(
+      record,
+      remains.map((message) => message.uid),
+    );
+  let table = createMessageTable(options.local ? loaded.filter(isFull) : loaded);
   /** index.db, which holds the mark, and sidecar.db, which holds the record, may be of different moments. */
   const wholeMark = (): string => `${record.uidValidity}:${record.uidNext}`;
   let keptMark = store.readMark(listedKey);
-  let listed = keptMark === wholeMark();
+  let listed = options.local === true || keptMark === wholeMark();
   let firstUnseenHint: number | undefined;
   let problem = store.readSetting(problemKey);
   let readOnly = false;
@@ -207,7 +227,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     commitListing(listing) {
       if (listing.arrived.length > 0 || listing.vanished.length > 0) keepListing(false);
       table.setUids(listing.uids);
-      for (const uid of listing.vanished) early.delete(uid);
+      for (const gone of listing.vanished) early.delete(gone);
       listed = true;
       firstUnseenHint = listing.firstUnseenHint;
       saveRecord(listing.record);
@@ -253,8 +273,27 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       table.put(unchanged);
       save(changed);
     },
-    commitLost(uid) {
-      const known = table.get(uid);
+    reserveUids(count) {
+      const first = record.uidNext;
+      saveRecord({ uidNext: uid(first + count) });
+      return first;
+    },
+    commitAdded(messages) {
+      const uids = messages.map((message) => message.uid);
+      table.setUids(table.uids.concat(uids));
+      table.put(messages);
+      emit({ kind: "arrived", uids });
+    },
+    commitRemoved(uids) {
+      const removed = new Set(uids);
+      table.setUids(table.uids.filter((one) => !removed.has(one)));
+      emit({ kind: "expunged", uids });
+    },
+    commitName(renamed) {
+      record = renamed;
+    },
+    commitLost(lost) {
+      const known = table.get(lost);
       if (known?.presence !== "full") return;
       const { fileName: _, ...meta } = known;
       table.put([{ ...meta, presence: "meta" }]);

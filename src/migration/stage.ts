@@ -9,7 +9,7 @@ export type { Stage } from "../store/directory.ts";
 
 /** From each stage, where it may go. `complete` falls back when there is mail that is not here yet. */
 const transitions: Readonly<Record<Stage, readonly Stage[]>> = {
-  new: ["mirroring"],
+  new: ["mirroring", "local"],
   mirroring: ["complete"],
   complete: ["mirroring"],
   local: [],

@@ -3,14 +3,15 @@
  * disk become UNAVAILABLE here, at the border. What runs asynchronously is waited for by `close`.
  */
 import { join } from "node:path";
-import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
-import { writeUidlist } from "./checkpoint.ts";
-import { raiseUidValidity } from "./dovecot-uidvalidity.ts";
+import { type EncodedMailboxName, type Uid, uidValidity } from "../mail/ids.ts";
+import { addMessages } from "./add-messages.ts";
+import { appendToUidlist, writeUidlist } from "./checkpoint.ts";
+import { nextUidValidity, raiseUidValidity } from "./dovecot-uidvalidity.ts";
 import { makeDurable } from "./durable.ts";
 import { checkCurrent, fileMessages, spoolMessage } from "./file-messages.ts";
 import { scanFolder } from "./folder-scan.ts";
 import { loadMessages } from "./load-messages.ts";
-import type { MailboxFolder } from "./mailbox-folder.ts";
+import { curPath, type MailboxFolder } from "./mailbox-folder.ts";
 import type { MailboxRegistry } from "./mailbox-registry.ts";
 import { openFiledMessage } from "./open-filed-message.ts";
 import { removeMailboxFiles, removeMessages } from "./remove-messages.ts";
@@ -20,6 +21,7 @@ import type { AccountStore, MailboxRecord } from "./store.ts";
 import type { StoreContext } from "./store-context.ts";
 import { storing, storingAsync } from "./store-errors.ts";
 import { receivedPrefix } from "./sweep.ts";
+import { syncPath } from "./sync-path.ts";
 import { writeSubscriptions } from "./write-subscriptions.ts";
 
 export interface AccountStoreParts {
@@ -78,6 +80,27 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
     removeMessages: (mailbox, uids) =>
       track(async () => removeMessages(context, await scanned(mailbox), uids)),
     fileMessages: (mailbox, batch) => track(async () => fileMessages(context, await scanned(mailbox), batch)),
+    addMessages: (mailbox, messages) =>
+      track(async () => {
+        const folder = await scanned(mailbox);
+        const { guid } = registry.kept(mailbox.id);
+        const names = await addMessages(context, folder, messages, (added) =>
+          appendToUidlist({ folder, mailbox, guid, names: added, signal }),
+        );
+        return messages.map(({ meta }) => ({
+          presence: "full",
+          fileName: names.get(meta.uid) ?? "",
+          ...meta,
+        }));
+      }),
+    pathOf(mailbox, uid) {
+      const folder = current(mailbox);
+      const name = folder.files.get(uid);
+      return name === undefined ? undefined : curPath(folder, name);
+    },
+    syncFolder: (mailbox) => storing(() => syncPath(join(current(mailbox).path, "cur"))),
+    nextUidValidity: () =>
+      storing(() => uidValidity(nextUidValidity(context.maildir, highestUidValidity(registry)))),
     openMessage: (mailbox, message) => storing(() => openFiledMessage(context, current(mailbox), message)),
     checkpoint: (mailbox, messages) =>
       track(async () => {
@@ -97,6 +120,7 @@ function mailboxMethods({ context, registry }: AccountStoreParts, track: Track) 
     mailboxes: () => registry.records(),
     addMailbox: (fields) => storing(() => registry.add(fields)),
     saveMailbox: (record) => storing(() => registry.save(record)),
+    renameMailbox: (id, name) => storing(() => registry.rename(id, name)),
     dropMailbox: (id) =>
       track(async () => {
         for (const path of registry.drop(id)) await context.writer.run({ kind: "removeTree", path });

@@ -16,6 +16,7 @@ import type { MailboxFolder } from "./mailbox-folder.ts";
 import { baseOf } from "./maildir-name.ts";
 import type { MailboxRecord, StoredMessage } from "./store.ts";
 import { errorCode } from "./store-errors.ts";
+import { syncPath } from "./sync-path.ts";
 
 const linesPerWrite = 5_000;
 const maxHeaderBytes = 4096;
@@ -48,6 +49,42 @@ export async function writeUidlist({ folder, mailbox, guid, messages, signal }: 
       await file.close();
     }
     await rename(temporary, path);
+  } finally {
+    lock.release();
+  }
+}
+
+export interface UidlistAddition {
+  readonly folder: MailboxFolder;
+  readonly mailbox: MailboxRecord;
+  readonly guid: string;
+  /** Base names or names, ascending by UID, above all that are in the list. */
+  readonly names: ReadonlyMap<Uid, string>;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Adds lines to the list as it is, on stable storage when it resolves; makes the list where there is none
+ * of this UIDVALIDITY.
+ */
+export async function appendToUidlist(addition: UidlistAddition): Promise<void> {
+  const { folder, mailbox, guid, names, signal } = addition;
+  if (mailbox.uidValidity === undefined) throw new Error("a mailbox without UIDVALIDITY has no uidlist");
+  const path = join(folder.path, "dovecot-uidlist");
+  const lock = await acquireDotlock(path, uidlistLock, signal);
+  try {
+    folder.keywords.write();
+    const header = await readHeader(path);
+    const isNew = header?.uidValidity !== mailbox.uidValidity;
+    const lines = [...names].map(([number, name]) =>
+      formatUidlistRecord({ uid: number, fields: [], fileName: baseOf(name) }),
+    );
+    const { uidValidity, uidNext } = mailbox;
+    const head = isNew ? formatUidlistHeader({ uidValidity, uidNext, guid, otherFields: [] }) : "";
+    await using file = await open(path, isNew ? "w" : "a", 0o600);
+    await file.writeFile(head + lines.join(""), "latin1");
+    await file.datasync();
+    if (isNew) syncPath(folder.path);
   } finally {
     lock.release();
   }

@@ -25,11 +25,13 @@ export interface AccountDatabase {
   close(): void;
 }
 
-export function openAccountDatabase(directory: string): AccountDatabase {
+/** `durable`: each commit is on stable storage when it returns. */
+export function openAccountDatabase(directory: string, durable = false): AccountDatabase {
   const indexPath = join(directory, "index.db");
   const db = openIndex(indexPath);
   try {
     attachSidecar(db, join(directory, "sidecar.db"));
+    if (durable) db.exec("PRAGMA main.synchronous = FULL; PRAGMA side.synchronous = FULL;");
   } catch (error) {
     db.close();
     throw error;

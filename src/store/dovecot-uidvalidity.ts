@@ -40,6 +40,13 @@ export function raiseUidValidity(root: string, atLeast: number): void {
   for (const name of carriers) if (!name.endsWith(digits)) unlinkSync(join(root, name));
 }
 
+/** Above every one given out so far, and of this moment, as Dovecot makes them. */
+export function nextUidValidity(root: string, inUse: number): number {
+  const next = Math.max(Math.floor(Date.now() / 1000), inUse + 1, readValue(join(root, fileName)) + 1);
+  raiseUidValidity(root, next);
+  return next;
+}
+
 function readValue(path: string): number {
   try {
     return parseUidValidity(readFileSync(path, "latin1")) ?? 0;

@@ -14,6 +14,7 @@ import type { AccountStore, MailboxRecord } from "./store.ts";
 import type { StoreContext } from "./store-context.ts";
 import { errorCode } from "./store-errors.ts";
 import { droppedPrefix } from "./sweep.ts";
+import { syncPath } from "./sync-path.ts";
 
 export interface MailboxRegistry {
   records(): readonly MailboxRecord[];
@@ -23,6 +24,8 @@ export interface MailboxRegistry {
   folder(id: MailboxId): MailboxFolder;
   add(fields: Parameters<AccountStore["addMailbox"]>[0]): MailboxRecord;
   save(record: MailboxRecord): void;
+  /** Gives it another name, and its folder with it; messages and UIDs stay. */
+  rename(id: MailboxId, name: EncodedMailboxName): MailboxRecord;
   /** Forgets the mailbox; returns what to remove from the disk. */
   drop(id: MailboxId): string[];
   /** Forgets its messages and puts it under a new UIDVALIDITY. */
@@ -62,6 +65,16 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
     mailboxes.set(record.id, { ...kept(record.id), record });
   };
 
+  const finishRename = (id: MailboxId): void => {
+    const before = sidecar.readSetting(renamingKey(id));
+    if (before === undefined || before === "") return;
+    const [from, to] = [join(maildir, before), join(maildir, kept(id).record.directory)];
+    if (existsSync(from) && !existsSync(to)) renameSync(from, to);
+    syncPath(maildir);
+    sidecar.writeSetting(renamingKey(id), "");
+  };
+  for (const id of mailboxes.keys()) finishRename(id);
+
   return {
     records: () => [...mailboxes.values()].map(({ record }) => record),
     kept,
@@ -92,6 +105,23 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
       folder(record.id).uidValidity = record.uidValidity;
       if (!isSelectable(before) || before.uidValidity === undefined) makeOnDisk(record);
     },
+    rename(id, name) {
+      const { record, prefix } = kept(id);
+      const { separator } = record;
+      const directory = uniqueDirectory(directoryOf({ name, separator, prefix }), (wanted) =>
+        existsSync(join(maildir, wanted)),
+      );
+      database.transaction(() => {
+        // What was decided is finished at the next opening if it is cut off here.
+        sidecar.writeSetting(renamingKey(id), record.directory);
+        sidecar.renameMailbox(id, name, directory);
+      });
+      const renamed = { ...record, name, directory };
+      mailboxes.set(id, { ...kept(id), record: renamed });
+      finishRename(id);
+      folders.delete(id);
+      return renamed;
+    },
     drop(id) {
       const { record } = kept(id);
       const paths = moveAway(maildir, record);
@@ -119,6 +149,8 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
     },
   };
 }
+
+const renamingKey = (id: MailboxId): string => `renaming:${id}`;
 
 const unexamined = {
   uidValidity: undefined,

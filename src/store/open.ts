@@ -18,6 +18,8 @@ import { sweepTemporaries } from "./sweep.ts";
 import { createWriter, type Writer } from "./writer.ts";
 
 export interface AccountStoreOptions {
+  /** The account is local: what is committed has no other home. */
+  readonly durable?: boolean;
   /** Ends opening, and waits for locks later. */
   readonly signal?: AbortSignal;
   readonly logger?: Logger;
@@ -36,7 +38,7 @@ export async function openAccountStore(
   const database = storing(() => {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     makeFolder(maildir, true);
-    return openAccountDatabase(directory);
+    return openAccountDatabase(directory, options.durable);
   });
   const writer = options.writer ?? createWriter();
   const release = options.writer ? async () => {} : () => writer.close();

@@ -6,6 +6,7 @@
  */
 import type { DatabaseSync } from "node:sqlite";
 import {
+  type EncodedMailboxName,
   encodedMailboxName,
   type MailboxId,
   type ModSeq,
@@ -76,6 +77,8 @@ export interface SidecarDb {
   addMailbox(kept: Omit<KeptMailbox, "record"> & { readonly record: Omit<MailboxRecord, "id"> }): MailboxId;
   saveMailbox(record: MailboxRecord): void;
   setGuid(mailbox: MailboxId, guid: string): void;
+  /** Gives it another name, and the folder that goes with it. */
+  renameMailbox(mailbox: MailboxId, name: EncodedMailboxName, directory: string): void;
   /** The mailbox's messages too. */
   removeMailbox(mailbox: MailboxId): void;
   putExtras(mailbox: MailboxId, extras: MessageExtras): void;
@@ -109,6 +112,7 @@ function mailboxTable(db: DatabaseSync) {
     `UPDATE side.mailboxes SET name = ?, separator = ?, attributes = ?, subscribed = ?, uid_validity = ?,
      uid_next = ?, highest_modseq = ?, flags = ?, permanent_flags = ? WHERE id = ?`,
   );
+  const rename = db.prepare("UPDATE side.mailboxes SET name = ?, directory = ? WHERE id = ?");
   const setGuid = db.prepare("UPDATE side.mailboxes SET guid = ? WHERE id = ?");
   const removals = ["mailboxes WHERE id", "messages WHERE mailbox", "keywords WHERE mailbox"].map((where) =>
     db.prepare(`DELETE FROM side.${where} = ?`),
@@ -128,6 +132,8 @@ function mailboxTable(db: DatabaseSync) {
       const told = [JSON.stringify(attributes), Number(subscribed)] as const;
       update.run(name, separator, ...told, validity ?? null, uidNext, highestModSeq, ...lists, id);
     },
+    renameMailbox: (mailbox: MailboxId, name: EncodedMailboxName, directory: string): void =>
+      void rename.run(name, directory, mailbox),
     setGuid: (mailbox: MailboxId, guid: string): void => void setGuid.run(guid, mailbox),
     removeMailbox(mailbox: MailboxId): void {
       for (const statement of removals) statement.run(mailbox);

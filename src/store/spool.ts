@@ -4,7 +4,7 @@
  * when the writer has ended and the last reader has closed. A reader waits for the bytes it asked for;
  * when they will never come, it gets the reason.
  */
-import { close, futimesSync, openSync, renameSync, unlinkSync, write } from "node:fs";
+import { close, fsync, futimesSync, openSync, renameSync, unlinkSync, write } from "node:fs";
 import { promisify } from "node:util";
 import type { MessageContent } from "../mail/message.ts";
 import { createBareLfCounter } from "./bare-lf.ts";
@@ -12,12 +12,15 @@ import { readFrom } from "./message-file.ts";
 import { errorCode, storingAsync } from "./store-errors.ts";
 
 const writeAsync = promisify(write);
+const fsyncAsync = promisify(fsync);
 
 export interface Spool {
   write(chunk: Buffer): Promise<void>;
   open(): MessageContent;
   /** Bytes with every bare LF counted as CRLF; final when all are written. */
   readonly crlfBytes: number;
+  /** Resolves when what was written is on stable storage. */
+  sync(): Promise<void>;
   /** Gives the file its mtime and its name. All bytes must have been written. */
   commit(path: string, epochSeconds: number): void;
   abort(reason: unknown): void;
@@ -77,6 +80,7 @@ export function createSpool(temporaryPath: string, sizeBytes: number): Spool {
       lastWrite = done.catch(fail);
       return done;
     },
+    sync: () => storingAsync(() => fsyncAsync(file)),
     open() {
       users++;
       return readerOf({ file, sizeBytes, arrived, leave });

@@ -49,6 +49,11 @@ export interface MessageToFile {
   readonly bytes: Buffer;
 }
 
+/** A new message: its bytes, or the file of which it is a copy. */
+export type MessageToAdd =
+  | { readonly meta: MessageMeta; readonly content: MessageContent; readonly copyOf?: undefined }
+  | { readonly meta: MessageMeta; readonly content?: undefined; readonly copyOf: string };
+
 /** A message that arrives in pieces: written to tmp/ as it comes, readable all the while. */
 export interface SpooledMessage {
   write(chunk: Buffer): Promise<void>;
@@ -76,6 +81,8 @@ export interface AccountStore {
     },
   ): MailboxRecord;
   saveMailbox(record: MailboxRecord): void;
+  /** Gives it another name, and its folder with it; messages and UIDs stay. */
+  renameMailbox(id: MailboxId, name: EncodedMailboxName): MailboxRecord;
   /** Forgets the mailbox and removes its folder and files. */
   dropMailbox(id: MailboxId): Promise<void>;
   /** Forgets all messages and files of a mailbox, whose UIDVALIDITY the legacy server has changed. */
@@ -119,6 +126,17 @@ export interface AccountStore {
   spool(mailbox: MailboxRecord, uid: Uid, sizeBytes: number): SpooledMessage;
   /** For a message that a client sends: on disk under tmp/, in no mailbox. */
   receive(sizeBytes: number): IncomingMessage;
+  /**
+   * Adds messages to a mailbox of a local account: their files and uidlist lines are on stable storage when
+   * it resolves. Their UIDs are above all others, and below the record's UIDNEXT, which was saved before.
+   */
+  addMessages(mailbox: MailboxRecord, messages: readonly MessageToAdd[]): Promise<StoredMessage[]>;
+  /** Where the message's file is, for `copyOf`. */
+  pathOf(mailbox: MailboxRecord, uid: Uid): string | undefined;
+  /** What was renamed and removed in the mailbox's folder is on stable storage. */
+  syncFolder(mailbox: MailboxRecord): void;
+  /** A UIDVALIDITY above every one that was ever given out here. */
+  nextUidValidity(): UidValidity;
   /** Opens a filed message; throws UNAVAILABLE when the file is gone. */
   openMessage(mailbox: MailboxRecord, message: StoredMessage & { presence: "full" }): MessageContent;
 

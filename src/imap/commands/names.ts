@@ -34,11 +34,11 @@ function defineChange(name: NameChange["kind"], text: string, parse: Parse): Com
 type ChangeCall = Call<Authenticated | Selected, NameChange>;
 
 async function change({ session, state, args, output, signal }: ChangeCall, text: string): Promise<Reply> {
+  await state.account.changeName(args, signal);
   // Who deletes the mailbox that he has open has closed it; only others are told that it is gone.
   if (args.kind === "DELETE" && state.kind === "selected" && state.mailbox.name === args.name) {
     output.write(untagged("OK [CLOSED] Mailbox closed."));
     session.state = deselect(state);
   }
-  await state.account.changeName(args, signal);
   return ok(text);
 }

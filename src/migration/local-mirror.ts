@@ -1,0 +1,157 @@
+/**
+ * A local account behind the same interface as a mirrored one: what a legacy server would be asked is known
+ * here, and every message is `full`.
+ */
+import { MailError } from "../errors.ts";
+import type { ImapSource, Listing } from "../legacy/source.ts";
+import type { Logger } from "../log.ts";
+import { type EncodedMailboxName, uid } from "../mail/ids.ts";
+import type { AccountStore, MailboxRecord } from "../store/store.ts";
+import { commitListing, keptListing } from "./listing.ts";
+import { createLocalAuthority } from "./local-authority.ts";
+import { firstListing, withParents } from "./local-names.ts";
+import { type MailboxMirror, noSuchMailbox } from "./mailbox-mirror.ts";
+import { openMailboxState } from "./mailbox-state.ts";
+import type { Mirror } from "./mirror.ts";
+
+export interface LocalMirrorOptions {
+  readonly store: AccountStore;
+  readonly logger: Logger;
+}
+
+export function openLocalMirror({ store, logger }: LocalMirrorOptions): Mirror {
+  const closing = new AbortController();
+  const { signal } = closing;
+  const mirrors = new Map<EncodedMailboxName, Promise<MailboxMirror>>();
+  const opened = new Map<EncodedMailboxName, MailboxMirror>();
+
+  const open = (record: MailboxRecord): Promise<MailboxMirror> => {
+    const known = mirrors.get(record.name);
+    if (known) return known;
+    const opening = openLocalMailbox(store, record, logger, signal).then((mailbox) => {
+      opened.set(mailbox.state.record.name, mailbox);
+      return mailbox;
+    });
+    mirrors.set(record.name, opening);
+    opening.catch(() => mirrors.delete(record.name));
+    return opening;
+  };
+  const recordOf = (name: EncodedMailboxName): MailboxRecord => {
+    const record = store.mailboxes().find((one) => one.name === name);
+    if (!record) throw noSuchMailbox();
+    return record;
+  };
+  const listing = (): Listing => keptListing(store) ?? firstListing;
+  const commitNames = async (next: Listing): Promise<void> => {
+    for (const record of commitListing(store, next)) {
+      const mailbox = await mirrors.get(record.name)?.catch(() => undefined);
+      mirrors.delete(record.name);
+      opened.delete(record.name);
+      mailbox?.state.announceGone("Mailbox was deleted");
+      await store.dropMailbox(record.id);
+    }
+    for (const record of store.mailboxes()) if (record.uidValidity === undefined) begin(store, record);
+  };
+  const rename = async (from: EncodedMailboxName, to: EncodedMailboxName): Promise<void> => {
+    const mailbox = await open(recordOf(from));
+    await mailbox.state.exclusive(async () => {
+      mirrors.delete(from);
+      opened.delete(from);
+      mailbox.state.announceGone("Mailbox was renamed");
+      store.renameMailbox(mailbox.state.record.id, to);
+    });
+  };
+  const all = (): Promise<readonly MailboxMirror[]> => Promise.all(store.mailboxes().map(open));
+
+  return {
+    store,
+    authority: createLocalAuthority({
+      store,
+      listing,
+      commitNames,
+      mailbox: async (name) => open(recordOf(name)),
+      rename,
+    }),
+    listing: async () => withParents(listing()),
+    learnNames: () => undefined,
+    mailbox: async (name) => open(recordOf(name)),
+    legacyStatus: async () => undefined,
+    opened: () => [...opened.values()],
+    all,
+    get isWholeOpen() {
+      return store.mailboxes().every((record) => opened.has(record.name));
+    },
+    pull: async () => ({ kind: "complete" }),
+    wake: () => undefined,
+    outcome: { kind: "complete" },
+    busy: false,
+    async close() {
+      closing.abort(new MailError("UNAVAILABLE", "the account is being closed"));
+      try {
+        const ends = [...opened.values()].map((mailbox) => mailbox.checkpoint());
+        for (const end of await Promise.allSettled(ends)) {
+          if (end.status === "rejected") logger.error({ err: end.reason }, "not all could be written");
+        }
+      } finally {
+        await store.close();
+      }
+    },
+  };
+}
+
+/** Makes the account's INBOX, in a store that has none. */
+export function beginLocalAccount(store: AccountStore): void {
+  commitListing(store, firstListing);
+  for (const record of store.mailboxes()) if (record.uidValidity === undefined) begin(store, record);
+}
+
+const systemFlags = ["\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft"];
+
+function begin(store: AccountStore, record: MailboxRecord): void {
+  store.saveMailbox({
+    ...record,
+    uidValidity: store.nextUidValidity(),
+    uidNext: uid(1),
+    flags: systemFlags,
+    permanentFlags: [...systemFlags, "\\*"],
+  });
+}
+
+/** Nobody is asked any more. */
+const nobody: ImapSource = {
+  use: async () => Promise.reject(new MailError("CANNOT", "the account is local")),
+  useMailbox: async () => Promise.reject(new MailError("CANNOT", "the account is local")),
+  close: async () => undefined,
+};
+
+async function openLocalMailbox(
+  store: AccountStore,
+  record: MailboxRecord,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<MailboxMirror> {
+  const state = await openMailboxState({ store, source: nobody, logger, signal, record, local: true });
+  return {
+    state,
+    quarantine: new Map(),
+    headers: async () => undefined,
+    structures: async () => undefined,
+    subscribe: (listener) => state.subscribe(listener),
+    sync: async () => undefined,
+    select: async () => undefined,
+    watch: () => () => undefined,
+    metadata: async () => undefined,
+    prefetch: () => undefined,
+    async content(wanted) {
+      const message = state.table.get(wanted);
+      return message?.presence === "full" ? store.openMessage(state.record, message) : undefined;
+    },
+    search: async () => [],
+    pullTurn: async () => "done",
+    checkpoint: () =>
+      store.checkpoint(
+        state.record,
+        state.table.uids.flatMap((one) => state.table.get(one) ?? []),
+      ),
+  };
+}

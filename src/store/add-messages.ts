@@ -1,0 +1,82 @@
+/**
+ * Adds messages to a mailbox of a local account, durably and in this order: what the sidecar knows of them,
+ * their files, their lines in dovecot-uidlist, and last the index, which is a cache. A kill in between
+ * leaves messages that nobody was told of, whole or not at all.
+ */
+import { linkSync } from "node:fs";
+import { join } from "node:path";
+import type { Uid } from "../mail/ids.ts";
+import type { MessageContent, MessageMeta } from "../mail/message.ts";
+import { curPath, identityIn, type MailboxFolder, noteFile } from "./mailbox-folder.ts";
+import { formatMaildirName, identityName, parseMaildirName } from "./maildir-name.ts";
+import { putExtras } from "./save-messages.ts";
+import { createSpool } from "./spool.ts";
+import type { MessageToAdd } from "./store.ts";
+import type { StoreContext } from "./store-context.ts";
+import { syncPath } from "./sync-path.ts";
+
+const pieceBytes = 256 << 10;
+
+/** The files' names, by UID. `writeLines` makes their uidlist lines durable. */
+export async function addMessages(
+  context: StoreContext,
+  folder: MailboxFolder,
+  messages: readonly MessageToAdd[],
+  writeLines: (names: ReadonlyMap<Uid, string>) => Promise<void>,
+): Promise<Map<Uid, string>> {
+  context.database.transaction(() => {
+    for (const { meta } of messages) putExtras(context, folder, meta);
+  });
+  const names = new Map<Uid, string>();
+  for (const message of messages) {
+    const { meta } = message;
+    const name =
+      message.copyOf === undefined
+        ? await writeFile(folder, meta, message.content)
+        : linkFile(folder, meta, message.copyOf);
+    noteFile(folder, meta.uid, name);
+    names.set(meta.uid, name);
+  }
+  folder.keywords.flush();
+  syncPath(join(folder.path, "cur"));
+  await writeLines(names);
+  context.database.transaction(() => {
+    for (const { meta } of messages) context.index.putMeta(folder.id, meta);
+  });
+  return names;
+}
+
+async function writeFile(folder: MailboxFolder, meta: MessageMeta, content: MessageContent): Promise<string> {
+  const identity = identityOf(folder, meta.uid);
+  const spool = createSpool(join(folder.path, "tmp", `${identityName(identity)}.s0`), content.sizeBytes);
+  try {
+    for (let start = 0; start < content.sizeBytes; start += pieceBytes) {
+      await spool.write(await content.read(start, Math.min(start + pieceBytes, content.sizeBytes)));
+    }
+    await spool.sync();
+    const { letters } = folder.keywords.letters(meta.flags);
+    const { crlfBytes } = spool;
+    const name = formatMaildirName({ ...identity, sizeBytes: content.sizeBytes, crlfBytes, letters });
+    spool.commit(curPath(folder, name), meta.internalDate.epochSeconds);
+    return name;
+  } catch (error) {
+    spool.abort(error);
+    throw error;
+  }
+}
+
+/** A copy shares its bytes, and its date, with the file it was made of. */
+function linkFile(folder: MailboxFolder, meta: MessageMeta, path: string): string {
+  const parsed = parseMaildirName(path.slice(path.lastIndexOf("/") + 1));
+  if (!parsed) throw new Error(`${path} is no name of ours`);
+  const { letters } = folder.keywords.letters(meta.flags);
+  const name = formatMaildirName({ ...parsed, ...identityOf(folder, meta.uid), letters });
+  linkSync(path, curPath(folder, name));
+  return name;
+}
+
+function identityOf(folder: MailboxFolder, uid: Uid) {
+  const identity = identityIn(folder, uid);
+  if (!identity) throw new Error(`mailbox ${folder.id} has no UIDVALIDITY yet`);
+  return identity;
+}
