@@ -2,7 +2,7 @@
  * A local account behind the same interface as a mirrored one: what a legacy server would be asked is known
  * here, and every message is `full`.
  */
-import { MailError } from "../errors.ts";
+import { isUnavailable, MailError } from "../errors.ts";
 import type { ImapSource, Listing } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
 import { type EncodedMailboxName, uid } from "../mail/ids.ts";
@@ -13,6 +13,9 @@ import { firstListing, withParents } from "./local-names.ts";
 import { type MailboxMirror, noSuchMailbox } from "./mailbox-mirror.ts";
 import { openMailboxState } from "./mailbox-state.ts";
 import type { Mirror } from "./mirror.ts";
+import { takeDropped, watchDropped } from "./take-dropped.ts";
+import { singleFlight, waitWith } from "./waiting.ts";
+import { watchWhileWanted } from "./watch.ts";
 
 export interface LocalMirrorOptions {
   readonly store: AccountStore;
@@ -74,7 +77,14 @@ export function openLocalMirror({ store, logger }: LocalMirrorOptions): Mirror {
     }),
     listing: async () => withParents(listing()),
     learnNames: () => undefined,
-    mailbox: async (name) => open(recordOf(name)),
+    mailbox: async (name, waiting) => {
+      const mailbox = await open(recordOf(name));
+      await mailbox.sync(waiting).catch((error: unknown) => {
+        if (!isUnavailable(error)) throw error;
+        logger.warn({ err: error, mailbox: name }, "new mail has to wait");
+      });
+      return mailbox;
+    },
     legacyStatus: async () => undefined,
     opened: () => [...opened.values()],
     all,
@@ -131,15 +141,18 @@ async function openLocalMailbox(
   signal: AbortSignal,
 ): Promise<MailboxMirror> {
   const state = await openMailboxState({ store, source: nobody, logger, signal, record, local: true });
+  const look = singleFlight(() => takeDropped(state));
+  const watch = watchWhileWanted((ended) => watchDropped(state, look, ended), signal);
+  const sync = (waiting: AbortSignal): Promise<void> => waitWith(look(), waiting);
   return {
     state,
     quarantine: new Map(),
     headers: async () => undefined,
     structures: async () => undefined,
     subscribe: (listener) => state.subscribe(listener),
-    sync: async () => undefined,
-    select: async () => undefined,
-    watch: () => () => undefined,
+    sync,
+    select: sync,
+    watch: () => watch.start(),
     metadata: async () => undefined,
     prefetch: () => undefined,
     async content(wanted) {

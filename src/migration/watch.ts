@@ -22,9 +22,6 @@ const patienceMs = 1_000;
 
 /** `look`: a delta on whatever connection there is. */
 export function createWatch(mailbox: MailboxState, look: () => Promise<void>): Watch {
-  let watchers = 0;
-  let stop: AbortController | undefined;
-
   const idle = async (ended: AbortSignal): Promise<void> => {
     const giveWay = new AbortController();
     const patience = new AbortController();
@@ -65,12 +62,19 @@ export function createWatch(mailbox: MailboxState, look: () => Promise<void>): W
     mailbox.logger[level]({ err: error, mailbox: mailbox.record.name }, "the watch was interrupted");
   };
 
+  return watchWhileWanted(run, mailbox.signal);
+}
+
+/** `run` goes on until its signal: while anybody watches, and `signal` at the longest. It never rejects. */
+export function watchWhileWanted(run: (ended: AbortSignal) => Promise<void>, signal: AbortSignal): Watch {
+  let watchers = 0;
+  let stop: AbortController | undefined;
   return {
     start() {
       watchers++;
       if (!stop) {
         stop = new AbortController();
-        void run(AbortSignal.any([stop.signal, mailbox.signal]));
+        void run(AbortSignal.any([stop.signal, signal]));
       }
       let isStopped = false;
       return () => {

@@ -7,6 +7,7 @@ import { type EncodedMailboxName, type Uid, uidValidity } from "../mail/ids.ts";
 import { addMessages } from "./add-messages.ts";
 import { appendToUidlist, writeUidlist } from "./checkpoint.ts";
 import { nextUidValidity, raiseUidValidity } from "./dovecot-uidvalidity.ts";
+import { beginAdoption, finishAdoption, readDropped, toAdd, watchNew } from "./dropped-mail.ts";
 import { makeDurable } from "./durable.ts";
 import { checkCurrent, fileMessages, spoolMessage } from "./file-messages.ts";
 import { scanFolder } from "./folder-scan.ts";
@@ -17,7 +18,7 @@ import { openFiledMessage } from "./open-filed-message.ts";
 import { removeMailboxFiles, removeMessages } from "./remove-messages.ts";
 import { saveMessages } from "./save-messages.ts";
 import { createSpool, type Spool } from "./spool.ts";
-import type { AccountStore, MailboxRecord } from "./store.ts";
+import type { AccountStore, MailboxRecord, MessageToAdd, StoredMessage } from "./store.ts";
 import type { StoreContext } from "./store-context.ts";
 import { storing, storingAsync } from "./store-errors.ts";
 import { receivedPrefix } from "./sweep.ts";
@@ -56,6 +57,19 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
     if (!folder.scanned) await scanFolder(folder);
     return folder;
   };
+  const add = async (mailbox: MailboxRecord, messages: readonly MessageToAdd[]): Promise<StoredMessage[]> => {
+    const folder = await scanned(mailbox);
+    const { guid } = registry.kept(mailbox.id);
+    const names = await addMessages(context, folder, messages, (added) =>
+      appendToUidlist({ folder, mailbox, guid, names: added, signal }),
+    );
+    return messages.map(({ meta }) => ({
+      presence: "full",
+      fileName: names.get(meta.uid) ?? "",
+      ...meta,
+    }));
+  };
+  const spools = spoolMethods(context, current, closing.signal);
   const close = async (): Promise<void> => {
     closing.abort();
     while (running.size > 0) await Promise.all(running);
@@ -68,7 +82,7 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
     directory: context.directory,
     ...mailboxMethods(parts, track),
     ...cacheMethods(context, current),
-    ...spoolMethods(context, current, closing.signal),
+    ...spools,
     writeSubscriptions(names: readonly EncodedMailboxName[], separator) {
       void track(() => writeSubscriptions(context, registry, { names, separator, signal })).catch((error) =>
         context.logger.error({ err: error }, "subscriptions were not written"),
@@ -80,19 +94,27 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
     removeMessages: (mailbox, uids) =>
       track(async () => removeMessages(context, await scanned(mailbox), uids)),
     fileMessages: (mailbox, batch) => track(async () => fileMessages(context, await scanned(mailbox), batch)),
-    addMessages: (mailbox, messages) =>
+    addMessages: (mailbox, messages) => track(() => add(mailbox, messages)),
+    readDropped: (mailbox) => track(async () => readDropped(context, await scanned(mailbox), spools.receive)),
+    adoptDropped: (mailbox, dropped, first) =>
       track(async () => {
         const folder = await scanned(mailbox);
-        const { guid } = registry.kept(mailbox.id);
-        const names = await addMessages(context, folder, messages, (added) =>
-          appendToUidlist({ folder, mailbox, guid, names: added, signal }),
-        );
-        return messages.map(({ meta }) => ({
-          presence: "full",
-          fileName: names.get(meta.uid) ?? "",
-          ...meta,
-        }));
+        const messages = toAdd(dropped, first);
+        try {
+          beginAdoption(context, folder, dropped, first);
+          return await add(mailbox, messages);
+        } finally {
+          for (const { content } of messages) content?.close();
+          for (const { incoming } of dropped) incoming.discard();
+          finishAdoption(context, folder);
+        }
       }),
+    watchNew: (mailbox, onChange) =>
+      storing(() =>
+        watchNew(current(mailbox), onChange, (error) =>
+          context.logger.debug({ err: error }, "new mail is not watched any more"),
+        ),
+      ),
     pathOf(mailbox, uid) {
       const folder = current(mailbox);
       const name = folder.files.get(uid);

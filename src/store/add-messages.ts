@@ -7,7 +7,7 @@ import { linkSync } from "node:fs";
 import { join } from "node:path";
 import type { Uid } from "../mail/ids.ts";
 import type { MessageContent, MessageMeta } from "../mail/message.ts";
-import { curPath, identityIn, type MailboxFolder, noteFile } from "./mailbox-folder.ts";
+import { curPath, identityIn, type MailboxFolder, noteFile, removeIfThere } from "./mailbox-folder.ts";
 import { formatMaildirName, identityName, parseMaildirName } from "./maildir-name.ts";
 import { putExtras } from "./save-messages.ts";
 import { createSpool } from "./spool.ts";
@@ -28,18 +28,27 @@ export async function addMessages(
     for (const { meta } of messages) putExtras(context, folder, meta);
   });
   const names = new Map<Uid, string>();
-  for (const message of messages) {
-    const { meta } = message;
-    const name =
-      message.copyOf === undefined
-        ? await writeFile(folder, meta, message.content)
-        : linkFile(folder, meta, message.copyOf);
-    noteFile(folder, meta.uid, name);
-    names.set(meta.uid, name);
+  try {
+    for (const message of messages) {
+      const { meta } = message;
+      const name =
+        message.copyOf === undefined
+          ? await writeFile(folder, meta, message.content)
+          : linkFile(folder, meta, message.copyOf);
+      noteFile(folder, meta.uid, name);
+      names.set(meta.uid, name);
+    }
+    folder.keywords.flush();
+    syncPath(join(folder.path, "cur"));
+    await writeLines(names);
+  } catch (error) {
+    // Refused as a whole: none of them may be there at the next opening.
+    for (const [uid, name] of names) {
+      removeIfThere(curPath(folder, name));
+      folder.files.delete(uid);
+    }
+    throw error;
   }
-  folder.keywords.flush();
-  syncPath(join(folder.path, "cur"));
-  await writeLines(names);
   context.database.transaction(() => {
     for (const { meta } of messages) context.index.putMeta(folder.id, meta);
   });

@@ -1,5 +1,5 @@
 /**
- * Looks at a mailbox's folder and brings `files` in step with it. Files that others put there are left
+ * Looks at a mailbox's folder and brings `files` in step with it. Files that others put there are noted and left
  * alone; files of an earlier UIDVALIDITY (a reset was cut off) are removed; of two files of one message
  * the whole and younger one stays. While mail is being filed and renamed, a listing can be old by the
  * time it is read: where it contradicts what is known, the file itself is looked at.
@@ -20,10 +20,14 @@ export async function scanFolder(folder: MailboxFolder): Promise<void> {
   await moveFromNew(folder);
   const names = await listOrMake(folder, "cur");
   const seen = new Set<Uid>();
+  folder.strangers.clear();
   for (const [index, name] of names.entries()) {
     if (index % namesPerTurn === namesPerTurn - 1) await nextTurn();
     const parsed = parseMaildirName(name);
-    if (!parsed || parsed.mailbox !== folder.id) continue;
+    if (!parsed || parsed.mailbox !== folder.id) {
+      if (!name.startsWith(".")) folder.strangers.add(join("cur", name));
+      continue;
+    }
     if (parsed.uidValidity !== folder.uidValidity) {
       removeIfThere(curPath(folder, name));
       continue;

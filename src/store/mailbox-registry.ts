@@ -50,7 +50,16 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
     const path = join(maildir, record.directory);
     const keywords = createKeywordTable(sidecar, id, path);
     const { uidValidity } = record;
-    const made: MailboxFolder = { id, path, keywords, files: new Map(), uidValidity, scanned: false };
+    const made: MailboxFolder = {
+      id,
+      path,
+      keywords,
+      files: new Map(),
+      uidValidity,
+      scanned: false,
+      strangers: new Set(),
+      unreadable: new Set(),
+    };
     folders.set(id, made);
     return made;
   };

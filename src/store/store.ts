@@ -65,8 +65,15 @@ export interface SpooledMessage {
   open(): MessageContent;
 }
 
-export interface Subscriptions {
-  readonly names: readonly EncodedMailboxName[];
+/** Mail that another agent put into a mailbox's folder, read and ready to be added. */
+export interface DroppedMessage {
+  /** Below the mailbox's folder. */
+  readonly path: string;
+  readonly flags: Flags;
+  /** The file's mtime. */
+  readonly epochSeconds: number;
+  /** With CRLF line ends. */
+  readonly incoming: IncomingMessage;
 }
 
 export interface AccountStore {
@@ -131,6 +138,19 @@ export interface AccountStore {
    * it resolves. Their UIDs are above all others, and below the record's UIDNEXT, which was saved before.
    */
   addMessages(mailbox: MailboxRecord, messages: readonly MessageToAdd[]): Promise<StoredMessage[]>;
+  /** Some of the mail that others put into new/ or cur/ of a local account; none when there is none (left). */
+  readDropped(mailbox: MailboxRecord): Promise<readonly DroppedMessage[]>;
+  /** Adds it, from UID `first` on, and removes what was dropped. */
+  adoptDropped(
+    mailbox: MailboxRecord,
+    dropped: readonly DroppedMessage[],
+    first: Uid,
+  ): Promise<StoredMessage[]>;
+  /**
+   * Calls `onChange` when something comes into new/, until what is returned is called. Throws UNAVAILABLE where
+   * the system cannot watch; on a network file system nothing may be told.
+   */
+  watchNew(mailbox: MailboxRecord, onChange: () => void): () => void;
   /** Where the message's file is, for `copyOf`. */
   pathOf(mailbox: MailboxRecord, uid: Uid): string | undefined;
   /** What was renamed and removed in the mailbox's folder is on stable storage. */

@@ -12,7 +12,8 @@ import { atProcessEnd } from "./process-end.ts";
 import { testCertificate } from "./tls.ts";
 
 export interface MailferryOptions {
-  readonly legacy: Dovecot;
+  /** Without one: local accounts only. */
+  readonly legacy?: Dovecot;
   /** Where mail is kept; default: in the temporary folder, removed by `close()`. */
   readonly dataDir?: string;
   /** Merged over the configuration, key by key at the top level. */
@@ -38,7 +39,7 @@ export interface Mailferry {
   /** The first plain port of a protocol (`imap`), or the one with that TLS mode. */
   port(protocol: string, tls?: Listener["tls"]): number;
   /** A logged-in session through Mailferry. */
-  client(user: string): Promise<ImapClient>;
+  client(user: string, password?: string): Promise<ImapClient>;
   /** Everything written to stderr, over all starts. */
   log(): Promise<string>;
   /** SIGTERM; resolves with the exit code, null when a signal ended it. */
@@ -87,9 +88,9 @@ export async function startMailferry(options: MailferryOptions): Promise<Mailfer
       if (!found) throw new Error(`no ${protocol} listener with tls ${tls}`);
       return found.port;
     },
-    async client(user) {
+    async client(user, password = options.legacy?.passwordOf(user) ?? "") {
       const client = await connectImap({ port: mailferry.port("imap") });
-      await client.login(user, options.legacy.passwordOf(user));
+      await client.login(user, password);
       return client;
     },
     log,
@@ -142,9 +143,20 @@ export function runCli(args: readonly string[], options: { input?: string; timeo
   });
 }
 
+/** `account create`: an account that is Mailferry's own. */
+export async function createAccount(
+  { configFile }: Mailferry,
+  user: string,
+  password: string,
+): Promise<CliResult> {
+  const file = join(dirname(configFile), `${user}.pw`);
+  await writeFile(file, `${password}\n`);
+  return runCli(["account", "create", "-c", configFile, user, "--password-file", file]);
+}
+
 function configOf({ legacy, extra, legacyExtra }: MailferryOptions, dataDir: string) {
   const { cert, key } = testCertificate();
-  const imap = { host: legacy.host, port: legacy.ports.imap, tls: "none" };
+  const imap = legacy && { host: legacy.host, port: legacy.ports.imap, tls: "none" };
   const listener = (tls: Listener["tls"]) => ({ protocol: "imap", address: "127.0.0.1", port: 0, tls });
   return {
     dataDir,
@@ -152,7 +164,7 @@ function configOf({ legacy, extra, legacyExtra }: MailferryOptions, dataDir: str
     listen: [listener("none"), listener("starttls"), listener("implicit")],
     tls: { cert, key },
     allowPlaintextLogin: true,
-    legacy: [{ domains: ["*"], imap, login: "%u", ...legacyExtra }],
+    legacy: imap ? [{ domains: ["*"], imap, login: "%u", ...legacyExtra }] : [],
     log: { level: "debug", pretty: false },
     ...extra,
   };

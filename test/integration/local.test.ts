@@ -2,12 +2,11 @@
  * An account that is Mailferry's own: every command, what is acknowledged is there after a kill -9, and
  * another Dovecot on the Maildir agrees.
  */
-import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Dovecot, startDovecot } from "../helpers/dovecot.ts";
+import { startDovecot } from "../helpers/dovecot.ts";
 import { type CommandResult, connectImap, type ImapClient } from "../helpers/imap-client.ts";
-import { type Mailferry, runCli, startMailferry } from "../helpers/mailferry.ts";
+import { createAccount, type Mailferry, startMailferry } from "../helpers/mailferry.ts";
 import { type AccountSnapshot, takeSnapshot } from "../helpers/snapshot.ts";
 import { diffSnapshots } from "../helpers/snapshot-diff.ts";
 
@@ -15,46 +14,19 @@ const user = "bob";
 const password = "pass-bob";
 
 describe("a local account", () => {
-  let legacy: Dovecot;
   let mailferry: Mailferry;
 
   beforeAll(async () => {
-    legacy = await startDovecot({ users: ["alice"] });
-    mailferry = await startMailferry({ legacy });
-    const file = join(mailferry.dataDir, "pw");
-    await writeFile(file, `${password}\n`);
-    const made = await runCli([
-      "account",
-      "create",
-      "-c",
-      mailferry.configFile,
-      user,
-      "--password-file",
-      file,
-    ]);
+    mailferry = await startMailferry({});
+    const made = await createAccount(mailferry, user, password);
     expect(made, made.stderr).toMatchObject({ code: 0, stdout: "bob: created, stage local\n" });
-    const again = await runCli([
-      "account",
-      "create",
-      "-c",
-      mailferry.configFile,
-      user,
-      "--password-file",
-      file,
-    ]);
+    const again = await createAccount(mailferry, user, password);
     expect(again.code).toBe(1);
     expect(again.stderr).toContain("there is an account bob, in stage local");
   });
-  afterAll(async () => {
-    await mailferry?.close();
-    await legacy?.close();
-  });
+  afterAll(() => mailferry?.close());
 
-  const session = async (): Promise<ImapClient> => {
-    const client = await connectImap({ port: mailferry.port("imap") });
-    await client.ok(`LOGIN ${user} ${password}`);
-    return client;
-  };
+  const session = (): Promise<ImapClient> => mailferry.client(user, password);
   const snapshot = async (): Promise<AccountSnapshot> => {
     const client = await session();
     const taken = await takeSnapshot(client);
