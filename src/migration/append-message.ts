@@ -3,7 +3,6 @@
  * is lost, or does not tell the UID, the message is looked for above the UIDNEXT of before, by its bytes.
  */
 import { createHash } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
 import { MailError, OutcomeUnknown } from "../errors.ts";
 import type { BodySink, ImapSource } from "../legacy/source.ts";
 import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
@@ -11,6 +10,7 @@ import type { MessageContent } from "../mail/message.ts";
 import type { AppendedUid } from "../mail/new-message.ts";
 import { uidSetOf } from "../mail/number-set.ts";
 import type { Authority } from "./authority.ts";
+import { lookAgain } from "./look-again.ts";
 
 export interface AppendOptions {
   readonly source: ImapSource;
@@ -53,14 +53,11 @@ export function createAppend({ source, signal, published }: AppendOptions): Auth
     lost: OutcomeUnknown,
   ): Promise<AppendedUid> {
     if (from === undefined) throw lost;
-    for (const pauseMs of pausesMs) {
-      await delay(pauseMs, undefined, { signal });
-      const found = await find(target, content, from).catch((cause: unknown) => {
-        throw new OutcomeUnknown(cause);
-      });
-      if (found) return found;
-    }
-    throw new MailError("UNAVAILABLE", lost.message, lost);
+    const found = await lookAgain(signal, () => find(target, content, from)).catch((cause: unknown) => {
+      throw new OutcomeUnknown(cause);
+    });
+    if (!found) throw new MailError("UNAVAILABLE", lost.message, lost);
+    return found;
   }
 
   async function find(
@@ -80,9 +77,6 @@ export function createAppend({ source, signal, published }: AppendOptions): Auth
     });
   }
 }
-
-/** A server that lost its client may still be at work on the command: nothing found is looked for again. */
-const pausesMs = [0, 250, 750, 1_500] as const;
 
 function unlessLost(error: unknown): undefined {
   // A mailbox that does not exist is refused by APPEND itself, in the server's words.

@@ -14,6 +14,7 @@ import { uidSetOf } from "../mail/number-set.ts";
 import { createAppend } from "./append-message.ts";
 import type { Authority } from "./authority.ts";
 import { findCopies } from "./find-copies.ts";
+import { lookAgain } from "./look-again.ts";
 import { hasChanged, withMailbox } from "./mailbox-lease.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import { takeDelta } from "./sync-mailbox.ts";
@@ -81,7 +82,7 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
       });
     } catch (error) {
       if (!(error instanceof OutcomeUnknown)) throw error;
-      await settled(error, () =>
+      await settled(error, signal, () =>
         alone(mailbox, async (lease) => {
           const now: FlagsOf[] = [];
           await lease.fetchFlags(uidSetOf(uids), (flags) => now.push(flags));
@@ -106,7 +107,7 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
       });
     } catch (error) {
       if (!(error instanceof OutcomeUnknown)) throw error;
-      await settled(error, async () => {
+      await settled(error, signal, async () => {
         await mailbox.sync(signal);
         return wanted.every((uid) => state.table.get(uid) === undefined);
       });
@@ -173,13 +174,26 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
     const found = await findCopies({ source, signal, mailbox, uids, target, from }).catch(
       () => "unknown" as const,
     );
-    if (kind === "move") await mailbox.sync(signal).catch(() => undefined);
-    const left = uids.filter((uid) => mailbox.state.table.get(uid) !== undefined).length;
-    const isWhole = kind === "copy" || left === 0;
-    if (found === "unknown" || (found && !isWhole) || (!found && kind === "move" && left < uids.length))
-      throw lost;
+    if (found === "unknown") throw lost;
+    if (kind === "move") {
+      const left = await leftOf(mailbox, uids, found ? 0 : uids.length);
+      if (left !== (found ? 0 : uids.length)) throw lost;
+    }
     if (!found) throw new MailError("UNAVAILABLE", lost.message, lost);
     return found;
+  };
+
+  /** How many of a MOVE's messages are still there: a server copies them first, and takes its time. */
+  const leftOf = async (mailbox: MailboxMirror, uids: readonly Uid[], expected: number): Promise<number> => {
+    let left = uids.length;
+    await lookAgain(signal, async () => {
+      await mailbox.sync(signal);
+      left = uids.filter((uid) => mailbox.state.table.get(uid) !== undefined).length;
+      return left === expected || undefined;
+    }).catch((cause: unknown) => {
+      throw new OutcomeUnknown(cause);
+    });
+    return left;
   };
 
   const copy: MessageChanges["copy"] = (mailbox, uids, target) => transfer("copy", mailbox, uids, target);
@@ -212,8 +226,13 @@ function deletedOf({ state }: MailboxMirror, uids: readonly Uid[] = state.table.
 }
 
 /** Tells the truth about a change whose answer never came: it was done, it was not, or nobody knows. */
-async function settled(lost: OutcomeUnknown, isDone: () => Promise<boolean>): Promise<void> {
-  const done = await isDone().catch((cause: unknown) => {
+async function settled(
+  lost: OutcomeUnknown,
+  signal: AbortSignal,
+  isDone: () => Promise<boolean>,
+): Promise<void> {
+  const look = async (): Promise<true | undefined> => (await isDone()) || undefined;
+  const done = await lookAgain(signal, look).catch((cause: unknown) => {
     throw new OutcomeUnknown(cause);
   });
   if (!done) throw new MailError("UNAVAILABLE", lost.message, lost);

@@ -4,6 +4,7 @@ import type { ImapSource, Listing } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
 import type { NameChange } from "../mail/name-change.ts";
 import type { Authority } from "./authority.ts";
+import { lookAgain } from "./look-again.ts";
 
 export interface NameChangeOptions {
   readonly source: ImapSource;
@@ -21,11 +22,12 @@ export function createNameChanges(options: NameChangeOptions): Pick<Authority, "
 
   /** The truth about a change whose answer never came. */
   const findOut = async (change: NameChange, before: Listing | undefined, lost: OutcomeUnknown) => {
-    const after = await refreshNames().catch((cause: unknown) => {
+    const look = async (): Promise<true | undefined> =>
+      (isSeen(change, await refreshNames()) && !(before && isSeen(change, before))) || undefined;
+    const done = await lookAgain(signal, look).catch((cause: unknown) => {
       throw new OutcomeUnknown(cause);
     });
-    if (isSeen(change, after) && !(before && isSeen(change, before))) return;
-    throw new MailError("UNAVAILABLE", lost.message, lost);
+    if (!done) throw new MailError("UNAVAILABLE", lost.message, lost);
   };
 
   return {

@@ -2,12 +2,12 @@
  * Looks for the messages that a COPY or MOVE whose answer was lost has made: above the UIDNEXT of before,
  * one for each, of the same date and size.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import type { ImapSource } from "../legacy/source.ts";
 import type { CopiedUids } from "../mail/copied-uids.ts";
 import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { uidSetOf } from "../mail/number-set.ts";
+import { lookAgain } from "./look-again.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 
 export interface Search {
@@ -20,17 +20,9 @@ export interface Search {
   readonly from: Uid;
 }
 
-/** A server that lost its client may still be at work on the command: nothing found is looked for again. */
-const pausesMs = [0, 250, 750, 1_500] as const;
-
 /** undefined when there are none; `unknown` when what is there cannot be told for certain. */
-export async function findCopies(search: Search): Promise<CopiedUids | undefined | "unknown"> {
-  for (const pauseMs of pausesMs) {
-    await delay(pauseMs, undefined, { signal: search.signal });
-    const found = await look(search);
-    if (found !== undefined) return found;
-  }
-  return undefined;
+export function findCopies(search: Search): Promise<CopiedUids | undefined | "unknown"> {
+  return lookAgain(search.signal, () => look(search));
 }
 
 async function look(search: Search): Promise<CopiedUids | undefined | "unknown"> {
