@@ -161,7 +161,10 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     const accountLogger = logger.child({ account: user });
     const folder = ownFolder(user, name);
     const store = await openAccountStore(folder, { writer, logger: accountLogger, durable: true });
-    const mirror = openLocalMirror({ store, logger: accountLogger });
+    const mirror = await openLocalMirror({ store, logger: accountLogger }).catch(async (error) => {
+      await store.close();
+      throw error;
+    });
     return {
       mirror,
       renew: () => undefined,

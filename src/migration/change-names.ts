@@ -2,6 +2,7 @@
 import { MailError, OutcomeUnknown } from "../errors.ts";
 import type { ImapSource, Listing } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
+import type { EncodedMailboxName } from "../mail/ids.ts";
 import type { NameChange } from "../mail/name-change.ts";
 import type { Authority } from "./authority.ts";
 import { lookAgain } from "./look-again.ts";
@@ -15,10 +16,12 @@ export interface NameChangeOptions {
   readonly keptNames: () => Listing | undefined;
   /** Fetches the names anew and commits them. */
   readonly refreshNames: () => Promise<Listing>;
+  /** What was renamed there is renamed here, and need not be pulled again. */
+  readonly followRename: (from: EncodedMailboxName, to: EncodedMailboxName) => Promise<void>;
 }
 
 export function createNameChanges(options: NameChangeOptions): Pick<Authority, "changeName"> {
-  const { source, logger, signal, keptNames, refreshNames } = options;
+  const { source, logger, signal, keptNames, refreshNames, followRename } = options;
 
   /** The truth about a change whose answer never came. */
   const findOut = async (change: NameChange, before: Listing | undefined, lost: OutcomeUnknown) => {
@@ -35,6 +38,7 @@ export function createNameChanges(options: NameChangeOptions): Pick<Authority, "
       const before = keptNames();
       try {
         await source.use({ priority: "interactive", signal }, (lease) => lease.changeName(change));
+        if (change.kind === "RENAME") await followRename(change.name, change.to);
       } catch (error) {
         if (error instanceof OutcomeUnknown) return findOut(change, before, error);
         throw error;

@@ -11,8 +11,9 @@ import type { InternalDate } from "../mail/internal-date.ts";
 import type { MessageContent } from "../mail/message.ts";
 import type { AccountStore, MessageToAdd, StoredMessage } from "../store/store.ts";
 import type { Authority } from "./authority.ts";
-import { renamedMailboxes, withCreated, withDeleted, withRenamed, withSubscription } from "./local-names.ts";
+import { type Renamed, renamedMailboxes, withCreated, withDeleted, withSubscription } from "./local-names.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
+import { takeTurns } from "./waiting.ts";
 
 export interface LocalAuthorityOptions {
   readonly store: AccountStore;
@@ -21,7 +22,10 @@ export interface LocalAuthorityOptions {
   readonly commitNames: (listing: Listing) => Promise<void>;
   /** Throws NONEXISTENT. */
   readonly mailbox: (name: EncodedMailboxName) => Promise<MailboxMirror>;
-  readonly rename: (from: EncodedMailboxName, to: EncodedMailboxName) => Promise<void>;
+  /** Gives mailboxes other names, all or none of them. */
+  readonly rename: (renamed: readonly Renamed[]) => Promise<void>;
+  /** Does what is left of one that failed. */
+  readonly finishRename: () => Promise<void>;
 }
 
 /** What is added, but for its UID. */
@@ -73,6 +77,31 @@ export function createLocalAuthority(options: LocalAuthorityOptions): Authority 
     return copied;
   };
 
+  const changeName: Authority["changeName"] = async (change) => {
+    switch (change.kind) {
+      case "CREATE":
+        return commitNames(withCreated(listing(), change.name));
+      case "DELETE":
+        return commitNames(withDeleted(listing(), change.name));
+      case "SUBSCRIBE":
+      case "UNSUBSCRIBE":
+        return commitNames(withSubscription(listing(), change.name, change.kind === "SUBSCRIBE"));
+      case "RENAME": {
+        if (change.name !== inbox) {
+          return options.rename(renamedMailboxes(listing(), change.name, change.to));
+        }
+        // RFC 3501 6.3.5: its messages go to a new mailbox, and INBOX stays, empty.
+        await commitNames(withCreated(listing(), change.to));
+        const from = await options.mailbox(inbox);
+        await moveAll(from, from.state.table.uids, change.to);
+        return;
+      }
+      default:
+        return unreachable(change);
+    }
+  };
+  const oneByOne = takeTurns();
+
   return {
     async append(name, { incoming, flags, internalDate }) {
       const mailbox = await target(name);
@@ -108,31 +137,11 @@ export function createLocalAuthority(options: LocalAuthorityOptions): Authority 
       }),
     copy,
     move: moveAll,
-    async changeName(change) {
-      switch (change.kind) {
-        case "CREATE":
-          return commitNames(withCreated(listing(), change.name));
-        case "DELETE":
-          return commitNames(withDeleted(listing(), change.name));
-        case "SUBSCRIBE":
-        case "UNSUBSCRIBE":
-          return commitNames(withSubscription(listing(), change.name, change.kind === "SUBSCRIBE"));
-        case "RENAME": {
-          if (change.name === inbox) {
-            // RFC 3501 6.3.5: its messages go to a new mailbox, and INBOX stays, empty.
-            await commitNames(withCreated(listing(), change.to));
-            const from = await options.mailbox(inbox);
-            await moveAll(from, from.state.table.uids, change.to);
-            return;
-          }
-          const renamed = renamedMailboxes(listing(), change.name, change.to);
-          for (const { from, to } of renamed) await options.rename(from, to);
-          return commitNames(withRenamed(listing(), renamed));
-        }
-        default:
-          return unreachable(change);
-      }
-    },
+    changeName: (change) =>
+      oneByOne(async () => {
+        await options.finishRename();
+        return changeName(change);
+      }),
   };
 }
 

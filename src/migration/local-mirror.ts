@@ -9,10 +9,11 @@ import { type EncodedMailboxName, uid } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
 import { commitListing, keptListing } from "./listing.ts";
 import { createLocalAuthority } from "./local-authority.ts";
-import { firstListing, withParents } from "./local-names.ts";
+import { firstListing, type Renamed, withParents, withRenamed } from "./local-names.ts";
 import { type MailboxMirror, noSuchMailbox } from "./mailbox-mirror.ts";
 import { openMailboxState } from "./mailbox-state.ts";
 import type { Mirror } from "./mirror.ts";
+import { renameMailbox } from "./rename-mailbox.ts";
 import { takeDropped, watchDropped } from "./take-dropped.ts";
 import { singleFlight, waitWith } from "./waiting.ts";
 import { watchWhileWanted } from "./watch.ts";
@@ -22,7 +23,7 @@ export interface LocalMirrorOptions {
   readonly logger: Logger;
 }
 
-export function openLocalMirror({ store, logger }: LocalMirrorOptions): Mirror {
+export async function openLocalMirror({ store, logger }: LocalMirrorOptions): Promise<Mirror> {
   const closing = new AbortController();
   const { signal } = closing;
   const mirrors = new Map<EncodedMailboxName, Promise<MailboxMirror>>();
@@ -51,20 +52,32 @@ export function openLocalMirror({ store, logger }: LocalMirrorOptions): Mirror {
       mirrors.delete(record.name);
       opened.delete(record.name);
       mailbox?.state.announceGone("Mailbox was deleted");
-      await store.dropMailbox(record.id);
+      const drop = (): Promise<void> => store.dropMailbox(record.id);
+      await (mailbox ? mailbox.state.exclusive(drop) : drop());
     }
     for (const record of store.mailboxes()) if (record.uidValidity === undefined) begin(store, record);
   };
-  const rename = async (from: EncodedMailboxName, to: EncodedMailboxName): Promise<void> => {
-    const mailbox = await open(recordOf(from));
-    await mailbox.state.exclusive(async () => {
-      mirrors.delete(from);
-      opened.delete(from);
-      mailbox.state.announceGone("Mailbox was renamed");
-      store.renameMailbox(mailbox.state.record.id, to);
-    });
+  const rename = async (renamed: readonly Renamed[]): Promise<void> => {
+    store.writeSetting(renamingKey, JSON.stringify(renamed));
+    await finishRename();
+  };
+  /** Brings a RENAME that was cut off to its end: a listing and mailboxes that do not agree would lose mail. */
+  const finishRename = async (): Promise<void> => {
+    const kept = store.readSetting(renamingKey) ?? "";
+    if (kept === "") return;
+    const renamed = JSON.parse(kept) as readonly Renamed[];
+    for (const { from, to } of renamed) {
+      const record = store.mailboxes().find((one) => one.name === from);
+      if (record) await renameMailbox({ store, mirrors, opened }, record, to);
+    }
+    await commitNames(withRenamed(listing(), renamed));
+    store.writeSetting(renamingKey, "");
   };
   const all = (): Promise<readonly MailboxMirror[]> => Promise.all(store.mailboxes().map(open));
+
+  await finishRename();
+  // A CREATE or DELETE that was cut off has told the listing first.
+  if (keptListing(store)) await commitNames(listing());
 
   return {
     store,
@@ -74,6 +87,7 @@ export function openLocalMirror({ store, logger }: LocalMirrorOptions): Mirror {
       commitNames,
       mailbox: async (name) => open(recordOf(name)),
       rename,
+      finishRename,
     }),
     listing: async () => withParents(listing()),
     learnNames: () => undefined,
@@ -108,6 +122,8 @@ export function openLocalMirror({ store, logger }: LocalMirrorOptions): Mirror {
     },
   };
 }
+
+const renamingKey = "renaming";
 
 /** Makes the account's INBOX, in a store that has none. */
 export function beginLocalAccount(store: AccountStore): void {

@@ -6,7 +6,7 @@
 import { isUnavailable, MailError } from "../errors.ts";
 import type { ImapSource, LegacyStatus, Listing } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
-import { type EncodedMailboxName, inbox } from "../mail/ids.ts";
+import { type EncodedMailboxName, encodedMailboxName, inbox } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
 import type { Authority } from "./authority.ts";
 import { createBackgroundPull, type PullOutcome } from "./background-pull.ts";
@@ -14,6 +14,7 @@ import { createMessageChanges } from "./change-messages.ts";
 import { createNameChanges } from "./change-names.ts";
 import { commitListing, fetchListing, isSelectable, keptListing } from "./listing.ts";
 import { type MailboxMirror, noSuchMailbox, openMailboxMirror } from "./mailbox-mirror.ts";
+import { renameMailbox } from "./rename-mailbox.ts";
 import { singleFlight, waitWith } from "./waiting.ts";
 
 export interface Mirror {
@@ -62,7 +63,7 @@ export function openMirror({ store, source, logger, onOutcome }: MirrorOptions):
     const known = mirrors.get(record.name);
     if (known) return known;
     const opening = openMailboxMirror({ store, source, logger, signal, record }).then((mirror) => {
-      opened.set(record.name, mirror);
+      opened.set(mirror.state.record.name, mirror);
       mirror.subscribe(({ kind }) => {
         if (kind === "arrived" && background.outcome) background.wake();
       });
@@ -86,6 +87,23 @@ export function openMirror({ store, source, logger, onOutcome }: MirrorOptions):
     if (gone.length > 0) gone = commitListing(store, await fetchListing(source, "interactive", signal));
     for (const record of gone) await forget(record);
   });
+  /** Where the server has given a new UIDVALIDITY, or does not tell, the mailbox is pulled anew. */
+  const followRename = async (from: EncodedMailboxName, to: EncodedMailboxName): Promise<void> => {
+    for (const record of store.mailboxes()) {
+      const name = renamedTo(record, from, to);
+      if (name === undefined || record.uidValidity === undefined) continue;
+      try {
+        const { uidValidity } = await source.use({ priority: "interactive", signal }, (lease) =>
+          lease.status(name),
+        );
+        if (uidValidity === record.uidValidity) {
+          await renameMailbox({ store, mirrors, opened }, record, name);
+        }
+      } catch (error) {
+        logger.warn({ err: error, mailbox: record.name }, "a mailbox was renamed and will be pulled again");
+      }
+    }
+  };
   const authority: Authority = {
     ...createMessageChanges({ source, logger, signal, opened: (name) => opened.get(name) }),
     ...createNameChanges({
@@ -97,6 +115,7 @@ export function openMirror({ store, source, logger, onOutcome }: MirrorOptions):
         await refresh();
         return keptListing(store) ?? nothingListed;
       },
+      followRename,
     }),
   };
   const freshListing = async (waiting: AbortSignal): Promise<Listing> => {
@@ -180,6 +199,17 @@ export function openMirror({ store, source, logger, onOutcome }: MirrorOptions):
       }
     },
   };
+}
+
+/** Its new name where it is among what was renamed; INBOX's messages go, it stays (RFC 3501 6.3.5). */
+function renamedTo(
+  { name, separator }: MailboxRecord,
+  from: EncodedMailboxName,
+  to: EncodedMailboxName,
+): EncodedMailboxName | undefined {
+  if (from === inbox) return undefined;
+  const isBelow = separator !== null && name.startsWith(`${from}${separator}`);
+  return name === from || isBelow ? encodedMailboxName(to + name.slice(from.length)) : undefined;
 }
 
 /** The listing that follows says the rest. */

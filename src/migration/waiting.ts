@@ -44,6 +44,16 @@ export function singleFlight(work: () => Promise<void>): () => Promise<void> {
   };
 }
 
+/** Runs what it is given one at a time, in the order of the calls. */
+export function takeTurns(): <T>(work: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const done = last.then(work);
+    last = done.catch(() => undefined);
+    return done;
+  };
+}
+
 /** Lets other work of this process run: between pieces of a long computation. */
 export const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 

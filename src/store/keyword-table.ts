@@ -26,8 +26,13 @@ export interface KeywordTable {
 /** Bound on the table of combinations. */
 const maxRemembered = 10_000;
 
-export function createKeywordTable(sidecar: SidecarDb, mailbox: MailboxId, folder: string): KeywordTable {
-  const path = join(folder, "dovecot-keywords");
+/** `folder`: the mailbox's path now. */
+export function createKeywordTable(
+  sidecar: SidecarDb,
+  mailbox: MailboxId,
+  folder: () => string,
+): KeywordTable {
+  const path = (): string => join(folder(), "dovecot-keywords");
   const names = sidecar.keywords(mailbox);
   const slots = new Map<string, number>();
   const remembered = new Map<Flags, FlagLetters>();
@@ -41,7 +46,7 @@ export function createKeywordTable(sidecar: SidecarDb, mailbox: MailboxId, folde
     slots.set(name.toLowerCase(), slot);
     sidecar.putKeyword(mailbox, slot, name);
   };
-  readKeywords(path).forEach((name, slot) => {
+  readKeywords(path()).forEach((name, slot) => {
     if (names[slot] === undefined && !slots.has(name.toLowerCase())) add(name, slot);
   });
   const slotOf = (name: string): number => {
@@ -55,7 +60,7 @@ export function createKeywordTable(sidecar: SidecarDb, mailbox: MailboxId, folde
   };
   const write = (): void => {
     if (!behind) return;
-    writeKeywordsFile(path, names);
+    writeKeywordsFile(path(), names);
     behind = false;
   };
 
@@ -70,7 +75,7 @@ export function createKeywordTable(sidecar: SidecarDb, mailbox: MailboxId, folde
     },
     flush() {
       if (!behind) return;
-      const lock = tryDotlock(join(folder, "dovecot-uidlist"), uidlistLock);
+      const lock = tryDotlock(join(folder(), "dovecot-uidlist"), uidlistLock);
       if (!lock) return;
       try {
         write();

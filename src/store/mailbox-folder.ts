@@ -13,8 +13,8 @@ import { errorCode } from "./store-errors.ts";
 
 export interface MailboxFolder {
   readonly id: MailboxId;
-  /** Absolute. */
-  readonly path: string;
+  /** Absolute; another one when the mailbox was renamed. */
+  path: string;
   readonly keywords: KeywordTable;
   /** Names in cur/, by UID. */
   readonly files: Map<Uid, string>;

@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, renameSync } from "node:fs";
 import { join } from "node:path";
+import { MailError } from "../errors.ts";
 import { type EncodedMailboxName, type MailboxId, modSeq, type UidValidity, uid } from "../mail/ids.ts";
 import { createKeywordTable } from "./keyword-table.ts";
 import { directoryOf, uniqueDirectory } from "./mailbox-directory.ts";
@@ -18,7 +19,7 @@ import { syncPath } from "./sync-path.ts";
 
 export interface MailboxRegistry {
   records(): readonly MailboxRecord[];
-  /** Throws for a mailbox that was dropped. */
+  /** Throws NONEXISTENT for a mailbox that was dropped. */
   kept(id: MailboxId): KeptMailbox;
   byName(name: EncodedMailboxName): KeptMailbox | undefined;
   folder(id: MailboxId): MailboxFolder;
@@ -40,20 +41,19 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
 
   const kept = (id: MailboxId): KeptMailbox => {
     const mailbox = mailboxes.get(id);
-    if (!mailbox) throw new Error(`there is no mailbox ${id}`);
+    if (!mailbox) throw new MailError("NONEXISTENT", "Mailbox does not exist");
     return mailbox;
   };
   const folder = (id: MailboxId): MailboxFolder => {
     const known = folders.get(id);
     if (known) return known;
     const { record } = kept(id);
-    const path = join(maildir, record.directory);
-    const keywords = createKeywordTable(sidecar, id, path);
     const { uidValidity } = record;
+    const path = join(maildir, record.directory);
     const made: MailboxFolder = {
       id,
       path,
-      keywords,
+      keywords: createKeywordTable(sidecar, id, () => folders.get(id)?.path ?? path),
       files: new Map(),
       uidValidity,
       scanned: false,
@@ -128,7 +128,7 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
       const renamed = { ...record, name, directory };
       mailboxes.set(id, { ...kept(id), record: renamed });
       finishRename(id);
-      folders.delete(id);
+      folder(id).path = join(maildir, directory);
       return renamed;
     },
     drop(id) {

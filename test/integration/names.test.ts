@@ -2,10 +2,12 @@
  * Changes of names go to the legacy server first: what it refuses is refused in its words, what it does is
  * seen on both sides, and an answer that never came is found out.
  */
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type CuttingProxy, startCuttingProxy } from "../helpers/cutting-proxy.ts";
 import { type Dovecot, startDovecot } from "../helpers/dovecot.ts";
-import type { ImapClient } from "../helpers/imap-client.ts";
+import type { CommandResult, ImapClient } from "../helpers/imap-client.ts";
 import { type Mailferry, startMailferry } from "../helpers/mailferry.ts";
 import { takeSnapshot } from "../helpers/snapshot.ts";
 import { diffSnapshots } from "../helpers/snapshot-diff.ts";
@@ -39,6 +41,7 @@ describe("changes of names", () => {
     const [here, there] = [await takeSnapshot(through), await takeSnapshot(straight)];
     expect(diffSnapshots(there, here, { ignore: ["RECENT"] })).toEqual([]);
   };
+  const lines = ({ untagged }: CommandResult): string[] => untagged.map((line) => line.toString("latin1"));
   const names = async (): Promise<string> =>
     (await straight.ok('LIST "" *')).untagged.map((line) => line.toString("latin1")).join("\n");
 
@@ -99,6 +102,40 @@ describe("changes of names", () => {
     await through.ok(command);
     expect(proxy.cuts).toBe(cuts + 1);
     expect(await names()).toMatch(expected);
+    await sidesAreEqual();
+  });
+
+  it("RENAME takes along what was pulled, below it too", async () => {
+    const maildir = join(mailferry.dataDir, "mail", "_", user, "Maildir");
+    const files = async (folder: string): Promise<string[]> => {
+      const cur = join(maildir, folder, "cur");
+      const found = await Promise.all(
+        (await readdir(cur)).map(async (name) => `${(await stat(join(cur, name))).ino} ${name}`),
+      );
+      return found.sort();
+    };
+    for (const name of ["Old", "Old.below"]) {
+      await through.ok(`CREATE ${name}`);
+      for (const subject of ["one", "two"]) {
+        await through.ok(`APPEND ${name} (Work) `, Buffer.from(`Subject: ${subject}\r\n\r\ntext\r\n`));
+      }
+      await through.ok(`SELECT ${name}`);
+      await through.ok("FETCH 1:* BODY[]");
+    }
+    const before = [await files(".Old"), await files(".Old.below")];
+    expect(before.flat()).toHaveLength(4);
+    const other = await mailferry.client(user);
+    await other.ok("SELECT Old");
+    await through.ok("UNSELECT");
+    await through.ok("RENAME Old New");
+    expect((await other.next()).toString("latin1")).toMatch(/^\* BYE Mailbox was renamed/);
+    expect([await files(".New"), await files(".New.below")]).toEqual(before);
+    await through.ok("SELECT New");
+    await through.ok("STORE 1 +FLAGS (\\Flagged Later)");
+    await through.ok("COPY 1 New.below");
+    expect(lines(await through.ok("FETCH 1 FLAGS"))).toEqual([
+      expect.stringMatching(/^\* 1 FETCH \(FLAGS \(\\Flagged \\Seen Later Work( \\Recent)?\)\)$/),
+    ]);
     await sidesAreEqual();
   });
 
