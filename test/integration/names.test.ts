@@ -122,14 +122,15 @@ describe("changes of names", () => {
       await through.ok(`SELECT ${name}`);
       await through.ok("FETCH 1:* BODY[]");
     }
-    const before = [await files(".Old"), await files(".Old.below")];
-    expect(before.flat()).toHaveLength(4);
+    const both = async (name: string) => [await files(`.${name}`), await files(`.${name}.below`)];
+    await expect.poll(async () => (await both("Old")).flat()).toHaveLength(4);
+    const before = await both("Old");
     const other = await mailferry.client(user);
     await other.ok("SELECT Old");
     await through.ok("UNSELECT");
     await through.ok("RENAME Old New");
     expect((await other.next()).toString("latin1")).toMatch(/^\* BYE Mailbox was renamed/);
-    expect([await files(".New"), await files(".New.below")]).toEqual(before);
+    expect(await both("New")).toEqual(before);
     await through.ok("SELECT New");
     await through.ok("STORE 1 +FLAGS (\\Flagged Later)");
     await through.ok("COPY 1 New.below");

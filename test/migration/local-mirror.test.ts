@@ -20,7 +20,7 @@ async function open(): Promise<void> {
 async function append(to: string, text: string): Promise<void> {
   const bytes = Buffer.from(text);
   const incoming = mirror.store.receive(bytes.length);
-  await incoming.write(bytes);
+  void incoming.write(bytes);
   await mirror.authority.append(name(to), { incoming, flags: [], internalDate: undefined });
   incoming.discard();
 }
