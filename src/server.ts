@@ -21,7 +21,7 @@ import type { Secret } from "./mail/secret.ts";
 import type { PullOutcome } from "./migration/background-pull.ts";
 import { beginLocalAccount, openLocalMirror } from "./migration/local-mirror.ts";
 import { type Mirror, openMirror } from "./migration/mirror.ts";
-import { progressOf, sumProgress } from "./migration/progress.ts";
+import { type MailboxProgress, progressOf, sumProgress } from "./migration/progress.ts";
 import { moveToStage } from "./migration/stage.ts";
 import { recordedUser } from "./store/account-record.ts";
 import { accountDirectory } from "./store/data-dir.ts";
@@ -46,6 +46,8 @@ export interface Mailferry {
   isPulling(user: string): boolean;
   /** How far an open account has come; undefined when it is not open. */
   liveCounters(user: string): AccountCounters | undefined;
+  /** The same by mailbox, of those that were opened so far; none when the account is not open. */
+  liveMailboxes(user: string): readonly MailboxProgress[];
   /**
    * Runs a job that needs the legacy side: with `password`, which is proven first, or with what the open
    * account has. Throws CANNOT when there is neither.
@@ -217,6 +219,7 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
       const mirror = mirrors.get(user)?.mirror;
       return mirror?.isWholeOpen ? sumProgress(mirror.opened().map(progressOf)) : undefined;
     },
+    liveMailboxes: (user) => mirrors.get(user)?.mirror.opened().map(progressOf) ?? [],
     async withMirror(user, password, signal, work) {
       const name = canonical(user).canonical;
       const proven = password && (await authenticate({ user, password, authorizationId: "", signal }));

@@ -56,15 +56,18 @@ export function readPassword(file: string | undefined): Secret | undefined {
   return new Secret((text.split("\n", 1)[0] ?? "").replace(/\r$/, ""));
 }
 
-/** Aborts on SIGINT and SIGTERM for as long as `work` runs. */
-export async function withSignals<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+/** Aborts on these for as long as `work` runs. */
+export async function withSignals<T>(
+  work: (signal: AbortSignal) => Promise<T>,
+  names: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM"],
+): Promise<T> {
   const controller = new AbortController();
   const stop = (name: NodeJS.Signals): void => controller.abort(new Error(`stopped by ${name}`));
-  process.on("SIGINT", stop).on("SIGTERM", stop);
+  for (const name of names) process.on(name, stop);
   try {
     return await work(controller.signal);
   } finally {
-    process.off("SIGINT", stop).off("SIGTERM", stop);
+    for (const name of names) process.off(name, stop);
   }
 }
 

@@ -5,6 +5,7 @@ import { Command, CommanderError } from "commander";
 import packageJson from "../../package.json" with { type: "json" };
 import { accountCommand } from "./account.ts";
 import { fail } from "./command.ts";
+import { demoCommand } from "./demo.ts";
 import { exitUsage } from "./exit-codes.ts";
 import { migrateCommand } from "./migrate.ts";
 import { serveCommand } from "./serve.ts";
@@ -19,6 +20,7 @@ const program = new Command("mailferry")
     "after",
     `
 Examples:
+  mailferry demo
   mailferry serve -c /etc/mailferry.yaml
   mailferry migrate -c /etc/mailferry.yaml alice@example.com --password-file alice.pw
   mailferry verify -c /etc/mailferry.yaml alice@example.com --password-file alice.pw
@@ -26,6 +28,7 @@ Examples:
   );
 for (const command of [
   serveCommand(),
+  demoCommand(),
   accountCommand(),
   migrateCommand(),
   verifyCommand(),

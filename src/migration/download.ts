@@ -22,15 +22,6 @@ export function createDownload(uid: Uid): Download {
   return { uid, opened: promise, settle: resolve, fail: reject };
 }
 
-/** A message that is whole in memory. */
-export function contentOf(bytes: Buffer): MessageContent {
-  return {
-    sizeBytes: bytes.length,
-    read: (start, end) => bytes.subarray(start, end),
-    close: () => undefined,
-  };
-}
-
 export function notAnswered(uid: Uid): MailError {
   return new MailError("UNAVAILABLE", `the legacy server did not answer for UID ${uid}`);
 }

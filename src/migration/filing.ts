@@ -3,12 +3,14 @@
  * are collected and filed in batches by the writer thread; big ones are spooled while they arrive. When
  * the disk falls behind, the legacy server waits.
  */
+
 import { MailError } from "../errors.ts";
 import type { BodySink } from "../legacy/source.ts";
 import type { Uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
+import { contentOf } from "../mail/message-content.ts";
 import type { MailboxRecord, MessageToFile, SpooledMessage } from "../store/store.ts";
-import { contentOf, createDownload, type Download } from "./download.ts";
+import { createDownload, type Download } from "./download.ts";
 import type { FiledMessage, MailboxState } from "./mailbox-state.ts";
 
 /** From this size on a message is written as it arrives, not collected in memory. */

@@ -3,13 +3,15 @@
  * once at a time: whoever wants it meanwhile shares the download, whether it runs for a client or, once
  * it is being spooled, for the background.
  */
+
 import { isUnavailable } from "../errors.ts";
 import type { MailboxLease } from "../legacy/source.ts";
 import type { Uid } from "../mail/ids.ts";
 import type { MessageContent, MessageMeta } from "../mail/message.ts";
+import { contentOf } from "../mail/message-content.ts";
 import { uidSetOf } from "../mail/number-set.ts";
 import type { MailboxRecord, StoredMessage } from "../store/store.ts";
-import { contentOf, createDownload, type Download, notAnswered } from "./download.ts";
+import { createDownload, type Download, notAnswered } from "./download.ts";
 import { type Arrivals, createFiling } from "./filing.ts";
 import { withMailbox } from "./mailbox-lease.ts";
 import type { MailboxState } from "./mailbox-state.ts";

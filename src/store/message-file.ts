@@ -6,6 +6,7 @@ import { closeSync, fstatSync, openSync, read, readSync } from "node:fs";
 import { promisify } from "node:util";
 import { MailError } from "../errors.ts";
 import type { MessageContent } from "../mail/message.ts";
+import { contentOf } from "../mail/message-content.ts";
 import { storingAsync } from "./store-errors.ts";
 
 const readAsync = promisify(read);
@@ -19,7 +20,7 @@ export function openMessageFile(path: string, sizeBytes: number): MessageContent
   try {
     const { size } = fstatSync(file);
     if (size !== sizeBytes) throw new DamagedFileError(path, size);
-    if (sizeBytes <= readWholeUpToBytes) return wholeContent(readWhole(file, sizeBytes, path));
+    if (sizeBytes <= readWholeUpToBytes) return contentOf(readWhole(file, sizeBytes, path));
     keepOpen = true;
     return fileContent(file, sizeBytes);
   } finally {
@@ -49,14 +50,6 @@ export async function readFrom(file: number, start: number, end: number): Promis
 
 async function readPiece(file: number, into: Buffer, offset: number, length: number, position: number) {
   return storingAsync(() => readAsync(file, into, offset, length, position));
-}
-
-function wholeContent(bytes: Buffer): MessageContent {
-  return {
-    sizeBytes: bytes.length,
-    read: (start, end) => bytes.subarray(start, end),
-    close() {},
-  };
 }
 
 function fileContent(file: number, sizeBytes: number): MessageContent {

@@ -37,6 +37,8 @@ describe("usage", () => {
   it.each([
     [["--help"]],
     [["serve", "--help"]],
+    [["demo", "--help"]],
+    [["account", "create", "--help"]],
     [["migrate", "--help"]],
     [["verify", "--help"]],
     [["status", "--help"]],

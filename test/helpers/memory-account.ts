@@ -19,6 +19,7 @@ import { type Flags, flagsOf, hasFlag } from "../../src/mail/flags.ts";
 import { encodedMailboxName, modSeq, type Uid, uid, uidValidity } from "../../src/mail/ids.ts";
 import { type InternalDate, parseInternalDate } from "../../src/mail/internal-date.ts";
 import type { MessageContent, MessageMeta } from "../../src/mail/message.ts";
+import { contentOf } from "../../src/mail/message-content.ts";
 
 export interface MemoryMessage {
   readonly uid: Uid;
@@ -318,13 +319,5 @@ function openMailbox(
     close: () => {
       if (box.listeners.delete(onChange)) box.openCount--;
     },
-  };
-}
-
-export function contentOf(bytes: Buffer): MessageContent {
-  return {
-    sizeBytes: bytes.length,
-    read: (start, end) => bytes.subarray(start, end),
-    close: () => {},
   };
 }

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { MailError } from "../../src/errors.ts";
-import { contentOf } from "../helpers/memory-account.ts";
+import { contentOf } from "../../src/mail/message-content.ts";
 import { type Served, serveAccount } from "./served-account.ts";
 
 let served: Served;
