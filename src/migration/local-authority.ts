@@ -105,6 +105,8 @@ export function createLocalAuthority(options: LocalAuthorityOptions): Authority 
   return {
     async append(name, { incoming, flags, internalDate }) {
       const mailbox = await target(name);
+      // In Dovecot's words: RFC 3502 6.3.11 has an empty literal mean that the client gives up.
+      if (incoming.sizeBytes === 0) throw new MailError(undefined, "Can't save a zero byte message.");
       const content = incoming.open();
       try {
         const { sizeBytes } = content;

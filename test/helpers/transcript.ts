@@ -17,12 +17,14 @@ export interface TranscriptOptions {
   readonly port: number;
   readonly byteByByte: boolean;
   /** What `!` lines do: the words of the line. */
-  readonly act: (words: readonly string[]) => void | Promise<void>;
+  readonly act?: (words: readonly string[]) => void | Promise<void>;
+  /** What is captured from the beginning. */
+  readonly values?: Readonly<Record<string, string>>;
 }
 
 export async function playTranscript(file: string, options: TranscriptOptions): Promise<void> {
   const clients = new Map<string, LineClient>();
-  const captured = new Map<string, string>();
+  const captured = new Map<string, string>(Object.entries(options.values ?? {}));
   const clientOf = async (name: string): Promise<LineClient> => {
     const client = clients.get(name) ?? (await connectClient(options.port));
     clients.set(name, client);
@@ -32,7 +34,7 @@ export async function playTranscript(file: string, options: TranscriptOptions): 
     for (const [index, line] of readFileSync(file, "latin1").split("\n").entries()) {
       if (line === "" || line.startsWith("#")) continue;
       if (line.startsWith("! ")) {
-        await options.act(line.slice(2).split(" "));
+        await options.act?.(line.slice(2).split(" "));
         continue;
       }
       const match = /^([CS])(\d*): ?(.*)$/.exec(line);

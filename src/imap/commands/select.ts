@@ -1,6 +1,6 @@
 /** SELECT, EXAMINE, CHECK, CLOSE (RFC 3501 6.3.1, 6.3.2, 6.4.1, 6.4.2) and UNSELECT (RFC 3691). */
 import type { MailboxChange } from "../../account/account.ts";
-import { hasFlag, noFlags } from "../../mail/flags.ts";
+import { hasFlag } from "../../mail/flags.ts";
 import { type EncodedMailboxName, encodedMailboxName, type Uid } from "../../mail/ids.ts";
 import { type Call, type Command, define, nothing } from "../command.ts";
 import { formatList, ok, type Reply, untagged } from "../formatter.ts";
@@ -26,8 +26,11 @@ export const check = define({
 
 /** Expunges without a word what is known to be marked \Deleted. */
 export const close = defineLeave("CLOSE", "Close completed.", async ({ mailbox, view, readOnly }, signal) => {
-  const isDeleted = (uid: Uid): boolean => hasFlag(mailbox.meta(uid)?.flags ?? noFlags, "\\Deleted");
-  if (!readOnly && view.uids.some(isDeleted)) await mailbox.expunge(undefined, signal);
+  const mayBeDeleted = (uid: Uid): boolean => {
+    const meta = mailbox.meta(uid);
+    return meta === undefined || hasFlag(meta.flags, "\\Deleted");
+  };
+  if (!readOnly && view.uids.some(mayBeDeleted)) await mailbox.expunge(undefined, signal);
 });
 export const unselect = defineLeave("UNSELECT", "Unselect completed.");
 

@@ -24,6 +24,8 @@ function defineStore(name: string, byUid: boolean): Command {
     run: async ({ state, args: { set, change, silent }, signal }) => {
       refuseReadOnly(state);
       const uids = namedMessages(state, set, byUid);
+      // Whose flags are answered must be known here; before the change, so that a refusal is the truth.
+      if (!silent) await state.mailbox.require(uids, "meta", signal);
       if (uids.length > 0) await state.mailbox.store(uids, change, signal);
       // All of them are answered, whether their flags have changed or not.
       if (silent) state.view.silence(uids);
