@@ -10,7 +10,9 @@ import type { CopiedUids } from "../mail/copied-uids.ts";
 import { withChange } from "../mail/flag-change.ts";
 import { hasFlag, sameFlags } from "../mail/flags.ts";
 import type { EncodedMailboxName, Uid, UidValidity } from "../mail/ids.ts";
+import type { MessageMeta } from "../mail/message.ts";
 import { uidSetOf } from "../mail/number-set.ts";
+import type { StoredMessage } from "../store/store.ts";
 import { createAppend } from "./append-message.ts";
 import type { Authority } from "./authority.ts";
 import { findCopies } from "./find-copies.ts";
@@ -136,7 +138,11 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
     uids: readonly Uid[],
     target: EncodedMailboxName,
   ): Promise<CopiedUids | undefined> => {
+    const { state } = mailbox;
     let before: { readonly uidNext: Uid | undefined } | undefined;
+    // What to look for if the answer is lost: by then the messages may be gone from here.
+    await mailbox.metadata(uids.filter((uid) => state.table.get(uid)?.presence === "remote"));
+    const messages = uids.map((uid) => state.table.get(uid)).filter((message) => isKnown(message));
     try {
       const copied = await alone(mailbox, async (lease) => {
         // From which UID on its copies will be: known before it is sent, since both answers may be lost.
@@ -152,13 +158,14 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
       if (!(error instanceof OutcomeUnknown)) throw error;
       return published(
         target,
-        await outcomeOf(error, kind, mailbox, { uids, target, from: before?.uidNext }),
+        await outcomeOf(error, kind, mailbox, { uids, messages, target, from: before?.uidNext }),
       );
     }
   };
 
   interface Transfer {
     readonly uids: readonly Uid[];
+    readonly messages: readonly MessageMeta[];
     readonly target: EncodedMailboxName;
     /** UIDNEXT of the target before. */
     readonly from: Uid | undefined;
@@ -168,10 +175,10 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
     lost: OutcomeUnknown,
     kind: "copy" | "move",
     mailbox: MailboxMirror,
-    { uids, target, from }: Transfer,
+    { uids, messages, target, from }: Transfer,
   ): Promise<CopiedUids | undefined> => {
-    if (from === undefined) throw lost;
-    const found = await findCopies({ source, signal, mailbox, uids, target, from }).catch(
+    if (from === undefined || messages.length < uids.length) throw lost;
+    const found = await findCopies({ source, signal, messages, target, from }).catch(
       () => "unknown" as const,
     );
     if (found === "unknown") throw lost;
@@ -217,11 +224,15 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
   };
 }
 
+function isKnown(message: StoredMessage | undefined): message is StoredMessage & MessageMeta {
+  return message !== undefined && message.presence !== "remote";
+}
+
 /** Whose flags are known here to be \Deleted. */
 function deletedOf({ state }: MailboxMirror, uids: readonly Uid[] = state.table.uids): Uid[] {
   return uids.filter((uid) => {
     const message = state.table.get(uid);
-    return message !== undefined && message.presence !== "remote" && hasFlag(message.flags, "\\Deleted");
+    return isKnown(message) && hasFlag(message.flags, "\\Deleted");
   });
 }
 

@@ -8,13 +8,12 @@ import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { uidSetOf } from "../mail/number-set.ts";
 import { lookAgain } from "./look-again.ts";
-import type { MailboxMirror } from "./mailbox-mirror.ts";
 
 export interface Search {
   readonly source: ImapSource;
   readonly signal: AbortSignal;
-  readonly mailbox: MailboxMirror;
-  readonly uids: readonly Uid[];
+  /** As they were known before: a MOVE that was done has taken them from the mailbox. */
+  readonly messages: readonly MessageMeta[];
   readonly target: EncodedMailboxName;
   /** UIDNEXT of the target before. */
   readonly from: Uid;
@@ -26,8 +25,7 @@ export function findCopies(search: Search): Promise<CopiedUids | undefined | "un
 }
 
 async function look(search: Search): Promise<CopiedUids | undefined | "unknown"> {
-  const { source, signal, mailbox, uids, target, from } = search;
-  await mailbox.metadata(uids);
+  const { source, signal, messages, target, from } = search;
   return source.useMailbox(target, { priority: "interactive", signal }, async (lease) => {
     const arrived = (await lease.listUids()).filter((uid) => uid >= from);
     if (arrived.length === 0) return undefined;
@@ -35,16 +33,14 @@ async function look(search: Search): Promise<CopiedUids | undefined | "unknown">
     await lease.fetchMeta(uidSetOf(arrived), (meta) => metas.push(meta));
     const free = metas.sort((a, b) => a.uid - b.uid);
     const to: Uid[] = [];
-    for (const uid of uids) {
-      const message = mailbox.state.table.get(uid);
-      const index = message && message.presence !== "remote" ? free.findIndex(isCopyOf(message)) : -1;
+    for (const message of messages) {
+      const index = free.findIndex(isCopyOf(message));
       const [copy] = index < 0 ? [] : free.splice(index, 1);
       if (copy) to.push(copy.uid);
     }
     if (to.length === 0) return undefined;
-    return to.length === uids.length
-      ? { uidValidity: lease.examined.uidValidity, from: uids, to }
-      : "unknown";
+    if (to.length !== messages.length) return "unknown";
+    return { uidValidity: lease.examined.uidValidity, from: messages.map(({ uid }) => uid), to };
   });
 }
 

@@ -2,16 +2,26 @@
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 
-export type Cut = "before" | "after" | { readonly atByte: number } | { readonly answerTo: number };
+export type Cut =
+  | "before"
+  | "after"
+  | "long after"
+  | { readonly atByte: number }
+  | { readonly answerTo: number };
+
+const longAfterMs = 500;
 
 export interface CuttingProxy {
   readonly port: number;
   /**
    * The next connection whose client sends what matches is cut: `before` drops the command, `after` lets
-   * it through and drops the answer, `atByte` lets so many bytes from there on through, and `answerTo`
+   * it through and drops the answer (`long after`: and cuts only when others have seen what was done), `atByte`
+   * lets so many bytes from there on through, and `answerTo`
    * drops what the server answers to so many bytes.
    */
   cutNext(pattern: RegExp, when: Cut): void;
+  /** What was to be cut has come by. */
+  readonly hasFired: boolean;
   /** How many connections were cut. */
   readonly cuts: number;
   close(): Promise<void>;
@@ -30,6 +40,8 @@ export async function startCuttingProxy(targetPort: number): Promise<CuttingProx
       target.destroy();
     };
     let dropsAnswer = false;
+    let isPatient = false;
+    let timer: NodeJS.Timeout | undefined;
     let bytesLeft: number | undefined;
     let answerTo: number | undefined;
     const pass = (chunk: Buffer): void => {
@@ -56,12 +68,15 @@ export async function startCuttingProxy(targetPort: number): Promise<CuttingProx
         return pass(chunk);
       }
       dropsAnswer = true;
+      isPatient = when === "long after";
       target.write(chunk);
     });
     target.on("data", (chunk) => {
-      if (dropsAnswer) cut();
-      else client.write(chunk);
+      if (!dropsAnswer) client.write(chunk);
+      else if (!isPatient) cut();
+      else timer ??= setTimeout(cut, longAfterMs);
     });
+    client.once("close", () => clearTimeout(timer));
     for (const [socket, other] of [
       [client, target],
       [target, client],
@@ -81,6 +96,9 @@ export async function startCuttingProxy(targetPort: number): Promise<CuttingProx
     port: typeof address === "object" && address ? address.port : 0,
     cutNext(pattern, when) {
       armed = { pattern, when };
+    },
+    get hasFired() {
+      return armed === undefined;
     },
     get cuts() {
       return cuts;

@@ -124,6 +124,18 @@ describe("changes of messages", () => {
     await sidesAreEqual();
   });
 
+  it("MOVE: a lost answer is found out though others saw the messages leave before", async () => {
+    const other = await mailferry.client(user);
+    await other.ok("SELECT INBOX");
+    proxy.cutNext(/ MOVE /, "long after");
+    const moved = through.ok("MOVE 1 Filed");
+    await expect.poll(() => proxy.hasFired).toBe(true);
+    const [told] = await Promise.all([moved, other.ok("NOOP")]);
+    expect(lines(told)[0]).toMatch(/^\* OK \[COPYUID /);
+    other.close();
+    await sidesAreEqual();
+  });
+
   it("EXPUNGE: a lost answer is found out when it was done", async () => {
     await through.ok("STORE 1:2 +FLAGS.SILENT (\\Deleted)");
     proxy.cutNext(/ EXPUNGE\r\n/, "after");
