@@ -57,14 +57,13 @@ describe("IDLE through Mailferry", () => {
   });
 
   it("leaves connections for work, however many mailboxes are watched", async () => {
+    const names = ["INBOX", "Watched1", "INBOX", "Watched2", "INBOX", "Watched3"];
+    // One by one: of several CREATEs at a time Dovecot now and then refuses one with ALREADYEXISTS.
+    for (const name of new Set(names)) if (name !== "INBOX") await through.ok(`CREATE ${name}`);
     const sessions = await Promise.all(
-      Array.from({ length: 6 }, async (_, index) => {
+      names.map(async (name) => {
         const client = await mailferry.client(user);
-        await client.ok(index % 2 === 0 ? "SELECT INBOX" : 'LIST "" *');
-        if (index % 2 !== 0) {
-          await client.ok(`CREATE Watched${index}`);
-          await client.ok(`SELECT Watched${index}`);
-        }
+        await client.ok(`SELECT ${name}`);
         return client;
       }),
     );
