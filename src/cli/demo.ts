@@ -135,7 +135,7 @@ Log in through Mailferry with any mail client, and see here how the mail is pull
 
   curl -u ${user}:${password} imap://${host}:${port}/
   curl -u ${user}:${password} 'imap://${host}:${port}/INBOX;MAILINDEX=1'
-  mutt -f imap://${user}:${password}@${host}:${port}/INBOX
+  mutt -e 'set ssl_force_tls=no' -f imap://${user}:${password}@${host}:${port}/INBOX
 
 The other commands work, too, from another terminal:
 
