@@ -5,11 +5,14 @@
 import { isUnavailable, MailError } from "../errors.ts";
 import type { ImapSource, Listing } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
-import { type EncodedMailboxName, uid } from "../mail/ids.ts";
+import { type EncodedMailboxName, type MailboxId, uid } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
+import { MessageLost } from "../store/store-errors.ts";
 import { commitListing, keptListing } from "./listing.ts";
 import { createLocalAuthority } from "./local-authority.ts";
+import { removeAlone } from "./local-messages.ts";
 import { firstListing, type Renamed, withParents, withRenamed } from "./local-names.ts";
+import { finishTransfer } from "./local-transfer.ts";
 import { type MailboxMirror, noSuchMailbox } from "./mailbox-mirror.ts";
 import { openMailboxState } from "./mailbox-state.ts";
 import type { Mirror } from "./mirror.ts";
@@ -26,18 +29,18 @@ export interface LocalMirrorOptions {
 export async function openLocalMirror({ store, logger }: LocalMirrorOptions): Promise<Mirror> {
   const closing = new AbortController();
   const { signal } = closing;
-  const mirrors = new Map<EncodedMailboxName, Promise<MailboxMirror>>();
-  const opened = new Map<EncodedMailboxName, MailboxMirror>();
+  const mirrors = new Map<MailboxId, Promise<MailboxMirror>>();
+  const opened = new Map<MailboxId, MailboxMirror>();
 
   const open = (record: MailboxRecord): Promise<MailboxMirror> => {
-    const known = mirrors.get(record.name);
+    const known = mirrors.get(record.id);
     if (known) return known;
     const opening = openLocalMailbox(store, record, logger, signal).then((mailbox) => {
-      opened.set(mailbox.state.record.name, mailbox);
+      opened.set(record.id, mailbox);
       return mailbox;
     });
-    mirrors.set(record.name, opening);
-    opening.catch(() => mirrors.delete(record.name));
+    mirrors.set(record.id, opening);
+    opening.catch(() => mirrors.delete(record.id));
     return opening;
   };
   const recordOf = (name: EncodedMailboxName): MailboxRecord => {
@@ -48,11 +51,13 @@ export async function openLocalMirror({ store, logger }: LocalMirrorOptions): Pr
   const listing = (): Listing => keptListing(store) ?? firstListing;
   const commitNames = async (next: Listing): Promise<void> => {
     for (const record of commitListing(store, next)) {
-      const mailbox = await mirrors.get(record.name)?.catch(() => undefined);
-      mirrors.delete(record.name);
-      opened.delete(record.name);
-      mailbox?.state.announceGone("Mailbox was deleted");
-      const drop = (): Promise<void> => store.dropMailbox(record.id);
+      const mailbox = await mirrors.get(record.id)?.catch(() => undefined);
+      const drop = async (): Promise<void> => {
+        mirrors.delete(record.id);
+        opened.delete(record.id);
+        mailbox?.state.announceGone("Mailbox was deleted");
+        await store.dropMailbox(record.id);
+      };
       await (mailbox ? mailbox.state.exclusive(drop) : drop());
     }
     for (const record of store.mailboxes()) if (record.uidValidity === undefined) begin(store, record);
@@ -68,7 +73,7 @@ export async function openLocalMirror({ store, logger }: LocalMirrorOptions): Pr
     const renamed = JSON.parse(kept) as readonly Renamed[];
     for (const { from, to } of renamed) {
       const record = store.mailboxes().find((one) => one.name === from);
-      if (record) await renameMailbox({ store, mirrors, opened }, record, to);
+      if (record) await renameMailbox({ store, mirrors }, record, to);
     }
     await commitNames(withRenamed(listing(), renamed));
     store.writeSetting(renamingKey, "");
@@ -76,6 +81,7 @@ export async function openLocalMirror({ store, logger }: LocalMirrorOptions): Pr
   const all = (): Promise<readonly MailboxMirror[]> => Promise.all(store.mailboxes().map(open));
 
   await finishRename();
+  await finishTransfer(store, open);
   // A CREATE or DELETE that was cut off has told the listing first.
   if (keptListing(store)) await commitNames(listing());
 
@@ -103,7 +109,7 @@ export async function openLocalMirror({ store, logger }: LocalMirrorOptions): Pr
     opened: () => [...opened.values()],
     all,
     get isWholeOpen() {
-      return store.mailboxes().every((record) => opened.has(record.name));
+      return store.mailboxes().every((record) => opened.has(record.id));
     },
     pull: async () => ({ kind: "complete" }),
     wake: () => undefined,
@@ -159,7 +165,7 @@ async function openLocalMailbox(
   const state = await openMailboxState({ store, source: nobody, logger, signal, record, local: true });
   const look = singleFlight(() => takeDropped(state));
   const watch = watchWhileWanted((ended) => watchDropped(state, look, ended), signal);
-  const sync = (waiting: AbortSignal): Promise<void> => waitWith(look(), waiting);
+  const sync = async (waiting: AbortSignal): Promise<void> => void (await waitWith(look(), waiting));
   return {
     state,
     quarantine: new Map(),
@@ -173,14 +179,27 @@ async function openLocalMailbox(
     prefetch: () => undefined,
     async content(wanted) {
       const message = state.table.get(wanted);
-      return message?.presence === "full" ? store.openMessage(state.record, message) : undefined;
+      if (message?.presence !== "full") return undefined;
+      try {
+        return store.openMessage(state.record, message);
+      } catch (error) {
+        if (!(error instanceof MessageLost)) throw error;
+        logger.error({ err: error, mailbox: state.record.name, uid: wanted }, "a message is lost");
+        await state.exclusive(async () => {
+          store.setAside(state.record, [wanted]);
+          await removeAlone(store, state, [wanted]);
+        });
+        return undefined;
+      }
     },
     search: async () => [],
     pullTurn: async () => "done",
     checkpoint: () =>
-      store.checkpoint(
-        state.record,
-        state.table.uids.flatMap((one) => state.table.get(one) ?? []),
+      state.exclusive(() =>
+        store.checkpoint(
+          state.record,
+          state.table.uids.flatMap((one) => state.table.get(one) ?? []),
+        ),
       ),
   };
 }

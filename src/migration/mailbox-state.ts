@@ -13,7 +13,7 @@ import type { FlagsOf, ImapSource } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
 import type { Flags } from "../mail/flags.ts";
 import { sameFlags } from "../mail/flags.ts";
-import { type Uid, type UidValidity, uid } from "../mail/ids.ts";
+import { maxUid, type Uid, type UidValidity, uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import type { AccountStore, MailboxRecord, StoredMessage } from "../store/store.ts";
 import { createMessageTable, type MessageTable } from "./message-table.ts";
@@ -51,6 +51,8 @@ export interface MailboxState {
   exclusive<T>(work: (waited: boolean) => Promise<T>): Promise<T>;
   noteReadOnly(readOnly: boolean): void;
   commitPermanentFlags(flags: readonly string[]): void;
+  /** Local: what FLAGS tells. */
+  commitFlagNames(flags: readonly string[]): void;
   commitListing(listing: CommittedListing): void;
   /** Metadata of messages that were `remote`; `asked` is the record when they were asked for. */
   commitMeta(asked: MailboxRecord, metas: readonly MessageMeta[]): void;
@@ -63,7 +65,7 @@ export interface MailboxState {
   commitAdded(messages: readonly StoredMessage[]): void;
   /** Local: messages that were removed. */
   commitRemoved(uids: readonly Uid[]): void;
-  /** Local: the mailbox goes on under another name. */
+  /** The mailbox goes on under another name. */
   commitName(renamed: MailboxRecord): void;
   /** The message's file is gone or damaged: its bytes have to be fetched once more. */
   commitLost(uid: Uid): void;
@@ -105,6 +107,14 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
   const listedKey = `listed:${record.id}`;
   const problemKey = `problem:${record.id}`;
   const loaded = await store.loadMessages(record);
+  if (options.local) {
+    // A sidecar from a backup may be behind what clients were told.
+    const above = Math.max(record.uidNext, (loaded.at(-1)?.uid ?? 0) + 1, await store.writtenUidNext(record));
+    if (above > record.uidNext) {
+      record = { ...record, uidNext: uid(Math.min(above, maxUid)) };
+      store.saveMailbox(record);
+    }
+  }
   // A local message is its file: what a kill left of one that was being removed goes too.
   const remains = options.local ? loaded.filter(({ presence }) => presence !== "full") : [];
   if (remains.length > 0)
@@ -128,7 +138,14 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
 
   const emit = (event: MailboxEvent): void => {
     if ("uids" in event && event.uids.length === 0) return;
-    for (const listener of listeners) listener(event);
+    for (const listener of listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        // It is done, whatever one of those who hear of it makes of that.
+        logger.error({ err: error, mailbox: record.name, event: event.kind }, "a listener failed");
+      }
+    }
   };
   const save = (messages: readonly StoredMessage[]): void => {
     if (messages.length > 0) table.put(store.saveMessages(record, messages));
@@ -209,6 +226,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       readOnly = told;
     },
     commitPermanentFlags: (permanentFlags) => saveRecord({ permanentFlags }),
+    commitFlagNames: (flags) => saveRecord({ flags }),
     exclusive(work) {
       const waited = inside > 0;
       inside++;

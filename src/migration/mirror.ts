@@ -6,7 +6,7 @@
 import { isUnavailable, MailError } from "../errors.ts";
 import type { ImapSource, LegacyStatus, Listing } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
-import { type EncodedMailboxName, encodedMailboxName, inbox } from "../mail/ids.ts";
+import { type EncodedMailboxName, encodedMailboxName, inbox, type MailboxId } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
 import type { Authority } from "./authority.ts";
 import { createBackgroundPull, type PullOutcome } from "./background-pull.ts";
@@ -56,27 +56,27 @@ export interface MirrorOptions {
 export function openMirror({ store, source, logger, onOutcome }: MirrorOptions): Mirror {
   const closing = new AbortController();
   const { signal } = closing;
-  const mirrors = new Map<EncodedMailboxName, Promise<MailboxMirror>>();
-  const opened = new Map<EncodedMailboxName, MailboxMirror>();
+  const mirrors = new Map<MailboxId, Promise<MailboxMirror>>();
+  const opened = new Map<MailboxId, MailboxMirror>();
 
   const open = (record: MailboxRecord): Promise<MailboxMirror> => {
-    const known = mirrors.get(record.name);
+    const known = mirrors.get(record.id);
     if (known) return known;
     const opening = openMailboxMirror({ store, source, logger, signal, record }).then((mirror) => {
-      opened.set(mirror.state.record.name, mirror);
+      opened.set(record.id, mirror);
       mirror.subscribe(({ kind }) => {
         if (kind === "arrived" && background.outcome) background.wake();
       });
       return mirror;
     });
-    mirrors.set(record.name, opening);
-    opening.catch(() => mirrors.delete(record.name));
+    mirrors.set(record.id, opening);
+    opening.catch(() => mirrors.delete(record.id));
     return opening;
   };
   const forget = async (record: MailboxRecord): Promise<void> => {
-    const mirror = await mirrors.get(record.name)?.catch(() => undefined);
-    mirrors.delete(record.name);
-    opened.delete(record.name);
+    const mirror = await mirrors.get(record.id)?.catch(() => undefined);
+    mirrors.delete(record.id);
+    opened.delete(record.id);
     mirror?.state.announceGone("Mailbox was deleted");
     await store.dropMailbox(record.id);
     logger.info({ mailbox: record.name }, "mailbox is gone from the legacy server");
@@ -97,7 +97,7 @@ export function openMirror({ store, source, logger, onOutcome }: MirrorOptions):
           lease.status(name),
         );
         if (uidValidity === record.uidValidity) {
-          await renameMailbox({ store, mirrors, opened }, record, name);
+          await renameMailbox({ store, mirrors }, record, name);
         }
       } catch (error) {
         logger.warn({ err: error, mailbox: record.name }, "a mailbox was renamed and will be pulled again");
@@ -105,7 +105,12 @@ export function openMirror({ store, source, logger, onOutcome }: MirrorOptions):
     }
   };
   const authority: Authority = {
-    ...createMessageChanges({ source, logger, signal, opened: (name) => opened.get(name) }),
+    ...createMessageChanges({
+      source,
+      logger,
+      signal,
+      opened: (name) => [...opened.values()].find(({ state }) => state.record.name === name),
+    }),
     ...createNameChanges({
       source,
       logger,
@@ -176,7 +181,7 @@ export function openMirror({ store, source, logger, onOutcome }: MirrorOptions):
     opened: () => [...opened.values()],
     all,
     get isWholeOpen() {
-      return store.mailboxes().every((record) => !isSelectable(record) || opened.has(record.name));
+      return store.mailboxes().every((record) => !isSelectable(record) || opened.has(record.id));
     },
     pull: (waiting) => waitWith(background.run(), waiting),
     wake: () => background.wake(),

@@ -1,12 +1,11 @@
-import type { EncodedMailboxName } from "../mail/ids.ts";
+import type { EncodedMailboxName, MailboxId } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 
 export interface OpenMailboxes {
   readonly store: AccountStore;
-  /** Open, or being opened, by name. */
-  readonly mirrors: Map<EncodedMailboxName, Promise<MailboxMirror>>;
-  readonly opened: Map<EncodedMailboxName, MailboxMirror>;
+  /** Open, or being opened. */
+  readonly mirrors: ReadonlyMap<MailboxId, Promise<MailboxMirror>>;
 }
 
 /**
@@ -14,19 +13,18 @@ export interface OpenMailboxes {
  * that it is gone; work on it that is waiting for its turn finds the new name.
  */
 export async function renameMailbox(
-  { store, mirrors, opened }: OpenMailboxes,
-  { id, name }: MailboxRecord,
+  { store, mirrors }: OpenMailboxes,
+  { id }: MailboxRecord,
   to: EncodedMailboxName,
 ): Promise<void> {
-  const open = mirrors.get(name);
-  const mailbox = await open?.catch(() => undefined);
-  if (!open || !mailbox) return void store.renameMailbox(id, to);
-  await mailbox.state.exclusive(async () => {
-    mailbox.state.commitName(store.renameMailbox(id, to));
-    mirrors.delete(name);
-    opened.delete(name);
-    mirrors.set(to, open);
-    opened.set(to, mailbox);
-    mailbox.state.announceGone("Mailbox was renamed");
-  });
+  // Where nobody has it open, in this same turn: else somebody could open it under its old name.
+  while (mirrors.has(id)) {
+    const mailbox = await mirrors.get(id)?.catch(() => undefined);
+    if (!mailbox) continue;
+    return mailbox.state.exclusive(async () => {
+      mailbox.state.commitName(store.renameMailbox(id, to));
+      mailbox.state.announceGone("Mailbox was renamed");
+    });
+  }
+  store.renameMailbox(id, to);
 }

@@ -2,44 +2,63 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { MailboxState } from "./mailbox-state.ts";
 
-/** Adds what was dropped since the last look; resolves when the sessions know of it. */
-export async function takeDropped(mailbox: MailboxState): Promise<void> {
-  const takeSome = (): Promise<number> =>
-    mailbox.exclusive(async () => {
-      const { store, record } = mailbox;
-      const dropped = await store.readDropped(record);
-      if (dropped.length === 0) return 0;
+/**
+ * Adds what was dropped since the last look; resolves when the sessions know of it. `again`: something was not
+ * whole yet.
+ */
+export async function takeDropped(mailbox: MailboxState): Promise<"done" | "again"> {
+  for (;;) {
+    mailbox.signal.throwIfAborted();
+    const { count, waiting } = await takeSome(mailbox);
+    if (count === 0) return waiting ? "again" : "done";
+  }
+}
+
+function takeSome(mailbox: MailboxState): Promise<{ readonly count: number; readonly waiting: boolean }> {
+  return mailbox.exclusive(async () => {
+    const { store, record } = mailbox;
+    const { dropped, waiting } = await store.readDropped(record);
+    if (dropped.length > 0) {
       const first = mailbox.reserveUids(dropped.length);
       mailbox.commitAdded(await store.adoptDropped(mailbox.record, dropped, first));
-      return dropped.length;
-    });
-  while ((await takeSome()) > 0) mailbox.signal.throwIfAborted();
+    }
+    return { count: dropped.length, waiting };
+  });
 }
 
 /** Where the system does not tell of new files: on a network file system, or when it has no watch to give. */
 const pollMs = 15_000;
+/** Until what was still being written is looked at again. */
+const againMs = 1_000;
 
 /** Looks whenever something comes into new/, until `ended`. `look` is shared with who else looks. */
 export async function watchDropped(
   { store, record, logger }: MailboxState,
-  look: () => Promise<void>,
+  look: () => Promise<"done" | "again">,
   ended: AbortSignal,
 ): Promise<void> {
-  const note = (error: unknown): void => {
+  const note = (error: unknown): undefined => {
     if (!ended.aborted) logger.warn({ err: error, mailbox: record.name }, "new mail has to wait");
+  };
+  let next: NodeJS.Timeout | undefined;
+  const lookNow = async (): Promise<void> => {
+    const outcome = await look().catch(note);
+    clearTimeout(next);
+    if (outcome === "again" && !ended.aborted) next = setTimeout(() => void lookNow(), againMs);
   };
   let unwatch: (() => void) | undefined;
   try {
-    unwatch = store.watchNew(record, () => void look().catch(note));
+    unwatch = store.watchNew(record, () => void lookNow());
   } catch (error) {
     note(error);
   }
   try {
     while (!ended.aborted) {
-      await look().catch(note);
+      await lookNow();
       await delay(pollMs, undefined, { signal: ended }).catch(() => undefined);
     }
   } finally {
+    clearTimeout(next);
     unwatch?.();
   }
 }

@@ -21,10 +21,10 @@ export async function waitWith<T>(shared: Promise<T>, signal: AbortSignal): Prom
  * Single flight that never answers with stale work: a caller during a run waits for one further run,
  * shared by all who asked meanwhile, since the running one may have looked before they asked.
  */
-export function singleFlight(work: () => Promise<void>): () => Promise<void> {
-  let running: Promise<void> | undefined;
-  let next: Promise<void> | undefined;
-  const start = (): Promise<void> => {
+export function singleFlight<T>(work: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | undefined;
+  let next: Promise<T> | undefined;
+  const start = (): Promise<T> => {
     running = work().finally(() => {
       running = undefined;
     });

@@ -2,25 +2,27 @@
  * One account's mail on disk: puts the parts together behind the interface of store.ts. Errors of the
  * disk become UNAVAILABLE here, at the border. What runs asynchronously is waited for by `close`.
  */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type EncodedMailboxName, type Uid, uidValidity } from "../mail/ids.ts";
 import { addMessages } from "./add-messages.ts";
-import { appendToUidlist, writeUidlist } from "./checkpoint.ts";
+import { appendToUidlist, writeUidlist, writtenUidNext } from "./checkpoint.ts";
 import { nextUidValidity, raiseUidValidity } from "./dovecot-uidvalidity.ts";
-import { beginAdoption, finishAdoption, readDropped, toAdd, watchNew } from "./dropped-mail.ts";
+import { beginAdoption, endAdoption, readDropped, toAdd, watchNew } from "./dropped-mail.ts";
 import { makeDurable } from "./durable.ts";
 import { checkCurrent, fileMessages, spoolMessage } from "./file-messages.ts";
-import { scanFolder } from "./folder-scan.ts";
+import { findRenamed, scanFolder } from "./folder-scan.ts";
 import { loadMessages } from "./load-messages.ts";
 import { curPath, type MailboxFolder } from "./mailbox-folder.ts";
 import type { MailboxRegistry } from "./mailbox-registry.ts";
 import { openFiledMessage } from "./open-filed-message.ts";
 import { removeMailboxFiles, removeMessages } from "./remove-messages.ts";
 import { saveMessages } from "./save-messages.ts";
+import { setAside } from "./set-aside.ts";
 import { createSpool, type Spool } from "./spool.ts";
 import type { AccountStore, MailboxRecord, MessageToAdd, StoredMessage } from "./store.ts";
 import type { StoreContext } from "./store-context.ts";
-import { storing, storingAsync } from "./store-errors.ts";
+import { MessageLost, storing, storingAsync } from "./store-errors.ts";
 import { receivedPrefix } from "./sweep.ts";
 import { syncPath } from "./sync-path.ts";
 import { writeSubscriptions } from "./write-subscriptions.ts";
@@ -60,7 +62,7 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
   const add = async (mailbox: MailboxRecord, messages: readonly MessageToAdd[]): Promise<StoredMessage[]> => {
     const folder = await scanned(mailbox);
     const { guid } = registry.kept(mailbox.id);
-    const names = await addMessages(context, folder, messages, (added) =>
+    const names = await addMessages(context, folder, messages, pathOf, (added) =>
       appendToUidlist({ folder, mailbox, guid, names: added, signal }),
     );
     return messages.map(({ meta }) => ({
@@ -68,6 +70,14 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
       fileName: names.get(meta.uid) ?? "",
       ...meta,
     }));
+  };
+  const pathOf = ({ mailbox, uid }: NonNullable<MessageToAdd["copyOf"]>): string => {
+    const folder = current(mailbox);
+    const name = folder.files.get(uid);
+    if (name !== undefined && existsSync(curPath(folder, name))) return curPath(folder, name);
+    const renamed = findRenamed(folder, [uid]).get(uid);
+    if (renamed === undefined) throw new MessageLost(new Error(`UID ${uid} has no file`));
+    return curPath(folder, renamed);
   };
   const spools = spoolMethods(context, current, closing.signal);
   const close = async (): Promise<void> => {
@@ -88,7 +98,7 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
         context.logger.error({ err: error }, "subscriptions were not written"),
       );
     },
-    loadMessages: (mailbox) => track(async () => loadMessages(context, current(mailbox))),
+    loadMessages: (mailbox) => track(() => loadMessages(context, current(mailbox), mailbox.uidNext)),
     fileOf: (mailbox, uid) => registry.folder(mailbox.id).files.get(uid),
     saveMessages: (mailbox, messages) => storing(() => saveMessages(context, current(mailbox), messages)),
     removeMessages: (mailbox, uids) =>
@@ -106,7 +116,7 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
         } finally {
           for (const { content } of messages) content?.close();
           for (const { incoming } of dropped) incoming.discard();
-          finishAdoption(context, folder);
+          endAdoption(context, folder, dropped);
         }
       }),
     watchNew: (mailbox, onChange) =>
@@ -115,11 +125,11 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
           context.logger.debug({ err: error }, "new mail is not watched any more"),
         ),
       ),
-    pathOf(mailbox, uid) {
-      const folder = current(mailbox);
-      const name = folder.files.get(uid);
-      return name === undefined ? undefined : curPath(folder, name);
-    },
+    writtenUidNext: (mailbox) => track(() => writtenUidNext(current(mailbox))),
+    setAside: (mailbox, uids) =>
+      storing(() => {
+        for (const uid of uids) setAside(context, current(mailbox), uid);
+      }),
     syncFolder: (mailbox) => storing(() => syncPath(join(current(mailbox).path, "cur"))),
     nextUidValidity: () =>
       storing(() => uidValidity(nextUidValidity(context.maildir, highestUidValidity(registry)))),

@@ -5,6 +5,7 @@
  */
 import { linkSync } from "node:fs";
 import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Uid } from "../mail/ids.ts";
 import type { MessageContent, MessageMeta } from "../mail/message.ts";
 import { curPath, identityIn, type MailboxFolder, noteFile, removeIfThere } from "./mailbox-folder.ts";
@@ -16,12 +17,16 @@ import type { StoreContext } from "./store-context.ts";
 import { syncPath } from "./sync-path.ts";
 
 const pieceBytes = 256 << 10;
+/** Links made before others get a turn. */
+const messagesPerTurn = 200;
 
 /** The files' names, by UID. `writeLines` makes their uidlist lines durable. */
 export async function addMessages(
   context: StoreContext,
   folder: MailboxFolder,
   messages: readonly MessageToAdd[],
+  /** Where a message to copy is now; throws where it is not. */
+  pathOf: (copyOf: NonNullable<MessageToAdd["copyOf"]>) => string,
   writeLines: (names: ReadonlyMap<Uid, string>) => Promise<void>,
 ): Promise<Map<Uid, string>> {
   context.database.transaction(() => {
@@ -29,12 +34,13 @@ export async function addMessages(
   });
   const names = new Map<Uid, string>();
   try {
-    for (const message of messages) {
+    for (const [index, message] of messages.entries()) {
+      if (index % messagesPerTurn === messagesPerTurn - 1) await nextTurn();
       const { meta } = message;
       const name =
         message.copyOf === undefined
           ? await writeFile(folder, meta, message.content)
-          : linkFile(folder, meta, message.copyOf);
+          : linkFile(folder, meta, pathOf(message.copyOf));
       noteFile(folder, meta.uid, name);
       names.set(meta.uid, name);
     }
@@ -49,9 +55,14 @@ export async function addMessages(
     }
     throw error;
   }
-  context.database.transaction(() => {
-    for (const { meta } of messages) context.index.putMeta(folder.id, meta);
-  });
+  try {
+    context.database.transaction(() => {
+      for (const { meta } of messages) context.index.putMeta(folder.id, meta);
+    });
+  } catch (error) {
+    // They are there all the same, and the next opening finds them: the index is a cache.
+    context.logger.error({ err: error }, "messages were added and could not be indexed");
+  }
   return names;
 }
 

@@ -42,6 +42,7 @@ export async function writeUidlist({ folder, mailbox, guid, messages, signal }: 
     const file = await open(temporary, "w", 0o600);
     try {
       await writeLines(file, header, messages, lock);
+      if (folder.isLocal) await file.sync();
     } catch (error) {
       await unlink(temporary);
       throw error;
@@ -49,6 +50,7 @@ export async function writeUidlist({ folder, mailbox, guid, messages, signal }: 
       await file.close();
     }
     await rename(temporary, path);
+    if (folder.isLocal) syncPath(folder.path);
   } finally {
     lock.release();
   }
@@ -82,8 +84,15 @@ export async function appendToUidlist(addition: UidlistAddition): Promise<void> 
     const { uidValidity, uidNext } = mailbox;
     const head = isNew ? formatUidlistHeader({ uidValidity, uidNext, guid, otherFields: [] }) : "";
     await using file = await open(path, isNew ? "w" : "a", 0o600);
-    await file.writeFile(head + lines.join(""), "latin1");
-    await file.datasync();
+    const { size } = await file.stat();
+    try {
+      await file.writeFile(head + lines.join(""), "latin1");
+      await file.datasync();
+    } catch (error) {
+      // Half a line would join with the next one, and Dovecot throw the whole list away.
+      await file.truncate(size);
+      throw error;
+    }
     if (isNew) syncPath(folder.path);
   } finally {
     lock.release();
@@ -121,6 +130,12 @@ async function nextHeader(
   const aboveAll = Math.min((messages.at(-1)?.uid ?? 0) + 1, maxUid);
   const next: Uid = uid(Math.max(uidNext, before?.uidNext ?? 1, aboveAll));
   return { uidValidity, uidNext: next, guid: before?.guid ?? guid, otherFields: before?.otherFields ?? [] };
+}
+
+/** What the list of this UIDVALIDITY tells; 1 where there is none. */
+export async function writtenUidNext({ path, uidValidity }: MailboxFolder): Promise<Uid> {
+  const header = await readHeader(join(path, "dovecot-uidlist"));
+  return header && header.uidValidity === uidValidity ? header.uidNext : uid(1);
 }
 
 async function readHeader(path: string): Promise<UidlistHeader | undefined> {

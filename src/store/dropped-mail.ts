@@ -6,7 +6,7 @@
  * A kill in between doubles nothing: which file becomes which UID is written down before, and a file whose
  * message is there already is only removed.
  */
-import { type FSWatcher, watch } from "node:fs";
+import { type BigIntStats, type FSWatcher, statSync, watch } from "node:fs";
 import { type FileHandle, open, readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { MailError } from "../errors.ts";
@@ -19,7 +19,7 @@ import { type MailboxFolder, removeIfThere } from "./mailbox-folder.ts";
 import { lettersOf, parseMaildirName } from "./maildir-name.ts";
 import type { DroppedMessage, MessageToAdd } from "./store.ts";
 import type { StoreContext } from "./store-context.ts";
-import { errorCode } from "./store-errors.ts";
+import { errorCode, toStoreError } from "./store-errors.ts";
 import { syncPath } from "./sync-path.ts";
 
 /** Each keeps a file open until it is added. */
@@ -31,26 +31,28 @@ const pieceBytes = 256 << 10;
 type Adoption = readonly [uid: number, path: string];
 
 /**
- * The next of them, the first to arrive first. What cannot be read is logged and stays where it is;
- * `receive` makes room for a message of so many bytes.
+ * The next of them, the first to arrive first. What cannot be read is logged and stays where it is, and what may
+ * still be written is left for later (`waiting`); `receive` makes room for a message of so many bytes.
  */
 export async function readDropped(
   context: StoreContext,
   folder: MailboxFolder,
   receive: (sizeBytes: number) => IncomingMessage,
-): Promise<DroppedMessage[]> {
+): Promise<{ readonly dropped: DroppedMessage[]; readonly waiting: boolean }> {
   finishAdoption(context, folder);
   const paths = [...folder.strangers, ...(await namesInNew(folder)).map((name) => join("new", name))]
     .filter((path) => !folder.unreadable.has(path))
     .sort(byArrival);
   const dropped: DroppedMessage[] = [];
+  let waiting = false;
   try {
     for (const path of paths) {
       if (dropped.length === messagesPerBatch) break;
       const message = await readOne(context, folder, path, receive);
-      if (message) dropped.push(message);
+      if (message === "later") waiting = true;
+      else if (message) dropped.push(message);
     }
-    return dropped;
+    return { dropped, waiting };
   } catch (error) {
     for (const { incoming } of dropped) incoming.discard();
     throw error;
@@ -67,6 +69,22 @@ export function toAdd(dropped: readonly DroppedMessage[], first: Uid): MessageTo
   });
 }
 
+/** Removes the files whose messages are there, but none that has changed since it was read. */
+export function endAdoption(
+  context: StoreContext,
+  folder: MailboxFolder,
+  dropped: readonly DroppedMessage[],
+): void {
+  const changed = dropped.filter(({ path, version }) => {
+    const found = statSync(join(folder.path, path), { bigint: true, throwIfNoEntry: false });
+    return found && versionOf(found) !== version;
+  });
+  for (const { path } of changed) {
+    context.logger.error({ file: join(folder.path, path) }, "mail was dropped here before it was whole");
+  }
+  finishAdoption(context, folder, new Set(changed.map(({ path }) => path)));
+}
+
 /** To be called before they are added. */
 export function beginAdoption(
   { sidecar }: StoreContext,
@@ -78,12 +96,16 @@ export function beginAdoption(
   sidecar.writeSetting(adoptingKey(id), JSON.stringify(adoptions));
 }
 
-/** Removes the files whose messages are there. */
-export function finishAdoption({ sidecar }: StoreContext, folder: MailboxFolder): void {
+/** Settles what a kill has cut off. */
+function finishAdoption(
+  { sidecar }: StoreContext,
+  folder: MailboxFolder,
+  changed: ReadonlySet<string> = new Set(),
+): void {
   const kept = sidecar.readSetting(adoptingKey(folder.id)) ?? "";
   if (kept === "") return;
   for (const [number, path] of JSON.parse(kept) as Adoption[]) {
-    if (!folder.files.has(uid(number))) continue;
+    if (!folder.files.has(uid(number)) || changed.has(path)) continue;
     removeIfThere(join(folder.path, path));
     folder.strangers.delete(path);
   }
@@ -108,18 +130,23 @@ async function readOne(
   folder: MailboxFolder,
   path: string,
   receive: (sizeBytes: number) => IncomingMessage,
-): Promise<DroppedMessage | undefined> {
+): Promise<DroppedMessage | "later" | undefined> {
   const absolute = join(folder.path, path);
   try {
-    const found = await stat(absolute);
+    const found = await stat(absolute, { bigint: true });
     if (!found.isFile()) throw new Error("it is not a file");
+    if (mayBeWritten(found)) return "later";
+    const version = versionOf(found);
     const incoming = await receiveFile(absolute, receive);
-    const epochSeconds = Math.floor(found.mtimeMs / 1000);
-    return { path, flags: flagsIn(folder, path), epochSeconds, incoming };
+    if (!incoming) return "later";
+    const epochSeconds = Number(found.mtimeMs / 1000n);
+    return { path, version, flags: flagsIn(folder, path), epochSeconds, incoming };
   } catch (error) {
     if (error instanceof MailError) throw error;
+    const code = errorCode(error);
+    if (code !== undefined && passing.has(code)) throw toStoreError(error);
     // Taken away again since it was listed, by a mail reader perhaps.
-    if (errorCode(error) === "ENOENT") folder.strangers.delete(path);
+    if (code === "ENOENT") folder.strangers.delete(path);
     else {
       folder.unreadable.add(path);
       logger.warn({ err: error, file: absolute }, "mail that was dropped here cannot be read");
@@ -128,10 +155,28 @@ async function readOne(
   }
 }
 
+/** Of this process or system, not of the file. */
+const passing: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "ESTALE"]);
+
+/**
+ * A delivery agent renames or links a file that is whole, which changes its ctime alone. Where ctime is the time
+ * of the last write, somebody may be writing in place: such a file is left alone for a while.
+ */
+function mayBeWritten({ ctimeNs, mtimeNs, ctimeMs }: BigIntStats): boolean {
+  return ctimeNs === mtimeNs && Date.now() - Number(ctimeMs) < quietMs;
+}
+
+const quietMs = 2_000;
+
+function versionOf({ ino, size, mtimeNs }: BigIntStats): string {
+  return `${ino} ${size} ${mtimeNs}`;
+}
+
+/** undefined where its size changes meanwhile. */
 async function receiveFile(
   path: string,
   receive: (sizeBytes: number) => IncomingMessage,
-): Promise<IncomingMessage> {
+): Promise<IncomingMessage | undefined> {
   await using file = await open(path, "r");
   const counter = createBareLfCounter();
   let sizeBytes = 0;
@@ -149,10 +194,13 @@ async function receiveFile(
       leftBytes -= crlf.length;
       last = bytes.at(-1) ?? last;
     }
-    if (leftBytes !== 0) throw new Error("it is still being written");
-    return incoming;
+    if (leftBytes === 0) return incoming;
+    incoming.discard();
+    return undefined;
   } catch (error) {
     incoming.discard();
+    // It has grown since it was counted.
+    if (error instanceof RangeError) return undefined;
     throw error;
   }
 }

@@ -4,7 +4,7 @@
  * the whole and younger one stays. While mail is being filed and renamed, a listing can be old by the
  * time it is read: where it contradicts what is known, the file itself is looked at.
  */
-import { existsSync, renameSync, type Stats, statSync } from "node:fs";
+import { existsSync, readdirSync, renameSync, type Stats, statSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
@@ -29,7 +29,8 @@ export async function scanFolder(folder: MailboxFolder): Promise<void> {
       continue;
     }
     if (parsed.uidValidity !== folder.uidValidity) {
-      removeIfThere(curPath(folder, name));
+      if (folder.isLocal) folder.strangers.add(join("cur", name));
+      else removeIfThere(curPath(folder, name));
       continue;
     }
     seen.add(parsed.uid);
@@ -41,6 +42,23 @@ export async function scanFolder(folder: MailboxFolder): Promise<void> {
     if (!seen.has(uid) && !existsSync(curPath(folder, name))) folder.files.delete(uid);
   }
   folder.scanned = true;
+}
+
+/**
+ * Notes the files of `uids` that a mail reader on this machine has renamed, and tells their names. Synchronous:
+ * it runs only when a file is not where it was.
+ */
+export function findRenamed(folder: MailboxFolder, uids: readonly Uid[]): ReadonlyMap<Uid, string> {
+  const wanted = new Set(uids);
+  const found = new Map<Uid, string>();
+  for (const name of readdirSync(join(folder.path, "cur"))) {
+    const parsed = parseMaildirName(name);
+    if (parsed?.mailbox !== folder.id || parsed.uidValidity !== folder.uidValidity) continue;
+    if (!wanted.has(parsed.uid)) continue;
+    folder.files.set(parsed.uid, name);
+    found.set(parsed.uid, name);
+  }
+  return found;
 }
 
 /** A file of ours in new/ (a restored backup): nothing here looks for mail there. */

@@ -4,14 +4,17 @@
  * either is `remote` until its metadata are fetched again. Works in steps, so that a mailbox of some
  * hundred thousand messages does not hold up everybody else.
  */
+import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Uid } from "../mail/ids.ts";
+import { modSeq, type Uid } from "../mail/ids.ts";
 import { lowerBound } from "../mail/number-set.ts";
 import { flagsOfLetters } from "./flag-letters.ts";
 import { scanFolder } from "./folder-scan.ts";
 import type { IndexedMessage } from "./index-db.ts";
 import { curPath, type MailboxFolder, removeIfThere, renameForFlags } from "./mailbox-folder.ts";
 import { parseMaildirName } from "./maildir-name.ts";
+import { putExtras } from "./save-messages.ts";
+import { setAside } from "./set-aside.ts";
 import type { MessageExtras } from "./sidecar-db.ts";
 import type { StoredMessage } from "./store.ts";
 import type { StoreContext } from "./store-context.ts";
@@ -19,7 +22,12 @@ import type { StoreContext } from "./store-context.ts";
 /** Messages looked at before others get a turn. */
 const messagesPerTurn = 5_000;
 
-export async function loadMessages(context: StoreContext, folder: MailboxFolder): Promise<StoredMessage[]> {
+/** `uidNext`: of the mailbox's record. */
+export async function loadMessages(
+  context: StoreContext,
+  folder: MailboxFolder,
+  uidNext: Uid,
+): Promise<StoredMessage[]> {
   await scanFolder(folder);
   await dropDamagedFiles(context, folder);
   const unknown = new Set(folder.files.keys());
@@ -36,7 +44,7 @@ export async function loadMessages(context: StoreContext, folder: MailboxFolder)
   }
   folder.keywords.flush();
   if (unknown.size === 0) return messages;
-  return merge(messages, await restore(context, folder, [...unknown]));
+  return merge(messages, await restore(context, folder, uidNext, [...unknown]));
 }
 
 /** Presence is what the folder says; flags are what the index says. */
@@ -52,10 +60,8 @@ function withFile(folder: MailboxFolder, row: IndexedMessage): StoredMessage {
  * A power failure can cut off files that were not flushed. After each start of the machine the sizes of a
  * mailbox's files are compared once with what their names say.
  */
-async function dropDamagedFiles(
-  { index, writer, logger, bootId }: StoreContext,
-  folder: MailboxFolder,
-): Promise<void> {
+async function dropDamagedFiles(context: StoreContext, folder: MailboxFolder): Promise<void> {
+  const { index, writer, logger, bootId } = context;
   if (index.verifiedBoot(folder.id) === bootId) return;
   const files = [...folder.files];
   for (let from = 0; from < files.length; from += messagesPerTurn) {
@@ -66,6 +72,10 @@ async function dropDamagedFiles(
       const sizeBytes = sizesBytes[at];
       // Renamed or removed since: whoever did that has looked after `files`.
       if (sizeBytes === parseMaildirName(name)?.sizeBytes || folder.files.get(uid) !== name) continue;
+      if (context.isLocal) {
+        setAside(context, folder, uid);
+        continue;
+      }
       logger.warn({ file: curPath(folder, name), sizeBytes }, "damaged message file removed");
       removeIfThere(curPath(folder, name));
       folder.files.delete(uid);
@@ -77,6 +87,7 @@ async function dropDamagedFiles(
 async function restore(
   context: StoreContext,
   folder: MailboxFolder,
+  uidNext: Uid,
   uids: readonly Uid[],
 ): Promise<StoredMessage[]> {
   const restored: StoredMessage[] = [];
@@ -89,8 +100,16 @@ async function restore(
         const fileName = names[at];
         const mtime = mtimesSeconds[at];
         if (fileName === undefined || mtime === undefined || folder.files.get(uid) !== fileName) continue;
-        const extras = context.sidecar.extrasOf(folder.id, uid);
+        const kept = context.sidecar.extrasOf(folder.id, uid);
+        if (!kept && folder.isLocal && uid < uidNext) {
+          // Expunged once, and put back from a backup: no UID is given twice.
+          folder.files.delete(uid);
+          folder.strangers.add(join("cur", fileName));
+          continue;
+        }
+        const extras = kept ?? (folder.isLocal ? extrasOfName(fileName) : undefined);
         const message = extras && restoredMessage(folder, fileName, mtime, extras);
+        if (message && !kept) putExtras(context, folder, message);
         if (message) context.index.putMeta(folder.id, message);
         restored.push(message ?? { presence: "remote", uid });
       }
@@ -98,6 +117,14 @@ async function restore(
     await nextTurn();
   }
   return restored;
+}
+
+/** Of a file younger than a sidecar from a backup: the zone is lost. */
+function extrasOfName(fileName: string): MessageExtras | undefined {
+  const parsed = parseMaildirName(fileName);
+  if (!parsed) return undefined;
+  const { uid, sizeBytes } = parsed;
+  return { uid, sizeBytes, zoneMinutes: 0, modSeq: modSeq(0n), extraSlots: [] };
 }
 
 function restoredMessage(

@@ -21,6 +21,8 @@ export interface MailboxFolder {
   /** Changes when the mailbox is reset: files of the one before are rubbish. */
   uidValidity: UidValidity | undefined;
   scanned: boolean;
+  /** See StoreContext. */
+  readonly isLocal: boolean;
   /** Files in cur/ that are not ours, as the last scan found them: paths below the folder. */
   readonly strangers: Set<string>;
   /** Of those, and of what is in new/: what could not be read. */

@@ -57,6 +57,7 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
       files: new Map(),
       uidValidity,
       scanned: false,
+      isLocal: context.isLocal,
       strangers: new Set(),
       unreadable: new Set(),
     };

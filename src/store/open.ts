@@ -57,6 +57,7 @@ export async function openAccountStore(
         writer,
         flushAhead: createFlushAhead(directory),
         logger,
+        isLocal: options.durable === true,
         bootId,
       };
       const registry = createMailboxRegistry(context);

@@ -3,6 +3,7 @@
  * committed first: a kill in between leaves older letters in a name, and the next load renames the file.
  */
 import type { MessageMeta } from "../mail/message.ts";
+import { findRenamed } from "./folder-scan.ts";
 import { hasFile, type MailboxFolder, renameForFlags } from "./mailbox-folder.ts";
 import type { StoredMessage } from "./store.ts";
 import type { StoreContext } from "./store-context.ts";
@@ -24,6 +25,7 @@ export function saveMessages(
     }
   });
   const saved = messages.map((message) => inStepWithFile(folder, message));
+  followRenamed(folder, messages, saved);
   folder.keywords.flush();
   return saved;
 }
@@ -34,6 +36,26 @@ export function putExtras({ sidecar }: StoreContext, folder: MailboxFolder, meta
   const { uid, internalDate, sizeBytes, modSeq } = meta;
   const { zoneMinutes } = internalDate;
   sidecar.putExtras(folder.id, { uid, zoneMinutes, sizeBytes, modSeq, extraSlots });
+}
+
+/** A file that is not where it was may have another name by now. */
+function followRenamed(
+  folder: MailboxFolder,
+  messages: readonly StoredMessage[],
+  saved: StoredMessage[],
+): void {
+  const lost = saved.flatMap(({ presence, uid }, at) =>
+    presence === "meta" && messages[at]?.presence === "full" ? [{ uid, at }] : [],
+  );
+  if (lost.length === 0) return;
+  const found = findRenamed(
+    folder,
+    lost.map(({ uid }) => uid),
+  );
+  for (const { uid, at } of lost) {
+    const message = messages[at];
+    if (message && found.has(uid)) saved[at] = inStepWithFile(folder, message);
+  }
 }
 
 /** A file that the caller knows of and nobody has noted. */

@@ -4,7 +4,7 @@
  * when the writer has ended and the last reader has closed. A reader waits for the bytes it asked for;
  * when they will never come, it gets the reason.
  */
-import { close, fsync, futimesSync, openSync, renameSync, unlinkSync, write } from "node:fs";
+import { closeSync, fsync, futimesSync, openSync, renameSync, unlinkSync, write } from "node:fs";
 import { promisify } from "node:util";
 import type { MessageContent } from "../mail/message.ts";
 import { createBareLfCounter } from "./bare-lf.ts";
@@ -16,6 +16,7 @@ const fsyncAsync = promisify(fsync);
 
 export interface Spool {
   write(chunk: Buffer): Promise<void>;
+  /** Throws once it was dropped and the last reader has closed. */
   open(): MessageContent;
   /** Bytes with every bare LF counted as CRLF; final when all are written. */
   readonly crlfBytes: number;
@@ -44,7 +45,7 @@ export function createSpool(temporaryPath: string, sizeBytes: number): Spool {
   let users = 1;
 
   const leave = (): void => {
-    if (--users === 0) close(file);
+    if (--users === 0) closeSync(file);
   };
   const fail = (reason: unknown): void => {
     failure ??= { reason };
@@ -82,6 +83,7 @@ export function createSpool(temporaryPath: string, sizeBytes: number): Spool {
     },
     sync: () => storingAsync(() => fsyncAsync(file)),
     open() {
+      if (users === 0) throw new Error("the message was dropped before");
       users++;
       return readerOf({ file, sizeBytes, arrived, leave });
     },

@@ -19,6 +19,8 @@ export interface StoreContext {
   readonly writer: Writer;
   readonly flushAhead: FlushAhead;
   readonly logger: Logger;
+  /** What is here has no other home: no file is deleted but by a client's wish. */
+  readonly isLocal: boolean;
   /** Changes with every start of the machine. */
   readonly bootId: string;
 }

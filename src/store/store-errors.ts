@@ -4,6 +4,13 @@
  */
 import { MailError } from "../errors.ts";
 
+/** The file of a message is gone, or is not what was written. */
+export class MessageLost extends MailError {
+  constructor(cause: unknown) {
+    super("UNAVAILABLE", "the message cannot be read", cause);
+  }
+}
+
 /** Primary result codes of SQLite that the disk is to blame for: PERM BUSY NOMEM READONLY IOERR FULL CANTOPEN. */
 const sqliteDiskErrors: ReadonlySet<number> = new Set([3, 5, 7, 8, 10, 13, 14]);
 const sqliteCorrupt = 11;

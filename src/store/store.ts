@@ -49,10 +49,14 @@ export interface MessageToFile {
   readonly bytes: Buffer;
 }
 
-/** A new message: its bytes, or the file of which it is a copy. */
+/** A new message: its bytes, or the message of which it is a copy. */
 export type MessageToAdd =
   | { readonly meta: MessageMeta; readonly content: MessageContent; readonly copyOf?: undefined }
-  | { readonly meta: MessageMeta; readonly content?: undefined; readonly copyOf: string };
+  | {
+      readonly meta: MessageMeta;
+      readonly content?: undefined;
+      readonly copyOf: { readonly mailbox: MailboxRecord; readonly uid: Uid };
+    };
 
 /** A message that arrives in pieces: written to tmp/ as it comes, readable all the while. */
 export interface SpooledMessage {
@@ -69,6 +73,8 @@ export interface SpooledMessage {
 export interface DroppedMessage {
   /** Below the mailbox's folder. */
   readonly path: string;
+  /** Tells whether the file is still what was read. */
+  readonly version: string;
   readonly flags: Flags;
   /** The file's mtime. */
   readonly epochSeconds: number;
@@ -138,8 +144,13 @@ export interface AccountStore {
    * it resolves. Their UIDs are above all others, and below the record's UIDNEXT, which was saved before.
    */
   addMessages(mailbox: MailboxRecord, messages: readonly MessageToAdd[]): Promise<StoredMessage[]>;
-  /** Some of the mail that others put into new/ or cur/ of a local account; none when there is none (left). */
-  readDropped(mailbox: MailboxRecord): Promise<readonly DroppedMessage[]>;
+  /**
+   * Some of the mail that others put into new/ or cur/ of a local account; none when there is none (left).
+   * `waiting`: something may still be written, and is to be looked at again soon.
+   */
+  readDropped(
+    mailbox: MailboxRecord,
+  ): Promise<{ readonly dropped: readonly DroppedMessage[]; readonly waiting: boolean }>;
   /** Adds it, from UID `first` on, and removes what was dropped. */
   adoptDropped(
     mailbox: MailboxRecord,
@@ -151,13 +162,15 @@ export interface AccountStore {
    * the system cannot watch; on a network file system nothing may be told.
    */
   watchNew(mailbox: MailboxRecord, onChange: () => void): () => void;
-  /** Where the message's file is, for `copyOf`. */
-  pathOf(mailbox: MailboxRecord, uid: Uid): string | undefined;
+  /** The UIDNEXT that dovecot-uidlist tells; 1 where there is none of this UIDVALIDITY. */
+  writtenUidNext(mailbox: MailboxRecord): Promise<Uid>;
+  /** Takes the files of messages that cannot be read out of the mailbox, and keeps them beside it. */
+  setAside(mailbox: MailboxRecord, uids: readonly Uid[]): void;
   /** What was renamed and removed in the mailbox's folder is on stable storage. */
   syncFolder(mailbox: MailboxRecord): void;
   /** A UIDVALIDITY above every one that was ever given out here. */
   nextUidValidity(): UidValidity;
-  /** Opens a filed message; throws UNAVAILABLE when the file is gone. */
+  /** Opens a filed message; throws MessageLost (UNAVAILABLE) when the file is gone or damaged. */
   openMessage(mailbox: MailboxRecord, message: StoredMessage & { presence: "full" }): MessageContent;
 
   /** Writes dovecot-uidlist and dovecot-keywords of what is `full` now (Dovecot's locks and formats). */

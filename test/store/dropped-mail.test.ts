@@ -1,5 +1,5 @@
 /** Mail that others drop into a mailbox's folder. */
-import { existsSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, renameSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -24,18 +24,25 @@ afterEach(async () => {
 
 const pathOf = (name: string): string => join(fixture.directory, "Maildir", "new", name);
 
+/** As a delivery agent does. */
+function drop(name: string, text: string): void {
+  writeFileSync(join(fixture.directory, "dropped"), text);
+  utimesSync(join(fixture.directory, "dropped"), 1_600_000_000, 1_600_000_000);
+  renameSync(join(fixture.directory, "dropped"), pathOf(name));
+}
+
 async function adoptAll(): Promise<number> {
-  const dropped = await store.readDropped(inbox);
+  const { dropped } = await store.readDropped(inbox);
   if (dropped.length > 0) await store.adoptDropped(inbox, dropped, uid(500));
   return dropped.length;
 }
 
 describe("adoptDropped", () => {
   it("removes a file whose message is there already, and adds it no second time", async () => {
-    writeFileSync(pathOf("1.M1P1.there"), "Subject: a\n\n");
+    drop("1.M1P1.there", "Subject: a\n\n");
     expect(await adoptAll()).toBe(1);
     // As a kill just before the file's removal leaves it.
-    writeFileSync(pathOf("1.M1P1.there"), "Subject: a\n\n");
+    drop("1.M1P1.there", "Subject: a\n\n");
     store.writeSetting(`adopting:${inbox.id}`, JSON.stringify([[500, "new/1.M1P1.there"]]));
     await store.close();
     store = await fixture.open({ durable: true });
@@ -45,17 +52,35 @@ describe("adoptDropped", () => {
   });
 
   it("adds a file whose message had not come yet", async () => {
-    writeFileSync(pathOf("1.M1P1.there"), "Subject: a\n\n");
+    drop("1.M1P1.there", "Subject: a\n\n");
     // As a kill just after the intent was written leaves it.
     store.writeSetting(`adopting:${inbox.id}`, JSON.stringify([[499, "new/1.M1P1.there"]]));
     expect(await adoptAll()).toBe(1);
     expect(existsSync(pathOf("1.M1P1.there"))).toBe(false);
   });
 
+  it("waits for a file that may still be written", async () => {
+    writeFileSync(pathOf("1.M1P1.there"), "Subject: ha");
+    expect(await store.readDropped(inbox)).toEqual({ dropped: [], waiting: true });
+    appendFileSync(pathOf("1.M1P1.there"), "lf\n\n");
+    utimesSync(pathOf("1.M1P1.there"), 1_600_000_000, 1_600_000_000);
+    const { dropped } = await store.readDropped(inbox);
+    expect(dropped[0]?.incoming.sizeBytes).toBe("Subject: half\r\n\r\n".length);
+    dropped[0]?.incoming.discard();
+  });
+
+  it("does not remove a file that was written to since", async () => {
+    drop("1.M1P1.there", "Subject: a\n\n");
+    const { dropped } = await store.readDropped(inbox);
+    appendFileSync(pathOf("1.M1P1.there"), "more\n");
+    await store.adoptDropped(inbox, dropped, uid(500));
+    expect(readFileSync(pathOf("1.M1P1.there"), "utf8")).toBe("Subject: a\n\nmore\n");
+  });
+
   it("keeps every byte of a big message", async () => {
     const text = `Subject: a\n\n${"x".repeat((256 << 10) - 13)}\r\n${"line\n".repeat(100_000)}`;
-    writeFileSync(pathOf("1.M1P1.there"), text);
-    const dropped = await store.readDropped(inbox);
+    drop("1.M1P1.there", text);
+    const { dropped } = await store.readDropped(inbox);
     const [message] = await store.adoptDropped(inbox, dropped, uid(500));
     const expected = text.replaceAll(/\r?\n/g, "\r\n");
     expect(message && (await readAll(store, inbox, message))).toBe(expected);

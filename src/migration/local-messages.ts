@@ -1,0 +1,83 @@
+/** Messages of a local account come and go, on stable storage when it resolves. */
+import { flagsOf, isSystemFlag } from "../mail/flags.ts";
+import { modSeq, type Uid, uid } from "../mail/ids.ts";
+import type { InternalDate } from "../mail/internal-date.ts";
+import type { MessageContent } from "../mail/message.ts";
+import type { AccountStore, MailboxRecord, MessageToAdd, StoredMessage } from "../store/store.ts";
+import type { MailboxMirror } from "./mailbox-mirror.ts";
+import type { MailboxState } from "./mailbox-state.ts";
+
+/** What is added, but for its UID. */
+export interface Addition {
+  readonly flags: readonly string[];
+  readonly internalDate: InternalDate;
+  readonly sizeBytes: number;
+  readonly bytes:
+    | { readonly content: MessageContent }
+    | { readonly copyOf: { readonly mailbox: MailboxRecord; readonly uid: Uid } };
+}
+
+export type FullMessage = StoredMessage & { readonly presence: "full" };
+
+export function isFull(message: StoredMessage | undefined): message is FullMessage {
+  return message?.presence === "full";
+}
+
+/** Their UIDs, in order. `onReserved` is told the first before anything is written. */
+export async function addMessages(
+  store: AccountStore,
+  { state }: MailboxMirror,
+  additions: readonly Addition[],
+  onReserved?: (first: Uid) => void,
+): Promise<readonly Uid[]> {
+  if (additions.length === 0) return [];
+  return state.exclusive(async () => {
+    const first = state.reserveUids(additions.length);
+    onReserved?.(first);
+    const messages = additions.map(({ flags, internalDate, sizeBytes, bytes }, index): MessageToAdd => {
+      const number = uid(first + index);
+      const meta = { uid: number, flags: flagsOf(flags), internalDate, sizeBytes, modSeq: modSeq(0n) };
+      return { meta, ...bytes };
+    });
+    const added = await store.addMessages(state.record, messages);
+    noteKeywords(state, additions);
+    state.commitAdded(added);
+    return added.map((message) => message.uid);
+  });
+}
+
+export function removeMessages(
+  store: AccountStore,
+  { state }: MailboxMirror,
+  uids: readonly Uid[],
+): Promise<void> {
+  return state.exclusive(() => removeAlone(store, state, uids));
+}
+
+/** The caller is alone with the mailbox. */
+export async function removeAlone(
+  store: AccountStore,
+  state: MailboxState,
+  uids: readonly Uid[],
+): Promise<void> {
+  const present = uids.filter((one) => state.table.get(one) !== undefined);
+  if (present.length === 0) return;
+  await store.removeMessages(state.record, present);
+  store.syncFolder(state.record);
+  state.commitRemoved(present);
+}
+
+/** FLAGS tells the keywords in use (RFC 3501 7.2.6). */
+export function noteKeywords(
+  state: MailboxState,
+  messages: readonly { readonly flags: readonly string[] }[],
+): void {
+  const known = new Set(state.record.flags.map((name) => name.toLowerCase()));
+  const added: string[] = [];
+  for (const name of messages.flatMap(({ flags }) => flags)) {
+    if (isSystemFlag(name) || known.has(name.toLowerCase())) continue;
+    known.add(name.toLowerCase());
+    added.push(name);
+  }
+  if (added.length > 0) state.commitFlagNames([...state.record.flags, ...added]);
+}

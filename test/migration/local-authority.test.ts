@@ -1,0 +1,224 @@
+/** Changes of messages in a local account: whole or not at all, whatever happens beside them. */
+import { copyFileSync, existsSync, renameSync, writeFileSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { setTimeout as delay } from "node:timers/promises";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { uid } from "../../src/mail/ids.ts";
+import { contentOf } from "../../src/mail/message-content.ts";
+import { type LocalAccount, name, openLocalAccount } from "./local-fixture.ts";
+
+let account: LocalAccount;
+const mail = (subject: string): string => `Subject: ${subject}\r\n\r\ntext\r\n`;
+
+beforeEach(async () => {
+  account = await openLocalAccount();
+});
+afterEach(() => account.remove());
+
+describe("APPEND", () => {
+  it("keeps its bytes when the client leaves before the mailbox is open", async () => {
+    await account.create("Archive");
+    await account.append("Archive", mail("first"));
+    await account.reopen();
+    const bytes = Buffer.from(mail("mine"));
+    const incoming = account.store.receive(bytes.length);
+    await incoming.write(bytes);
+    const appended = account.mirror.authority.append(name("Archive"), {
+      incoming,
+      flags: [],
+      internalDate: undefined,
+    });
+    incoming.discard();
+    // Others' messages take the next descriptors.
+    const others = await Promise.all(
+      Array.from({ length: 20 }, async (_, index) => {
+        const other = account.store.receive(30);
+        await other.write(Buffer.from(`somebody else's message no. ${index + 10}`.slice(0, 30)));
+        return other;
+      }),
+    );
+    expect((await appended)?.uid).toBe(2);
+    expect(await account.text("Archive", 2)).toBe(mail("mine"));
+    for (const other of others) other.discard();
+  });
+
+  it("is OK once it is durable, though the index cannot be written", async () => {
+    const other = new DatabaseSync(account.path("../index.db"));
+    const bytes = Buffer.from(mail("one"));
+    const content = contentOf(bytes);
+    const read = (start: number, end: number): Buffer => {
+      other.exec("BEGIN IMMEDIATE");
+      return bytes.subarray(start, end);
+    };
+    const incoming = {
+      sizeBytes: bytes.length,
+      open: () => ({ ...content, read }),
+      write: async () => undefined,
+      discard: () => undefined,
+    };
+    const appended = await account.mirror.authority
+      .append(name("INBOX"), { incoming, flags: [], internalDate: undefined })
+      .finally(() => other.exec("ROLLBACK"));
+    other.close();
+    expect(appended?.uid).toBe(1);
+    expect(await account.append("INBOX", mail("two"))).toBe(2);
+    expect(await account.uids("INBOX")).toEqual([1, 2]);
+    await account.reopen();
+    expect(await account.uids("INBOX")).toEqual([1, 2]);
+  });
+
+  it("is OK though a listener fails, and others still hear of it", async () => {
+    const { state } = await account.mailbox("INBOX");
+    const heard: string[] = [];
+    state.subscribe(() => {
+      throw new Error("the disk is full");
+    });
+    state.subscribe(({ kind }) => heard.push(kind));
+    expect(await account.append("INBOX", mail("one"))).toBe(1);
+    expect(heard).toEqual(["arrived"]);
+  });
+});
+
+describe("MOVE", () => {
+  beforeEach(async () => {
+    await account.create("A", "B");
+    for (const subject of ["one", "two"]) await account.append("A", mail(subject));
+  });
+
+  it("of one message by two sessions at a time gives one message", async () => {
+    const from = await account.mailbox("A");
+    const move = () => account.mirror.authority.move(from, [uid(1)], name("B"));
+    const [first, second] = await Promise.all([move(), move()]);
+    expect(first?.to).toEqual([1]);
+    expect(second).toBeUndefined();
+    expect(await account.contents()).toEqual(["A: 1", "B: 1", "INBOX: 0"]);
+  });
+
+  it("leaves what it cannot copy", async () => {
+    const from = await account.mailbox("A");
+    await from.content(uid(1), new AbortController().signal);
+    const [file] = account.files(".A", "cur");
+    renameSync(account.path(".A", "cur", file!), account.path("elsewhere"));
+    await expect(account.mirror.authority.move(from, [uid(1), uid(2)], name("B"))).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+    });
+    renameSync(account.path("elsewhere"), account.path(".A", "cur", file!));
+    expect(await account.contents()).toEqual(["A: 2", "B: 0", "INBOX: 0"]);
+    await account.reopen();
+    expect(await account.contents()).toEqual(["A: 2", "B: 0", "INBOX: 0"]);
+  });
+
+  it.each([
+    ["after all copies, is finished", 2, ["A: 0", "B: 2", "INBOX: 0"]],
+    ["after some copies, is undone", 1, ["A: 2", "B: 0", "INBOX: 0"]],
+    ["before any copy, is undone", 0, ["A: 2", "B: 0", "INBOX: 0"]],
+  ])("that was cut off %s at the next opening", async (_when, copied, expected) => {
+    const [from, to] = [await account.mailbox("A"), await account.mailbox("B")];
+    const uids = [uid(1), uid(2)].slice(0, copied);
+    if (copied > 0) await account.mirror.authority.copy(from, uids, name("B"));
+    const intent = {
+      kind: "move",
+      from: from.state.record.id,
+      uids: [1, 2],
+      to: to.state.record.id,
+      first: 1,
+    };
+    account.store.writeSetting("transfer", JSON.stringify(intent));
+    await account.reopen();
+    expect(await account.contents()).toEqual(expected);
+  });
+
+  it("a COPY that was cut off after some copies is undone", async () => {
+    const [from, to] = [await account.mailbox("A"), await account.mailbox("B")];
+    await account.mirror.authority.copy(from, [uid(1)], name("B"));
+    const intent = {
+      kind: "copy",
+      from: from.state.record.id,
+      uids: [1, 2],
+      to: to.state.record.id,
+      first: 1,
+    };
+    account.store.writeSetting("transfer", JSON.stringify(intent));
+    await account.reopen();
+    expect(await account.contents()).toEqual(["A: 2", "B: 0", "INBOX: 0"]);
+  });
+
+  it("a COPY goes on while flags of its messages change", async () => {
+    const [from, to] = [await account.mailbox("A"), await account.mailbox("B")];
+    const { promise: free, resolve } = Promise.withResolvers<void>();
+    const busy = to.state.exclusive(() => free);
+    const copied = account.mirror.authority.copy(from, [uid(1), uid(2)], name("B"));
+    await delay(10);
+    await account.mirror.authority.store(from, [uid(1)], { kind: "add", flags: ["\\Seen"] });
+    resolve();
+    await busy;
+    expect((await copied)?.to).toEqual([1, 2]);
+  });
+
+  it("of nothing that is still there tells no UIDs", async () => {
+    const from = await account.mailbox("A");
+    expect(await account.mirror.authority.copy(from, [uid(77)], name("B"))).toBeUndefined();
+  });
+});
+
+describe("files that others touch", () => {
+  beforeEach(() => account.append("INBOX", mail("one")));
+  const file = (): string => account.files("cur")[0]!;
+  const renamed = (): void =>
+    renameSync(account.path("cur", file()), account.path("cur", file().replace(/:2,.*$/, ":2,S")));
+
+  it("a mail reader's renaming is followed by FETCH", async () => {
+    renamed();
+    expect(await account.text("INBOX", 1)).toBe(mail("one"));
+  });
+
+  it("a mail reader's renaming is followed by STORE and MOVE", async () => {
+    await account.create("B");
+    renamed();
+    const inbox = await account.mailbox("INBOX");
+    await account.mirror.authority.store(inbox, [uid(1)], { kind: "add", flags: ["\\Flagged"] });
+    renamed();
+    await account.mirror.authority.move(inbox, [uid(1)], name("B"));
+    expect(await account.text("B", 1)).toBe(mail("one"));
+  });
+
+  it("a message whose file is gone for good is gone", async () => {
+    renameSync(account.path("cur", file()), account.path("elsewhere"));
+    expect(await account.text("INBOX", 1)).toBeUndefined();
+    expect(await account.uids("INBOX")).toEqual([]);
+  });
+
+  it("a damaged file is put aside and not deleted", async () => {
+    const damaged = file();
+    writeFileSync(account.path("cur", damaged), "Subject: one\r\n\r\nte");
+    expect(await account.text("INBOX", 1)).toBeUndefined();
+    await account.reopen();
+    expect(await account.uids("INBOX")).toEqual([]);
+    expect(existsSync(account.path("..", "damaged", damaged))).toBe(true);
+  });
+
+  it("an expunged message's file from a backup is new mail", async () => {
+    const backup = file();
+    copyFileSync(account.path("cur", backup), account.path("backup"));
+    const inbox = await account.mailbox("INBOX");
+    await account.mirror.authority.store(inbox, [uid(1)], { kind: "add", flags: ["\\Deleted"] });
+    await account.mirror.authority.expunge(inbox);
+    copyFileSync(account.path("backup"), account.path("new", backup));
+    await account.reopen();
+    expect(await account.uids("INBOX")).toEqual([2]);
+    expect(await account.text("INBOX", 2)).toBe(mail("one"));
+  });
+
+  it("messages that a sidecar from a backup does not know keep their UIDs", async () => {
+    const sidecar = account.path("..", "sidecar.db");
+    await account.reopen();
+    copyFileSync(sidecar, `${sidecar}.backup`);
+    for (const subject of ["two", "three"]) await account.append("INBOX", mail(subject));
+    await account.reopen(() => {
+      copyFileSync(`${sidecar}.backup`, sidecar);
+    });
+    expect(await account.uids("INBOX")).toEqual([1, 2, 3]);
+    expect(await account.append("INBOX", mail("four"))).toBe(4);
+    expect(account.files("new")).toEqual([]);
+  });
+});
