@@ -188,6 +188,8 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     }
     const folder = ownFolder(user, name);
     directory.ensureAccount(user, "local");
+    // Of an earlier try that was cut off, maybe with another password.
+    for (const hash of directory.passwordHashes(user)) directory.dropPasswordHash(user, hash);
     await captured.keep(user, password);
     const store = await openAccountStore(folder, { writer, logger, durable: true });
     try {
@@ -222,6 +224,12 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     liveMailboxes: (user) => mirrors.get(user)?.mirror.opened().map(progressOf) ?? [],
     async withMirror(user, password, signal, work) {
       const name = canonical(user).canonical;
+      if (directory.account(name)?.stage === "local") {
+        throw new MailError(
+          "CANNOT",
+          `${name} is Mailferry's own: there is no legacy server to compare with`,
+        );
+      }
       const proven = password && (await authenticate({ user, password, authorizationId: "", signal }));
       if (!proven && !mirrors.get(name)?.hasCredentials()) {
         throw new MailError("CANNOT", `nobody is logged in as ${name}: give the password by --password-file`);

@@ -3,10 +3,18 @@
  * it does. `define` ties the types together, so that a command for selected mailboxes gets one.
  */
 
+import { MailError } from "../errors.ts";
 import type { Reply } from "./formatter.ts";
 import type { Output } from "./output.ts";
 import type { Authenticated, NotAuthenticated, Selected, Session, SessionState } from "./state.ts";
 import { type Cursor, expectEnd, ParseError } from "./tokens.ts";
+
+/** The session has to end, with these words. */
+export class Farewell extends MailError {
+  constructor(text: string) {
+    super(undefined, text);
+  }
+}
 
 export type LineOrWake = { readonly kind: "line"; readonly text: string } | { readonly kind: "woken" };
 

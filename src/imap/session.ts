@@ -8,14 +8,14 @@
  * - The one place where errors become answers is `replyToError`.
  */
 import { MailError, OutcomeUnknown } from "../errors.ts";
-import type { Command, CommandIo } from "./command.ts";
+import { type Command, type CommandIo, Farewell } from "./command.ts";
 import { commandNamed } from "./commands/table.ts";
 import { bad, formatReply, formatText, no, type Reply, untagged } from "./formatter.ts";
 import type { CommandText } from "./fragments.ts";
 import { writeNotices } from "./notices.ts";
 import { disconnected, type Output } from "./output.ts";
 import { type CommandLine, parseCommandLine } from "./parser.ts";
-import { closeSession, type Session, type SessionState } from "./state.ts";
+import { closeSession, discardUpload, type Session, type SessionState } from "./state.ts";
 import { ParseError } from "./tokens.ts";
 
 /** Bad commands in a row before the client is sent away. */
@@ -32,6 +32,7 @@ export async function runCommand(session: Session, text: CommandText, io: Comman
   const line = parseCommandLine(text);
   const command = commandNamed(line.name);
   const { reply, error } = await replyOf(session, line, command, io);
+  discardUpload(session);
   log(command, reply, error);
   if (output.insideLiteral) return leave(session);
   if (endsSession(error, command)) return sayBye(session, output, reply.text);
@@ -95,7 +96,7 @@ function replyToError(error: unknown): Reply {
  * so does a change of which nobody knows whether it was done.
  */
 function endsSession(error: unknown, command: Command | undefined): boolean {
-  if (error instanceof OutcomeUnknown) return true;
+  if (error instanceof OutcomeUnknown || error instanceof Farewell) return true;
   return (
     error instanceof MailError && error.code === "UNAVAILABLE" && command?.endsSessionWhenUnavailable === true
   );

@@ -83,8 +83,7 @@ export function createConnectionBudget(limits: BudgetLimits = defaultLimits): Co
 
   const mayHave = (user: string, priority: Priority): boolean => {
     const usage = usages.get(user);
-    if (inUse.interactive + inUse.background >= total) return false;
-    if (priority === "background" && inUse.background >= totalBackground) return false;
+    if (isFull(priority)) return false;
     if (!usage) return true;
     if (usage.interactive + usage.background >= perUser) return false;
     return priority === "interactive" || usage.background < perUserBackground;
@@ -104,10 +103,14 @@ export function createConnectionBudget(limits: BudgetLimits = defaultLimits): Co
     };
   };
 
+  const isFull = (priority: Priority): boolean =>
+    inUse.interactive + inUse.background >= total ||
+    (priority === "background" && inUse.background >= totalBackground);
+
   /** Asks one who only waits to give way: of the same user if there is one, else of any. */
-  const askForRoom = (user: string): void => {
+  const askForRoom = (user: string, priority: Priority): void => {
     const [idler] = [...idlers].sort((a, b) => Number(b.user === user) - Number(a.user === user));
-    if (!idler || !(idler.user === user || inUse.interactive + inUse.background >= total - 1)) return;
+    if (!idler || !(idler.user === user || isFull(priority))) return;
     idlers.delete(idler);
     idler.onWanted();
   };
@@ -138,21 +141,30 @@ export function createConnectionBudget(limits: BudgetLimits = defaultLimits): Co
     };
   };
 
-  /** Grants to the first user in turn who may have a connection; who was served goes to the end. */
-  const grantNext = (priority: Priority): boolean => {
+  /**
+   * Grants to the first user in turn who may have a connection; who was served goes to the end. `isIdler`: to one
+   * who would only wait on it.
+   */
+  const grantNext = (priority: Priority, isIdler: boolean): boolean => {
     const queue = queues[priority];
     for (const [user, waiting] of queue) {
-      if (!mayHave(user, priority)) continue;
-      const next = waiting.shift();
+      const next = waiting.find(({ onWanted }) => (onWanted !== undefined) === isIdler);
+      if (!next || !mayHave(user, priority)) continue;
+      const left = waiting.filter((other) => other !== next);
       queue.delete(user);
-      if (waiting.length > 0) queue.set(user, waiting);
-      next?.grant(permit(user, priority, next.onWanted));
+      if (left.length > 0) queue.set(user, left);
+      next.grant(permit(user, priority, next.onWanted));
       return true;
     }
     return false;
   };
   const dispatch = (): void => {
-    while (grantNext("interactive") || grantNext("background"));
+    while (
+      grantNext("interactive", false) ||
+      grantNext("background", false) ||
+      grantNext("interactive", true) ||
+      grantNext("background", true)
+    );
   };
 
   return {
@@ -176,7 +188,7 @@ export function createConnectionBudget(limits: BudgetLimits = defaultLimits): Co
         queue.set(user, [...(queue.get(user) ?? []), entry]);
         dispatch();
         // One that would only wait itself does not push another aside.
-        if (!onWanted && queue.get(user)?.includes(entry)) askForRoom(user);
+        if (!onWanted && queue.get(user)?.includes(entry)) askForRoom(user, priority);
       });
     },
     async makeRoom() {

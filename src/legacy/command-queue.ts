@@ -96,7 +96,8 @@ export function createCommandQueue(
   return {
     inFlight,
     get isEmpty() {
-      return inFlight.length + unsent.length === 0;
+      // An answer may come before its message is sent to the end: nothing else can follow yet.
+      return inFlight.length + unsent.length === 0 && !isSendingMessage;
     },
     send(command) {
       const tag = `M${++lastTag}`;

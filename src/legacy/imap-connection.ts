@@ -56,7 +56,10 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
   const { socket, capabilities, logger, commandTimeoutMs = defaultCommandTimeoutMs } = options;
   const queue = createCommandQueue(
     capabilities,
-    (piece) => socket.write(piece),
+    (piece) => {
+      socket.write(piece);
+      restartDeadline();
+    },
     (message) => sendMessage(socket, message, () => restartDeadline()),
     (reason) => destroy(reason),
   );

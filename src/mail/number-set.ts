@@ -32,6 +32,25 @@ export function uidSetOf(uids: Iterable<Uid>): UidSet {
   return ranges;
 }
 
+/**
+ * Packs ascending UIDs into ranges that reach over gaps in which none of `among` (ascending) lies: UIDs only grow,
+ * so nothing can come to be there.
+ */
+export function uidRunsOf(uids: readonly Uid[], among: readonly Uid[]): UidSet {
+  const ranges: { from: number; to: number }[] = [];
+  let last: { from: number; to: number } | undefined;
+  let next: Uid | undefined;
+  for (const value of uids) {
+    if (last && value === next) last.to = value;
+    else {
+      last = { from: value, to: value };
+      ranges.push(last);
+    }
+    next = among[lowerBound(among, value) + 1];
+  }
+  return ranges;
+}
+
 /** Wire form: `1:3,7,9:12`. Not for an empty set, which RFC 3501 cannot express. */
 export function formatNumberSet(set: readonly NumberRange[]): string {
   return set.map(({ from, to }) => (from === to ? `${from}` : `${from}:${to}`)).join(",");

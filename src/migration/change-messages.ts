@@ -8,10 +8,10 @@ import type { FlagsOf, ImapSource, MailboxLease } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
 import type { CopiedUids } from "../mail/copied-uids.ts";
 import { withChange } from "../mail/flag-change.ts";
-import { hasFlag, sameFlags } from "../mail/flags.ts";
+import { sameFlags } from "../mail/flags.ts";
 import type { EncodedMailboxName, Uid, UidValidity } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
-import { uidSetOf } from "../mail/number-set.ts";
+import { type UidSet, uidRunsOf, uidSetOf } from "../mail/number-set.ts";
 import type { StoredMessage } from "../store/store.ts";
 import { createAppend } from "./append-message.ts";
 import type { Authority } from "./authority.ts";
@@ -96,11 +96,9 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
   };
 
   const expunge: MessageChanges["expunge"] = async (mailbox, uids) => {
-    const { state } = mailbox;
-    const wanted = deletedOf(mailbox, uids);
     try {
       await alone(mailbox, async (lease) => {
-        const only = uids && (await scopeOf(mailbox, lease, uids));
+        const only = uids && (await scopeOf(lease, uids));
         try {
           if (only !== "nothing") await lease.expunge(only && uidSetOf(only));
         } finally {
@@ -109,24 +107,24 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
       });
     } catch (error) {
       if (!(error instanceof OutcomeUnknown)) throw error;
-      await settled(error, signal, async () => {
-        await mailbox.sync(signal);
-        return wanted.every((uid) => state.table.get(uid) === undefined);
-      });
+      await settled(error, signal, () =>
+        alone(mailbox, async (lease) => {
+          await readBack(mailbox, lease);
+          const named = uids && new Set(uids);
+          return !(await deletedOn(lease)).some((uid) => named?.has(uid) ?? true);
+        }),
+      );
     }
   };
 
   /** Which UIDs to name: none where the server has no UIDPLUS and no other message would go along. */
   const scopeOf = async (
-    mailbox: MailboxMirror,
     lease: MailboxLease,
     uids: readonly Uid[],
   ): Promise<readonly Uid[] | undefined | "nothing"> => {
     if (lease.capabilities.has("UIDPLUS")) return uids;
-    await readBack(mailbox, lease);
-    await mailbox.metadata(mailbox.state.table.uids);
     const named = new Set(uids);
-    const deleted = deletedOf(mailbox);
+    const deleted = await deletedOn(lease);
     if (!deleted.some((uid) => named.has(uid))) return "nothing";
     if (deleted.every((uid) => named.has(uid))) return undefined;
     throw new MailError("CANNOT", "Other messages are marked for deletion, and would be expunged along");
@@ -148,7 +146,7 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
         // From which UID on its copies will be: known before it is sent, since both answers may be lost.
         before = await lease.status(target).catch(() => undefined);
         try {
-          return await lease[kind](uidSetOf(uids), target);
+          return await lease[kind](setOf(uids, state.table.uids), target);
         } finally {
           if (kind === "move") await readBack(mailbox, lease);
         }
@@ -228,12 +226,18 @@ function isKnown(message: StoredMessage | undefined): message is StoredMessage &
   return message !== undefined && message.presence !== "remote";
 }
 
-/** Whose flags are known here to be \Deleted. */
-function deletedOf({ state }: MailboxMirror, uids: readonly Uid[] = state.table.uids): Uid[] {
-  return uids.filter((uid) => {
-    const message = state.table.get(uid);
-    return isKnown(message) && hasFlag(message.flags, "\\Deleted");
-  });
+/** Of the whole mailbox, as the legacy server says now. */
+function deletedOn(lease: MailboxLease): Promise<readonly Uid[]> {
+  return lease.search([Buffer.from("DELETED")], undefined);
+}
+
+/** A command line of Dovecot's may have 64 KB; one with this many ranges is well below that. */
+const maxRanges = 2_500;
+
+/** With ranges over the gaps between UIDs that follow each other, where the set would be long otherwise. */
+function setOf(uids: readonly Uid[], among: readonly Uid[]): UidSet {
+  const exact = uidSetOf(uids);
+  return exact.length <= maxRanges ? exact : uidRunsOf(uids, among);
 }
 
 /** Tells the truth about a change whose answer never came: it was done, it was not, or nobody knows. */

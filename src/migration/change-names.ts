@@ -25,8 +25,11 @@ export function createNameChanges(options: NameChangeOptions): Pick<Authority, "
 
   /** The truth about a change whose answer never came. */
   const findOut = async (change: NameChange, before: Listing | undefined, lost: OutcomeUnknown) => {
+    // What was so before says nothing, but of changes that may be made twice.
+    const isIdempotent = change.kind === "SUBSCRIBE" || change.kind === "UNSUBSCRIBE";
+    const wasSeen = !isIdempotent && before !== undefined && isSeen(change, before);
     const look = async (): Promise<true | undefined> =>
-      (isSeen(change, await refreshNames()) && !(before && isSeen(change, before))) || undefined;
+      (isSeen(change, await refreshNames()) && !wasSeen) || undefined;
     const done = await lookAgain(signal, look).catch((cause: unknown) => {
       throw new OutcomeUnknown(cause);
     });

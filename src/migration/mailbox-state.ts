@@ -184,19 +184,23 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
   };
   const changedBy = (change: FlagsOf): StoredMessage | undefined => {
     const known = table.get(change.uid);
-    if (!known) return undefined;
-    if (known.presence === "remote") {
-      early.set(change.uid, change);
-      return undefined;
-    }
+    if (!known || known.presence === "remote") return undefined;
     if (change.modSeq < known.modSeq) return undefined;
     if (sameFlags(known.flags, change.flags) && known.modSeq === change.modSeq) return undefined;
     return { ...known, flags: change.flags, modSeq: change.modSeq };
   };
-  const commitFlags = (changes: readonly FlagsOf[]): void => {
+  const saveFlags = (changes: readonly FlagsOf[]): readonly Uid[] => {
     const changed = changes.map(changedBy).filter((message) => message !== undefined);
     save(changed);
-    emit({ kind: "flags", uids: changed.map((message) => message.uid) });
+    return changed.map((message) => message.uid);
+  };
+  const noteEarly = (changes: readonly FlagsOf[]): void => {
+    for (const change of changes)
+      if (table.get(change.uid)?.presence === "remote") early.set(change.uid, change);
+  };
+  const commitFlags = (changes: readonly FlagsOf[]): void => {
+    noteEarly(changes);
+    emit({ kind: "flags", uids: saveFlags(changes) });
   };
 
   return {
@@ -244,14 +248,17 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     },
     commitListing(listing) {
       if (listing.arrived.length > 0 || listing.vanished.length > 0) keepListing(false);
+      // Before HIGHESTMODSEQ, which says that they are known, and before anything that only a restart repairs.
+      const flagged = saveFlags(listing.flagChanges);
+      saveRecord(listing.record);
       table.setUids(listing.uids);
+      noteEarly(listing.flagChanges);
       for (const gone of listing.vanished) early.delete(gone);
       listed = true;
       firstUnseenHint = listing.firstUnseenHint;
-      saveRecord(listing.record);
       emit({ kind: "expunged", uids: listing.vanished });
       emit({ kind: "arrived", uids: listing.arrived });
-      commitFlags(listing.flagChanges);
+      emit({ kind: "flags", uids: flagged });
       if (listing.vanished.length > 0) void removeVanished(listing.vanished);
       keepIfWhole();
     },

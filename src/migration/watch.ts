@@ -4,7 +4,6 @@
  * that cannot be had.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { isUnavailable } from "../errors.ts";
 import type { MailboxLease } from "../legacy/source.ts";
 import { withMailbox } from "./mailbox-lease.ts";
 import type { MailboxState } from "./mailbox-state.ts";
@@ -58,8 +57,7 @@ export function createWatch(mailbox: MailboxState, look: () => Promise<void>): W
   };
   const note = (error: unknown): void => {
     if (mailbox.signal.aborted) return;
-    const level = isUnavailable(error) || error instanceof Error ? "debug" : "warn";
-    mailbox.logger[level]({ err: error, mailbox: mailbox.record.name }, "the watch was interrupted");
+    mailbox.logger.debug({ err: error, mailbox: mailbox.record.name }, "the watch was interrupted");
   };
 
   return watchWhileWanted(run, mailbox.signal);

@@ -65,7 +65,9 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
     return made;
   };
   const makeOnDisk = (record: MailboxRecord): void => {
-    if (isSelectable(record)) makeFolder(join(maildir, record.directory), record.directory === "");
+    if (!isSelectable(record)) return;
+    makeFolder(join(maildir, record.directory), record.directory === "");
+    if (context.isLocal) syncPath(maildir);
   };
   const write = (record: MailboxRecord): void => {
     database.transaction(() => {
@@ -135,6 +137,7 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
     drop(id) {
       const { record } = kept(id);
       const paths = moveAway(maildir, record);
+      if (context.isLocal) syncPath(maildir);
       database.transaction(() => {
         index.removeMailbox(id);
         sidecar.removeMailbox(id);

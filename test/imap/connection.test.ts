@@ -239,6 +239,17 @@ describe("starting and stopping", () => {
     expect(server.connectionCount).toBe(0);
   });
 
+  it("says BYE, and no NO, to a client in IDLE", async () => {
+    const { select, server } = await serve();
+    const client = await select();
+    client.send("a IDLE\r\n");
+    expect(await client.line()).toBe("+ idling");
+    const closed = server.close(5_000);
+    expect(await client.line()).toBe("* BYE Server shutting down.");
+    expect(await client.line()).toBeUndefined();
+    await closed;
+  });
+
   it("cuts off what does not end in time", async () => {
     const { select, inbox, server } = await serve();
     const busy = await select();

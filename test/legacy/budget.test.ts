@@ -162,4 +162,32 @@ describe("back-off", () => {
     abort.abort(reason);
     await expect(waiting).rejects.toBe(reason);
   });
+
+  it("asks one who only waits to give way to a pull when the background's share is used up", async () => {
+    const budget = createConnectionBudget({ perUser: 4, total: 20 });
+    const permits: Permit[] = [];
+    let asked = 0;
+    const onWanted = (): void => {
+      asked++;
+      permits.pop()?.release();
+    };
+    for (let index = 0; index < 18; index++) {
+      permits.push(await budget.acquire(`u${index}`, { priority: "background", signal: never, onWanted }));
+    }
+    await budget.acquire("pull", { priority: "background", signal: never });
+    expect(asked).toBe(1);
+  });
+
+  it("gives a place to work before one who would only wait", async () => {
+    const budget = createConnectionBudget({ perUser: 2, total: 2 });
+    const first = await budget.acquire("a", { priority: "background", signal: never });
+    const granted: string[] = [];
+    const note = (name: string) => () => void granted.push(name);
+    const idler = { priority: "background", signal: never, onWanted: () => undefined } as const;
+    budget.acquire("b", idler).then(note("idler"), note("failed"));
+    budget.acquire("c", { priority: "background", signal: never }).then(note("work"), note("failed"));
+    first.release();
+    await settled();
+    expect(granted).toEqual(["work"]);
+  });
 });

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { MailError } from "../../src/errors.ts";
 import { nameArgument } from "../../src/legacy/command-text.ts";
+import { idle } from "../../src/legacy/idle.ts";
 import type { ImapConnection } from "../../src/legacy/imap-connection.ts";
 import type { Untagged } from "../../src/legacy/untagged.ts";
 import { connectTo, type Peer, type ScriptedServer, scriptedServer } from "./scripted-server.ts";
@@ -154,6 +155,22 @@ describe("a connection that ends", () => {
     await new Promise((resolve) => setTimeout(resolve, 80));
     expect(imap.isClosed).toBe(false);
     await expect(imap.run({ parts: ["B"] })).rejects.toEqual(unavailable(/did not answer/));
+  });
+
+  it("by silence after the DONE of an IDLE", async () => {
+    const stop = new AbortController();
+    const imap = await connected(
+      async (peer) => {
+        await peer.expect(/^IDLE$/);
+        peer.send("+ idling\r\n");
+        setTimeout(() => stop.abort(), 80);
+        expect(await peer.line()).toBe("DONE");
+        await peer.line();
+      },
+      ["IDLE"],
+      40,
+    );
+    await expect(idle(imap, stop.signal)).rejects.toEqual(unavailable(/did not answer/));
   });
 
   it("by nonsense", async () => {

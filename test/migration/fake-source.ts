@@ -17,6 +17,10 @@ export interface FakeSourceOptions {
   readonly beforeList?: (priority: Priority) => Promise<void>;
   /** Runs before the bytes of a message are sent; a rejection is a lost connection. */
   readonly beforeBody?: (uid: Uid, priority: Priority) => Promise<void>;
+  /** Puts a test's own answers in place of these. */
+  readonly adjust?: (lease: MailboxLease) => MailboxLease;
+  /** So many connections at a time; any number without it. */
+  readonly connections?: number;
   /** These are never answered with bytes. */
   readonly silent?: ReadonlySet<number>;
 }
@@ -31,6 +35,8 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
   };
   uidNext();
   const bodyFetches: string[] = [];
+  let free = options.connections ?? Number.POSITIVE_INFINITY;
+  const queue: (() => void)[] = [];
   const unused = (): never => {
     throw new Error("not part of this fake");
   };
@@ -94,7 +100,16 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
     use: unused,
     async useMailbox(_name, { priority, signal }, work) {
       if (signal.aborted) throw new MailError("UNAVAILABLE", "aborted", signal.reason);
-      return work(leaseFor(priority));
+      if (free > 0) free--;
+      else await new Promise<void>((resolve) => queue.push(resolve));
+      try {
+        const lease = leaseFor(priority);
+        return await work(options.adjust?.(lease) ?? lease);
+      } finally {
+        const next = queue.shift();
+        if (next) next();
+        else free++;
+      }
     },
     close: async () => undefined,
   };

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { MailError } from "../../src/errors.ts";
 import { silentLogger } from "../../src/log.ts";
-import { uid } from "../../src/mail/ids.ts";
+import { flagsOf } from "../../src/mail/flags.ts";
+import { modSeq, uid } from "../../src/mail/ids.ts";
 import { type MailboxMirror, openMailboxMirror } from "../../src/migration/mailbox-mirror.ts";
 import type { AccountStore } from "../../src/store/store.ts";
 import { addMailbox, createFixture, type StoreFixture } from "../store/fixture.ts";
@@ -209,4 +210,42 @@ describe("a message that is expunged on the legacy server", () => {
     expect(reopened.state.table.uids).toEqual([3, 9]);
     expect(reopened.state.listed).toBe(true);
   });
+});
+
+it("flags that could not be saved are told again by the next delta", async () => {
+  let modseq = 100n;
+  let flags = flagsOf([]);
+  let isFull = false;
+  const disk: AccountStore = {
+    ...store,
+    saveMessages(mailbox, saved) {
+      if (isFull) throw new MailError("UNAVAILABLE", "no space left");
+      return store.saveMessages(mailbox, saved);
+    },
+  };
+  const source = createFakeSource({
+    messages,
+    adjust: (lease) => ({
+      ...lease,
+      examined: { ...lease.examined, highestModSeq: modSeq(modseq) },
+      examineAgain: async () => ({ ...(await lease.examineAgain()), highestModSeq: modSeq(modseq) }),
+      fetchMeta: (uids, onMeta) => lease.fetchMeta(uids, (meta) => onMeta({ ...meta, modSeq: modSeq(100n) })),
+      async fetchFlags(_uids, onFlags, since) {
+        if (since === undefined || since < modseq) onFlags({ uid: uid(7), flags, modSeq: modSeq(modseq) });
+      },
+    }),
+  });
+  const options = { store: disk, source, logger: silentLogger, signal: closing.signal };
+  const mirror = await openMailboxMirror({ ...options, record: addMailbox(store) });
+  await mirror.sync(signal);
+  await mirror.metadata([3, 7, 9].map(uid));
+  await mirror.sync(signal);
+  modseq = 200n;
+  flags = flagsOf(["\\Seen"]);
+  isFull = true;
+  await expect(mirror.sync(signal)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  isFull = false;
+  await mirror.sync(signal);
+  expect(mirror.state.table.get(uid(7))).toMatchObject({ flags: ["\\Seen"] });
+  expect(mirror.state.record.highestModSeq).toBe(200n);
 });

@@ -4,7 +4,6 @@ import { type EncodedMailboxName, encodedMailboxName } from "../../mail/ids.ts";
 import { type InternalDate, parseInternalDate } from "../../mail/internal-date.ts";
 import { define } from "../command.ts";
 import { ok } from "../formatter.ts";
-import { discardUpload } from "../state.ts";
 import { astring, type Cursor, flag, list, literal, ParseError, peek, space, string } from "../tokens.ts";
 
 export interface AppendArgs {
@@ -22,13 +21,9 @@ export const append = define({
     const { upload } = session;
     if (upload?.kind === "refused") throw upload.error;
     if (!upload) throw new MailError("CANNOT", "The message was not taken");
-    try {
-      const { target, ...told } = args;
-      const appended = await state.account.append(target, { ...told, incoming: upload.incoming }, signal);
-      return ok("Append completed.", appended && `APPENDUID ${appended.uidValidity} ${appended.uid}`);
-    } finally {
-      discardUpload(session);
-    }
+    const { target, ...told } = args;
+    const appended = await state.account.append(target, { ...told, incoming: upload.incoming }, signal);
+    return ok("Append completed.", appended && `APPENDUID ${appended.uidValidity} ${appended.uid}`);
   },
 });
 

@@ -1,8 +1,7 @@
 /** IDLE (RFC 2177): the client is told what happens, when it happens, until it says DONE. */
-import { type Call, define, nothing } from "../command.ts";
+import { type Call, define, Farewell, nothing } from "../command.ts";
 import { bad, ok, type Reply, untagged } from "../formatter.ts";
 import { writeNotices } from "../notices.ts";
-import { disconnected } from "../output.ts";
 import type { Authenticated, Selected } from "../state.ts";
 
 /** A line now and then keeps NAT tables and phones from forgetting the connection; Dovecot's own figure. */
@@ -28,7 +27,8 @@ async function waitForNews({ session, state, output, readLineOrWake }: IdleCall)
       if (state.kind === "selected") await writeNotices(state, output, { expunges: true });
       output.send();
       const next = await readLineOrWake(timeLeftMs);
-      if (next === undefined) throw disconnected();
+      if (next === undefined)
+        throw new Farewell(timeLeftMs() > 0 ? "Server shutting down." : "Disconnected for inactivity.");
       if (next.kind === "line")
         return next.text.toUpperCase() === "DONE" ? ok("Idle completed.") : bad("Expected DONE.");
       if (state.kind === "selected" && state.view.gone !== undefined) return ok("Idle completed.");

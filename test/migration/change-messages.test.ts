@@ -1,0 +1,87 @@
+/** Changes of messages on a legacy server that no real one plays on demand. */
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { OutcomeUnknown } from "../../src/errors.ts";
+import { silentLogger } from "../../src/log.ts";
+import { uid } from "../../src/mail/ids.ts";
+import { createMessageChanges } from "../../src/migration/change-messages.ts";
+import { openMailboxMirror } from "../../src/migration/mailbox-mirror.ts";
+import type { AccountStore } from "../../src/store/store.ts";
+import { addMailbox, createFixture, type StoreFixture } from "../store/fixture.ts";
+import { createFakeSource, type FakeSourceOptions } from "./fake-source.ts";
+
+let fixture: StoreFixture;
+let store: AccountStore;
+const { signal } = new AbortController();
+const messages = new Map([1, 2, 3, 4, 5].map((each) => [each, "Subject: x\r\n\r\n"]));
+
+beforeEach(async () => {
+  fixture = createFixture();
+  store = await fixture.open();
+});
+afterEach(async () => {
+  await store.close();
+  fixture.remove();
+});
+
+async function changesWith(options: Partial<FakeSourceOptions>) {
+  const source = createFakeSource({ messages, ...options });
+  const mailbox = await openMailboxMirror({
+    store,
+    source,
+    logger: silentLogger,
+    signal,
+    record: addMailbox(store),
+  });
+  await mailbox.sync(signal);
+  return {
+    mailbox,
+    changes: createMessageChanges({ source, logger: silentLogger, signal, opened: () => mailbox }),
+  };
+}
+
+it("an EXPUNGE that was lost on its way is not OK, though flags are not known here", async () => {
+  const { mailbox, changes } = await changesWith({
+    adjust: (lease) => ({
+      ...lease,
+      expunge: async () => Promise.reject(new OutcomeUnknown(new Error("lost"))),
+      search: async () => [uid(1)],
+    }),
+  });
+  await expect(changes.expunge(mailbox)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+});
+
+it("an EXPUNGE whose answer was lost is OK when nothing is left to expunge", async () => {
+  const { mailbox, changes } = await changesWith({
+    adjust: (lease) => ({
+      ...lease,
+      capabilities: new Set(["UIDPLUS"]),
+      expunge: async () => Promise.reject(new OutcomeUnknown(new Error("lost"))),
+      search: async () => [uid(5)],
+    }),
+  });
+  await changes.expunge(mailbox, [uid(1), uid(2)]);
+});
+
+it("UID EXPUNGE without UIDPLUS takes no second connection", async () => {
+  const { mailbox, changes } = await changesWith({
+    connections: 4,
+    adjust: (lease) => ({
+      ...lease,
+      expunge: async () => undefined,
+      store: async () => undefined,
+      search: async () => [uid(1)],
+    }),
+  });
+  const change = { kind: "add", flags: ["\\Seen"] } as const;
+  await Promise.all([
+    changes.expunge(mailbox, [uid(1)]),
+    ...[2, 3, 4, 5].map((each) => changes.store(mailbox, [uid(each)], change)),
+  ]);
+});
+
+it("UID EXPUNGE without UIDPLUS is refused where other messages would go along", async () => {
+  const { mailbox, changes } = await changesWith({
+    adjust: (lease) => ({ ...lease, search: async () => [uid(1), uid(3)] }),
+  });
+  await expect(changes.expunge(mailbox, [uid(1)])).rejects.toMatchObject({ code: "CANNOT" });
+});
