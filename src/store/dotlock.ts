@@ -1,9 +1,9 @@
 /**
- * Dovecot's dotlock: a file `<path>.lock` made with O_EXCL, in it `<pid>:<host>`. Who waits takes it over
+ * Dovecot's dotlock: a file `<path>.lock` that only one can make, in it `<pid>:<host>`. Who waits takes it over
  * when its process is gone (a kill -9 must not cost two minutes) or when it has not been touched for the
  * stale time; who holds it long touches it.
  */
-import { closeSync, openSync, readFileSync, statSync, unlinkSync, utimesSync, writeSync } from "node:fs";
+import { linkSync, readFileSync, statSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { MailError } from "../errors.ts";
@@ -75,18 +75,17 @@ function readIfThere(path: string): string {
 }
 
 function createLock(lockPath: string): Dotlock | undefined {
-  let file: number;
+  // Dovecot's own form: it takes a lock over at once when this process is gone. Written aside and linked, since a
+  // kill between the two would leave a lock of nobody, which is waited for for minutes.
+  const own = `${lockPath}.${process.pid}`;
+  writeFileSync(own, `${process.pid}:${hostname()}`, { mode: 0o600 });
   try {
-    file = openSync(lockPath, "wx", 0o600);
+    linkSync(own, lockPath);
   } catch (error) {
     if (errorCode(error) === "EEXIST") return undefined;
     throw error;
-  }
-  try {
-    // Dovecot's own form: it takes a lock over at once when this process is gone.
-    writeSync(file, `${process.pid}:${hostname()}`);
   } finally {
-    closeSync(file);
+    unlinkSync(own);
   }
   return {
     touch: () => utimesSync(lockPath, new Date(), new Date()),

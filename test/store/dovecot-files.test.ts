@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import {
   mkdirSync,
   mkdtempSync,
@@ -10,6 +11,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Worker } from "node:worker_threads";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { maxUid, uid, uidValidity } from "../../src/mail/ids.ts";
@@ -173,6 +175,29 @@ describe("subscriptions", () => {
 });
 
 describe("dotlock", () => {
+  test("is never there without its owner, at whatever moment a kill may come", async () => {
+    const watcher = new Worker(
+      `const { readFileSync } = require("node:fs");
+       const { parentPort, workerData } = require("node:worker_threads");
+       let over = false, empty = 0;
+       parentPort.on("message", () => { over = true; });
+       const look = () => {
+         for (let i = 0; i < 2000; i++) {
+           try { if (readFileSync(workerData, "latin1") === "") empty++; } catch {}
+         }
+         if (over) parentPort.postMessage(empty); else setImmediate(look);
+       };
+       look();`,
+      { eval: true, workerData: `${path()}.lock` },
+    );
+    await once(watcher, "online");
+    for (let round = 0; round < 5_000; round++) tryDotlock(path(), uidlistLock)?.release();
+    watcher.postMessage("over");
+    const [empty] = await once(watcher, "message");
+    await watcher.terminate();
+    expect(empty).toBe(0);
+  });
+
   const path = (): string => join(root, "dovecot-uidlist");
 
   test("one at a time", async () => {
