@@ -46,7 +46,8 @@ export function uidRunsOf(uids: readonly Uid[], among: readonly Uid[]): UidSet {
       last = { from: value, to: value };
       ranges.push(last);
     }
-    next = among[lowerBound(among, value) + 1];
+    const at = lowerBound(among, value);
+    next = among[at] === value ? among[at + 1] : among[at];
   }
   return ranges;
 }

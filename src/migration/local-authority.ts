@@ -7,11 +7,11 @@ import { withChange } from "../mail/flag-change.ts";
 import { hasFlag } from "../mail/flags.ts";
 import { type EncodedMailboxName, inbox, type Uid } from "../mail/ids.ts";
 import type { InternalDate } from "../mail/internal-date.ts";
-import type { AccountStore } from "../store/store.ts";
+import type { AccountStore, StoredMessage } from "../store/store.ts";
 import type { Authority } from "./authority.ts";
-import { addMessages, isFull, noteKeywords, removeAlone } from "./local-messages.ts";
+import { addMessages, dropLost, isFull, noteKeywords, removeAlone } from "./local-messages.ts";
 import { type Renamed, renamedMailboxes, withCreated, withDeleted, withSubscription } from "./local-names.ts";
-import { createTransfer } from "./local-transfer.ts";
+import { createTransfers } from "./local-transfer.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import { breathe, takeTurns } from "./waiting.ts";
 
@@ -43,7 +43,10 @@ export function createLocalAuthority(options: LocalAuthorityOptions): Authority 
     }
   };
 
-  const transfer = createTransfer(store, target);
+  const { transfer, settle } = createTransfers(store, {
+    target,
+    open: (record) => options.mailbox(record.name),
+  });
 
   const changeName: Authority["changeName"] = async (change) => {
     switch (change.kind) {
@@ -61,7 +64,13 @@ export function createLocalAuthority(options: LocalAuthorityOptions): Authority 
         // RFC 3501 6.3.5: its messages go to a new mailbox, and INBOX stays, empty.
         await commitNames(withCreated(listing(), change.to));
         const from = await options.mailbox(inbox);
-        await transfer("move", from, from.state.table.uids, change.to);
+        try {
+          await transfer("move", from, from.state.table.uids, change.to);
+        } catch (error) {
+          const made = await options.mailbox(change.to);
+          if (made.state.table.uids.length === 0) await commitNames(withDeleted(listing(), change.to));
+          throw error;
+        }
         return;
       }
       default:
@@ -101,17 +110,23 @@ export function createLocalAuthority(options: LocalAuthorityOptions): Authority 
           }));
           noteKeywords(state, changed);
           state.commitFlags(changed);
+          const lost = part.filter((one) => isGone(state.table.get(one)));
+          if (lost.length > 0) await dropLost(store, state, lost);
         }
         store.syncFolder(state.record);
       }),
-    expunge: ({ state }, uids = state.table.uids) =>
-      state.exclusive(async () => {
+    async expunge({ state }, uids = state.table.uids) {
+      await settle();
+      await state.exclusive(async () => {
         const isDeleted = (one: Uid): boolean => {
           const message = state.table.get(one);
-          return isFull(message) && hasFlag(message.flags, "\\Deleted");
+          return (
+            message !== undefined && message.presence !== "remote" && hasFlag(message.flags, "\\Deleted")
+          );
         };
         await removeAlone(store, state, uids.filter(isDeleted));
-      }),
+      });
+    },
     copy: (mailbox, uids, name) => transfer("copy", mailbox, uids, name),
     move: (mailbox, uids, name) => transfer("move", mailbox, uids, name),
     changeName: (change) =>
@@ -120,6 +135,11 @@ export function createLocalAuthority(options: LocalAuthorityOptions): Authority 
         return changeName(change);
       }),
   };
+}
+
+/** A local message is its file. */
+function isGone(message: StoredMessage | undefined): boolean {
+  return message !== undefined && !isFull(message);
 }
 
 /** In UTC: what the account's own zone is, nobody says. */

@@ -39,8 +39,9 @@ export async function addMessages(
       const meta = { uid: number, flags: flagsOf(flags), internalDate, sizeBytes, modSeq: modSeq(0n) };
       return { meta, ...bytes };
     });
-    const added = await store.addMessages(state.record, messages);
+    // Before: what is stored must not be refused afterwards.
     noteKeywords(state, additions);
+    const added = await store.addMessages(state.record, messages);
     state.commitAdded(added);
     return added.map((message) => message.uid);
   });
@@ -65,6 +66,18 @@ export async function removeAlone(
   await store.removeMessages(state.record, present);
   store.syncFolder(state.record);
   state.commitRemoved(present);
+}
+
+/** Messages whose files are gone, or are not what was written. The caller is alone with the mailbox. */
+export async function dropLost(
+  store: AccountStore,
+  state: MailboxState,
+  uids: readonly Uid[],
+): Promise<void> {
+  const { logger, record } = state;
+  logger.error({ mailbox: record.name, uids }, "messages are lost");
+  store.setAside(record, uids);
+  await removeAlone(store, state, uids);
 }
 
 /** FLAGS tells the keywords in use (RFC 3501 7.2.6). */

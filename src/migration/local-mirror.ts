@@ -10,7 +10,7 @@ import type { AccountStore, MailboxRecord } from "../store/store.ts";
 import { MessageLost } from "../store/store-errors.ts";
 import { commitListing, keptListing } from "./listing.ts";
 import { createLocalAuthority } from "./local-authority.ts";
-import { removeAlone } from "./local-messages.ts";
+import { dropLost } from "./local-messages.ts";
 import { firstListing, type Renamed, withParents, withRenamed } from "./local-names.ts";
 import { finishTransfer } from "./local-transfer.ts";
 import { type MailboxMirror, noSuchMailbox } from "./mailbox-mirror.ts";
@@ -184,11 +184,7 @@ async function openLocalMailbox(
         return store.openMessage(state.record, message);
       } catch (error) {
         if (!(error instanceof MessageLost)) throw error;
-        logger.error({ err: error, mailbox: state.record.name, uid: wanted }, "a message is lost");
-        await state.exclusive(async () => {
-          store.setAside(state.record, [wanted]);
-          await removeAlone(store, state, [wanted]);
-        });
+        await state.exclusive(() => dropLost(store, state, [wanted]));
         return undefined;
       }
     },

@@ -7,7 +7,8 @@ import { MailError } from "../errors.ts";
 import type { CopiedUids } from "../mail/copied-uids.ts";
 import { type EncodedMailboxName, type MailboxId, type Uid, uid } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
-import { addMessages, isFull, removeMessages } from "./local-messages.ts";
+import { MessageLost } from "../store/store-errors.ts";
+import { addMessages, dropLost, type FullMessage, isFull, removeMessages } from "./local-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import { takeTurns } from "./waiting.ts";
 
@@ -24,57 +25,99 @@ interface Intent {
 
 const intentKey = "transfer";
 
-export type Transfer = (
-  kind: Kind,
-  from: MailboxMirror,
-  uids: readonly Uid[],
-  to: EncodedMailboxName,
-) => Promise<CopiedUids | undefined>;
-
-/** `target` throws TRYCREATE. One at a time: of two sessions that move a message one finds it gone. */
-export function createTransfer(
-  store: AccountStore,
-  target: (name: EncodedMailboxName) => Promise<MailboxMirror>,
-): Transfer {
-  const inTurn = takeTurns();
-  return (kind, from, uids, name) =>
-    inTurn(async () => {
-      const to = await target(name);
-      const { record, table } = from.state;
-      const messages = uids.map((one) => table.get(one)).filter((message) => message !== undefined);
-      if (messages.length === 0) return undefined;
-      const whole = messages.filter(isFull);
-      if (whole.length < messages.length) throw new MailError("UNAVAILABLE", "A message cannot be read");
-      const present = whole.map((message) => message.uid);
-      const isAtomic = kind === "copy" && present.length === 1;
-      const writeIntent = (first: Uid): void =>
-        store.writeSetting(
-          intentKey,
-          JSON.stringify({
-            kind,
-            from: record.id,
-            uids: present,
-            to: to.state.record.id,
-            first,
-          } satisfies Intent),
-        );
-      try {
-        const copies = whole.map((message) => ({
-          ...message,
-          bytes: { copyOf: { mailbox: record, uid: message.uid } },
-        }));
-        const added = await addMessages(store, to, copies, isAtomic ? undefined : writeIntent);
-        if (kind === "move") await removeMessages(store, from, present);
-        const { uidValidity } = to.state.record;
-        return uidValidity === undefined ? undefined : { uidValidity, from: present, to: added };
-      } finally {
-        // Also where it failed: from now on the copies may be changed by their user.
-        if (!isAtomic) store.writeSetting(intentKey, "");
-      }
-    });
+export interface Transfers {
+  /** Throws TRYCREATE. One at a time: of two sessions that move a message one finds it gone. */
+  transfer(
+    kind: Kind,
+    from: MailboxMirror,
+    uids: readonly Uid[],
+    to: EncodedMailboxName,
+  ): Promise<CopiedUids | undefined>;
+  /**
+   * To be called before any other change that removes messages: finishes one that failed half-way, whose
+   * copies would be taken for others later.
+   */
+  settle(): Promise<void>;
 }
 
-/** Settles what was cut off; to be called before anybody sees the account. */
+export interface TransferMailboxes {
+  /** Throws TRYCREATE. */
+  readonly target: (name: EncodedMailboxName) => Promise<MailboxMirror>;
+  readonly open: (record: MailboxRecord) => Promise<MailboxMirror>;
+}
+
+export function createTransfers(store: AccountStore, { target, open }: TransferMailboxes): Transfers {
+  const inTurn = takeTurns();
+  /** What is left to do of the last one. */
+  let left: "nothing" | "intent" | "removal" = "nothing";
+
+  const settle = async (): Promise<void> => {
+    if (left === "intent") store.writeSetting(intentKey, "");
+    else if (left === "removal") await finishTransfer(store, open);
+    left = "nothing";
+  };
+
+  const carryOut = async (
+    kind: Kind,
+    from: MailboxMirror,
+    messages: readonly FullMessage[],
+    to: MailboxMirror,
+  ): Promise<CopiedUids | undefined> => {
+    const { record } = from.state;
+    const uids = messages.map((message) => message.uid);
+    const copies = messages.map((message) => ({
+      ...message,
+      bytes: { copyOf: { mailbox: record, uid: message.uid } },
+    }));
+    const writeIntent = (first: Uid): void => {
+      const intent: Intent = { kind, from: record.id, uids, to: to.state.record.id, first };
+      left = "intent";
+      store.writeSetting(intentKey, JSON.stringify(intent));
+    };
+    const isAtomic = kind === "copy" && uids.length === 1;
+    const added = await addMessages(store, to, copies, isAtomic ? undefined : writeIntent);
+    if (kind === "move") {
+      left = "removal";
+      await removeMessages(store, from, uids);
+      left = "intent";
+    }
+    const { uidValidity } = to.state.record;
+    return uidValidity === undefined ? undefined : { uidValidity, from: uids, to: added };
+  };
+
+  const transfer: Transfers["transfer"] = async (kind, from, uids, name) => {
+    await settle();
+    const to = await target(name);
+    const { state } = from;
+    const messages = uids.map((one) => state.table.get(one)).filter((message) => message !== undefined);
+    if (messages.length === 0) return undefined;
+    const whole = messages.filter(isFull);
+    if (whole.length < messages.length) throw new MailError("UNAVAILABLE", "A message cannot be read");
+    try {
+      return await carryOut(kind, from, whole, to);
+    } catch (error) {
+      if (error instanceof MessageLost) {
+        const lost = whole.map((one) => one.uid).filter((one) => !store.fileOf(state.record, one));
+        await state.exclusive(() => dropLost(store, state, lost));
+      }
+      throw error;
+    } finally {
+      if (left === "intent") {
+        // The outcome stands, whatever comes of this.
+        await settle().catch((error: unknown) =>
+          state.logger.error({ err: error }, "a transfer has to be settled later"),
+        );
+      }
+    }
+  };
+
+  return {
+    settle: () => (left === "nothing" ? Promise.resolve() : inTurn(settle)),
+    transfer: (...transferred) => inTurn(() => transfer(...transferred)),
+  };
+}
+
+/** Settles what was cut off; at opening to be called before anybody sees the account. */
 export async function finishTransfer(
   store: AccountStore,
   open: (record: MailboxRecord) => Promise<MailboxMirror>,

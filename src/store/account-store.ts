@@ -76,7 +76,10 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
     const name = folder.files.get(uid);
     if (name !== undefined && existsSync(curPath(folder, name))) return curPath(folder, name);
     const renamed = findRenamed(folder, [uid]).get(uid);
-    if (renamed === undefined) throw new MessageLost(new Error(`UID ${uid} has no file`));
+    if (renamed === undefined) {
+      folder.files.delete(uid);
+      throw new MessageLost(new Error(`UID ${uid} has no file`));
+    }
     return curPath(folder, renamed);
   };
   const spools = spoolMethods(context, current, closing.signal);

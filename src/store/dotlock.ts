@@ -78,6 +78,8 @@ function createLock(lockPath: string): Dotlock | undefined {
   // Dovecot's own form: it takes a lock over at once when this process is gone. Written aside and linked, since a
   // kill between the two would leave a lock of nobody, which is waited for for minutes.
   const own = `${lockPath}.${process.pid}`;
+  // One that such a kill left may be the lock itself, which writing would renew.
+  unlinkIfThere(own);
   writeFileSync(own, `${process.pid}:${hostname()}`, { mode: 0o600 });
   try {
     linkSync(own, lockPath);

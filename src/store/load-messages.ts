@@ -9,7 +9,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { modSeq, type Uid } from "../mail/ids.ts";
 import { lowerBound } from "../mail/number-set.ts";
 import { flagsOfLetters } from "./flag-letters.ts";
-import { scanFolder } from "./folder-scan.ts";
+import { findRenamed, scanFolder } from "./folder-scan.ts";
 import type { IndexedMessage } from "./index-db.ts";
 import { curPath, type MailboxFolder, removeIfThere, renameForFlags } from "./mailbox-folder.ts";
 import { parseMaildirName } from "./maildir-name.ts";
@@ -64,6 +64,7 @@ async function dropDamagedFiles(context: StoreContext, folder: MailboxFolder): P
   const { index, writer, logger, bootId } = context;
   if (index.verifiedBoot(folder.id) === bootId) return;
   const files = [...folder.files];
+  const missing: Uid[] = [];
   for (let from = 0; from < files.length; from += messagesPerTurn) {
     const part = files.slice(from, from + messagesPerTurn);
     const names = part.map(([, name]) => name);
@@ -72,6 +73,10 @@ async function dropDamagedFiles(context: StoreContext, folder: MailboxFolder): P
       const sizeBytes = sizesBytes[at];
       // Renamed or removed since: whoever did that has looked after `files`.
       if (sizeBytes === parseMaildirName(name)?.sizeBytes || folder.files.get(uid) !== name) continue;
+      if (sizeBytes === -1) {
+        missing.push(uid);
+        continue;
+      }
       if (context.isLocal) {
         setAside(context, folder, uid);
         continue;
@@ -81,6 +86,8 @@ async function dropDamagedFiles(context: StoreContext, folder: MailboxFolder): P
       folder.files.delete(uid);
     }
   }
+  const renamed = missing.length > 0 ? findRenamed(folder, missing) : new Map<Uid, string>();
+  for (const uid of missing) if (!renamed.has(uid)) folder.files.delete(uid);
   index.setVerifiedBoot(folder.id, bootId);
 }
 

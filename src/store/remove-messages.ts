@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Uid } from "../mail/ids.ts";
-import { scanFolder } from "./folder-scan.ts";
+import { findRenamed, scanFolder } from "./folder-scan.ts";
 import { curPath, type MailboxFolder, removeIfThere } from "./mailbox-folder.ts";
 import type { StoreContext } from "./store-context.ts";
 
@@ -21,15 +21,29 @@ export async function removeMessages(
   uids: readonly Uid[],
 ): Promise<void> {
   const { uidValidity } = folder;
-  const paths: string[] = [];
+  const paths = new Map<string, Uid>();
   for (const uid of uids) {
     const name = folder.files.get(uid);
     if (name === undefined) continue;
-    paths.push(curPath(folder, name));
+    paths.set(curPath(folder, name), uid);
     folder.files.delete(uid);
   }
-  for (let from = 0; from < paths.length; from += filesPerJob) {
-    await writer.run({ kind: "remove", paths: paths.slice(from, from + filesPerJob) });
+  const remove = async (all: readonly string[]): Promise<string[]> => {
+    const missing: string[] = [];
+    for (let from = 0; from < all.length; from += filesPerJob) {
+      missing.push(...(await writer.run({ kind: "remove", paths: all.slice(from, from + filesPerJob) })));
+    }
+    return missing;
+  };
+  const missing = await remove([...paths.keys()]);
+  if (missing.length > 0) {
+    // A mail reader on this machine may have renamed them; left, they would come back as new mail.
+    const renamed = findRenamed(
+      folder,
+      missing.flatMap((path) => paths.get(path) ?? []),
+    );
+    for (const uid of renamed.keys()) folder.files.delete(uid);
+    await remove([...renamed.values()].map((name) => curPath(folder, name)));
   }
   for (let from = 0; from < uids.length && folder.uidValidity === uidValidity; from += rowsPerTurn) {
     if (from > 0) await nextTurn();

@@ -36,7 +36,7 @@ export type WriterJob =
       readonly items: readonly FileItem[];
       readonly data: ArrayBuffer;
     }
-  /** Missing files are no error. */
+  /** Tells which were not there. */
   | { readonly kind: "remove"; readonly paths: readonly string[] }
   | { readonly kind: "removeTree"; readonly path: string }
   /** Size and mtime of files in one folder. */
@@ -64,7 +64,7 @@ export interface FileStats {
 
 export interface WriterResults {
   readonly file: FiledBatch;
-  readonly remove: undefined;
+  readonly remove: readonly string[];
   readonly removeTree: undefined;
   readonly stat: FileStats;
   readonly sync: undefined;
@@ -75,8 +75,7 @@ export function runJob(job: WriterJob, nextTemporary: () => number): WriterResul
     case "file":
       return fileBatch(job, nextTemporary);
     case "remove":
-      for (const path of job.paths) removeFile(path);
-      return undefined;
+      return job.paths.filter((path) => !removeFile(path));
     case "removeTree":
       rmSync(job.path, { recursive: true, force: true });
       return undefined;
@@ -123,11 +122,14 @@ function writeWhole(path: string, bytes: Uint8Array, epochSeconds: number): void
   }
 }
 
-function removeFile(path: string): void {
+/** Whether it was there. */
+function removeFile(path: string): boolean {
   try {
     unlinkSync(path);
+    return true;
   } catch (error) {
     if (errorCode(error) !== "ENOENT") throw error;
+    return false;
   }
 }
 

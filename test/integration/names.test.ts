@@ -67,6 +67,7 @@ describe("changes of names", () => {
     "DELETE INBOX",
     "RENAME nowhere x",
     "RENAME Archive INBOX",
+    "RENAME INBOX Former",
     "CREATE .",
   ])("%s is refused in the legacy server's words", async (command) => {
     const told = await through.command(command);

@@ -23,3 +23,8 @@ it("uidRunsOf reaches over gaps", () => {
   const among = [1, 5, 9, 13].map(uid) as Uid[];
   expect(formatNumberSet(uidRunsOf(among, among))).toBe("1:13");
 });
+
+it("uidRunsOf takes UIDs that are not there any more", () => {
+  const runs = uidRunsOf([1, 2, 5].map(uid), [1, 3, 5, 7].map(uid));
+  expect(formatNumberSet(runs)).toBe("1,2,5");
+});

@@ -1,8 +1,8 @@
 /** Changes of messages in a local account: whole or not at all, whatever happens beside them. */
-import { copyFileSync, existsSync, renameSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { uid } from "../../src/mail/ids.ts";
 import { contentOf } from "../../src/mail/message-content.ts";
 import { type LocalAccount, name, openLocalAccount } from "./local-fixture.ts";
@@ -103,9 +103,11 @@ describe("MOVE", () => {
       code: "UNAVAILABLE",
     });
     renameSync(account.path("elsewhere"), account.path(".A", "cur", file!));
-    expect(await account.contents()).toEqual(["A: 2", "B: 0", "INBOX: 0"]);
+    expect(await account.uids("A")).toEqual([2]);
+    // It was told to be gone, and comes as new mail.
     await account.reopen();
-    expect(await account.contents()).toEqual(["A: 2", "B: 0", "INBOX: 0"]);
+    expect(await account.uids("A")).toEqual([2, 3]);
+    expect(await account.uids("B")).toEqual([]);
   });
 
   it.each([
@@ -220,5 +222,126 @@ describe("files that others touch", () => {
     expect(await account.uids("INBOX")).toEqual([1, 2, 3]);
     expect(await account.append("INBOX", mail("four"))).toBe(4);
     expect(account.files("new")).toEqual([]);
+  });
+});
+
+describe("a disk that fails in between", () => {
+  beforeEach(async () => {
+    await account.create("B");
+    for (const subject of ["one", "two", "three"]) await account.append("INBOX", mail(subject));
+  });
+  const uids = [1, 2, 3].map(uid);
+  const full = (): never => {
+    throw Object.assign(new Error("full"), { code: "ENOSPC" });
+  };
+  /** The store's method fails where `when` says so, for as long as `work` takes. */
+  async function failing<T>(
+    method: "saveMailbox" | "writeSetting" | "removeMessages",
+    when: (...passed: never[]) => boolean,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const whole = account.store[method] as (...passed: never[]) => never;
+    const failed = (...passed: never[]): never => (when(...passed) ? full() : whole(...passed));
+    vi.spyOn(account.store, method).mockImplementation(failed as never);
+    try {
+      return await work();
+    } finally {
+      vi.restoreAllMocks();
+    }
+  }
+
+  it("APPEND with a new keyword is refused before anything is stored", async () => {
+    let calls = 0;
+    const refused = failing(
+      "saveMailbox",
+      () => ++calls === 2,
+      () => account.append("INBOX", mail("four"), ["Zork"]),
+    );
+    await expect(refused).rejects.toThrow("full");
+    expect(await account.uids("INBOX")).toEqual([1, 2, 3]);
+    await account.reopen();
+    expect(await account.uids("INBOX")).toEqual([1, 2, 3]);
+  });
+
+  it("COPY that is done stays done, and its copies are their user's", async () => {
+    const inbox = await account.mailbox("INBOX");
+    const copied = await failing(
+      "writeSetting",
+      (key: string, value: string) => key === "transfer" && value === "",
+      () => account.mirror.authority.copy(inbox, uids, name("B")),
+    );
+    expect(copied?.to).toEqual([1, 2, 3]);
+    const copies = await account.mailbox("B");
+    await account.mirror.authority.store(copies, [uid(2)], { kind: "add", flags: ["\\Deleted"] });
+    await account.mirror.authority.expunge(copies);
+    await account.reopen();
+    expect(await account.contents()).toEqual(["B: 2", "INBOX: 3"]);
+  });
+
+  it("MOVE whose originals could not be removed leaves no doubles for long", async () => {
+    const inbox = await account.mailbox("INBOX");
+    const move = () => account.mirror.authority.move(inbox, uids, name("B"));
+    await expect(failing("removeMessages", () => true, move)).rejects.toThrow("full");
+    await account.mirror.authority.expunge(inbox);
+    expect(await account.contents()).toEqual(["B: 3", "INBOX: 0"]);
+  });
+});
+
+describe("files that are gone", () => {
+  beforeEach(async () => {
+    await account.create("B");
+    for (const subject of ["one", "two"]) await account.append("INBOX", mail(subject));
+  });
+  const first = (): string => account.path("cur", account.files("cur")[0]!);
+
+  it("an expunged message that a mail reader renamed does not come back", async () => {
+    const inbox = await account.mailbox("INBOX");
+    await account.mirror.authority.store(inbox, [uid(1)], { kind: "add", flags: ["\\Deleted"] });
+    renameSync(first(), `${first()}S`);
+    await account.mirror.authority.expunge(inbox);
+    await account.reopen();
+    expect(await account.uids("INBOX")).toEqual([2]);
+  });
+
+  it("STORE drops a message whose file is gone", async () => {
+    unlinkSync(first());
+    const inbox = await account.mailbox("INBOX");
+    await account.mirror.authority.store(inbox, [uid(1)], { kind: "add", flags: ["\\Deleted"] });
+    expect(await account.uids("INBOX")).toEqual([2]);
+    expect((await account.mirror.authority.copy(inbox, [uid(1), uid(2)], name("B")))?.from).toEqual([2]);
+  });
+
+  it("MOVE refuses once, and is done when it is asked again", async () => {
+    unlinkSync(first());
+    const inbox = await account.mailbox("INBOX");
+    const move = () => account.mirror.authority.move(inbox, [uid(1), uid(2)], name("B"));
+    await expect(move()).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect((await move())?.from).toEqual([2]);
+  });
+
+  it("RENAME INBOX that is refused makes no mailbox", async () => {
+    unlinkSync(first());
+    const rename = () =>
+      account.mirror.authority.changeName({ kind: "RENAME", name: name("INBOX"), to: name("Former") });
+    await expect(rename()).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect(await account.listed()).toEqual(["B", "INBOX"]);
+    await rename();
+    expect(await account.contents()).toEqual(["B: 0", "Former: 1", "INBOX: 0"]);
+  });
+
+  it("a mail reader's renaming while the sizes are looked at loses nothing", async () => {
+    await account.reopen(() => {
+      const database = new DatabaseSync(account.path("..", "index.db"));
+      database.exec("UPDATE mailboxes SET verified_boot = 'an earlier one'");
+      database.close();
+    });
+    // The folder has been listed by now, and its files are not looked at yet.
+    const opening = account.mirror.mailbox(name("INBOX"), new AbortController().signal);
+    while (!account.store.fileOf(account.store.mailboxes()[0]!, uid(2))) await delay(0);
+    renameSync(first(), `${first()}S`);
+    await opening;
+    expect(await account.uids("INBOX")).toEqual([1, 2]);
+    await account.reopen();
+    expect(await account.uids("INBOX")).toEqual([1, 2]);
   });
 });

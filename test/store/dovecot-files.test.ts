@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import {
+  linkSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -9,7 +10,7 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import fc from "fast-check";
@@ -214,6 +215,14 @@ describe("dotlock", () => {
     expect(tryDotlock(path(), uidlistLock)).toBeUndefined();
     const long = Date.now() / 1000 - 121;
     utimesSync(`${path()}.lock`, long, long);
+    expect(tryDotlock(path(), uidlistLock)).toBeDefined();
+  });
+
+  test("is taken over though a kill left its other name", () => {
+    const own = `${path()}.lock.${process.pid}`;
+    writeFileSync(own, `${process.pid}:${hostname()}`);
+    linkSync(own, `${path()}.lock`);
+    utimesSync(own, 1000, 1000);
     expect(tryDotlock(path(), uidlistLock)).toBeDefined();
   });
 
