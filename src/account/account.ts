@@ -11,6 +11,7 @@ import type { EncodedMailboxName, ModSeq, Uid, UidValidity } from "../mail/ids.t
 import type { MessageContent, MessageMeta } from "../mail/message.ts";
 import type { NameChange } from "../mail/name-change.ts";
 import type { AppendedUid, IncomingMessage, NewMessage } from "../mail/new-message.ts";
+import type { NumberRange, UidSet } from "../mail/number-set.ts";
 
 export interface AccountHandle {
   /** The account's canonical name. */
@@ -31,7 +32,7 @@ export interface AccountHandle {
     signal: AbortSignal,
   ): Promise<AppendedUid | undefined>;
   /** Throws NONEXISTENT. */
-  status(name: EncodedMailboxName, signal: AbortSignal): Promise<MailboxStatus>;
+  status(name: EncodedMailboxName, options: StatusOptions, signal: AbortSignal): Promise<MailboxStatus>;
   /**
    * Opens a mailbox for one session; answers once its UID list is here and agrees with the legacy
    * server. Throws NONEXISTENT. `onChange` is called synchronously after each committed change.
@@ -43,9 +44,16 @@ export interface AccountHandle {
 
 export type { AppendedUid, IncomingMessage, NewMessage };
 
+export interface StatusOptions {
+  /** HIGHESTMODSEQ is asked for. */
+  readonly modSeqs: boolean;
+}
+
 export interface OpenOptions {
   /** EXAMINE: \Recent is not taken from the next session. */
   readonly examine: boolean;
+  /** HIGHESTMODSEQ is waited for; otherwise it may not be known yet. */
+  readonly modSeqs: boolean;
   readonly onChange: (change: MailboxChange) => void;
 }
 
@@ -108,6 +116,14 @@ export interface OpenMailbox {
    * simply not there afterwards. Goes ahead of the background. Throws UNAVAILABLE.
    */
   require(uids: readonly Uid[], need: Need, signal: AbortSignal): Promise<void>;
+  /** Makes the metadata of all messages known whose MODSEQ is above `since`. Throws UNAVAILABLE. */
+  requireChanged(since: ModSeq, signal: AbortSignal): Promise<void>;
+  /** Of `uids` what was expunged since (others may be among them); undefined where nobody can tell. */
+  expungedSince(
+    since: ModSeq,
+    uids: UidSet,
+    signal: AbortSignal,
+  ): Promise<readonly NumberRange[] | undefined>;
   /** After `require(…, 'meta')`; undefined when expunged. */
   meta(uid: Uid): MessageMeta | undefined;
   /** After `require(…, 'header')`: the header block with its blank line, exact bytes. */
@@ -133,7 +149,13 @@ export interface OpenMailbox {
    * Changes, committed and announced to all sessions when they resolve. They throw the authority's refusal
    * in its words, UNAVAILABLE when nothing was done, and OutcomeUnknown; they go on without the client.
    */
-  store(uids: readonly Uid[], change: FlagChange, signal: AbortSignal): Promise<void>;
+  /** Messages whose MODSEQ is above `unchangedSince` are left alone, and told. */
+  store(
+    uids: readonly Uid[],
+    change: FlagChange,
+    signal: AbortSignal,
+    unchangedSince?: ModSeq,
+  ): Promise<readonly Uid[]>;
   /** Of the messages marked \\Deleted: all, or those of `uids` only. */
   expunge(uids: readonly Uid[] | undefined, signal: AbortSignal): Promise<void>;
   /** undefined where the new UIDs are not known for certain. */

@@ -6,9 +6,9 @@ import type { Logger } from "../log.ts";
 import { hasFlag } from "../mail/flags.ts";
 import { type EncodedMailboxName, type Uid, uid } from "../mail/ids.ts";
 import type { MailboxMirror } from "../migration/mailbox-mirror.ts";
-import type { Mirror } from "../migration/mirror.ts";
+import type { LegacyStatus, Mirror } from "../migration/mirror.ts";
 import { waitWith } from "../migration/waiting.ts";
-import type { AccountHandle, MailboxStatus, OpenMailbox } from "./account.ts";
+import type { AccountHandle, MailboxStatus, OpenMailbox, OpenOptions, StatusOptions } from "./account.ts";
 import { createOpenMailbox } from "./open-mailbox.ts";
 import type { RecentLedger } from "./recent.ts";
 
@@ -37,10 +37,10 @@ export function createHandle({
     receive: async (sizeBytes) => mirror.store.receive(sizeBytes),
     append: (target, message, signal) => waitWith(mirror.authority.append(target, message), signal),
     changeName: (change, signal) => waitWith(mirror.authority.changeName(change), signal),
-    status: (name, signal) => mailboxStatus(mirror, recentLedger, name, signal),
+    status: (name, options, signal) => mailboxStatus({ mirror, recentLedger, name, signal, ...options }),
     async open(name, options, signal) {
       const mailbox = await mirror.mailbox(name, signal);
-      await syncOrServeKept(mailbox, options.examine, signal);
+      await syncOrServeKept(mailbox, options, signal);
       const opened: OpenMailbox = createOpenMailbox({
         ...options,
         mirror: mailbox,
@@ -64,24 +64,32 @@ export function createHandle({
 }
 
 /** While the legacy server is away, a mailbox that was listed whole is served as it was. */
-async function syncOrServeKept(mailbox: MailboxMirror, examine: boolean, signal: AbortSignal): Promise<void> {
+async function syncOrServeKept(
+  mailbox: MailboxMirror,
+  { examine, modSeqs }: OpenOptions,
+  signal: AbortSignal,
+): Promise<void> {
   try {
-    await (examine ? mailbox.sync(signal) : mailbox.select(signal));
+    await (examine ? mailbox.sync(signal, { modSeqs }) : mailbox.select(signal, { modSeqs }));
   } catch (error) {
     if (!isUnavailable(error) || !mailbox.state.listed) throw error;
   }
 }
 
-async function mailboxStatus(
-  mirror: Mirror,
-  recentLedger: RecentLedger,
-  name: EncodedMailboxName,
-  signal: AbortSignal,
-): Promise<MailboxStatus> {
+interface StatusQuestion extends StatusOptions {
+  readonly mirror: Mirror;
+  readonly recentLedger: RecentLedger;
+  readonly name: EncodedMailboxName;
+  readonly signal: AbortSignal;
+}
+
+async function mailboxStatus(question: StatusQuestion): Promise<MailboxStatus> {
+  const { mirror, recentLedger, name, signal, modSeqs } = question;
   const legacy = await mirror.legacyStatus(name, signal);
   const known = mirror.opened().find((mailbox) => mailbox.state.record.name === name);
   const recent = known?.state.listed ? recentLedger.count(known.state) : 0;
-  if (legacy?.uidValidity !== undefined && legacy.uidNext !== undefined && legacy.messages !== undefined) {
+  const lacksModSeq = modSeqs && (legacy?.highestModSeq === undefined || known?.state.countsModSeqs === true);
+  if (isWholeStatus(legacy) && !lacksModSeq) {
     return {
       messages: legacy.messages,
       recent,
@@ -92,8 +100,14 @@ async function mailboxStatus(
     };
   }
   const mailbox = await mirror.mailbox(name, signal);
-  if (legacy) await mailbox.sync(signal);
+  if (legacy) await mailbox.sync(signal, { modSeqs });
   return { ...statusHere(mailbox), recent: recentLedger.count(mailbox.state) };
+}
+
+type WholeStatus = LegacyStatus & Pick<MailboxStatus, "messages" | "uidNext" | "uidValidity">;
+
+function isWholeStatus(status: LegacyStatus | undefined): status is WholeStatus {
+  return status?.uidValidity !== undefined && status.uidNext !== undefined && status.messages !== undefined;
 }
 
 function sameValidity(

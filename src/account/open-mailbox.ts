@@ -98,6 +98,8 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
       if (need === "structure") await requireStructures(uids, signal);
       if (need === "full") await requireBodies(uids, signal);
     },
+    requireChanged: (since, signal) => waitWith(mirror.changedSince(since), signal),
+    expungedSince: (since, uids, signal) => waitWith(mirror.expungedSince(since, uids), signal),
     meta(uid) {
       const message = state.table.get(uid);
       return message && message.presence !== "remote" ? message : undefined;
@@ -110,7 +112,8 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
     content: (uid, signal) => mirror.content(uid, signal),
     prefetch: (uids) => mirror.prefetch(uids),
     searchRemotely: (criteria, charset, signal) => mirror.search(criteria, charset, signal),
-    store: (uids, change, signal) => waitWith(authority.store(mirror, uids, change), signal),
+    store: (uids, change, signal, unchangedSince) =>
+      waitWith(authority.store(mirror, uids, change, unchangedSince), signal),
     expunge: (uids, signal) => waitWith(authority.expunge(mirror, uids), signal),
     copy: (uids, target, signal) => waitWith(authority.copy(mirror, uids, target), signal),
     move: (uids, target, signal) => waitWith(authority.move(mirror, uids, target), signal),

@@ -12,6 +12,9 @@ const always = [
   "CHILDREN",
   "UIDPLUS",
   "MOVE",
+  "ENABLE",
+  "CONDSTORE",
+  "QRESYNC",
 ];
 
 /** The capability list as it is for this session now (RFC 3501 7.2.1): only what works. */

@@ -8,6 +8,7 @@ import { formatEnvelope } from "../mail/envelope.ts";
 import type { Uid } from "../mail/ids.ts";
 import { formatInternalDate } from "../mail/internal-date.ts";
 import type { MessageContent } from "../mail/message.ts";
+import { formatModSeq } from "./condstore.ts";
 import type { FetchItem } from "./fetch-items.ts";
 import {
   isTopHeader,
@@ -89,6 +90,8 @@ function answerSimple(state: Selected, kind: SimpleKind, uid: Uid): string | Buf
     }
     case "size":
       return mailbox.meta(uid)?.sizeBytes.toString();
+    case "modseq":
+      return formatModSeq(state, uid);
     case "envelope":
       return envelopeOf(mailbox, uid);
     case "body":
@@ -110,6 +113,7 @@ const names: Readonly<Record<SimpleKind, string>> = {
   flags: "FLAGS",
   "internal-date": "INTERNALDATE",
   size: "RFC822.SIZE",
+  modseq: "MODSEQ",
   envelope: "ENVELOPE",
   body: "BODY",
   "body-structure": "BODYSTRUCTURE",

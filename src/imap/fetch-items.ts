@@ -1,4 +1,4 @@
-/** The arguments of FETCH (RFC 3501 6.4.5 and 9, `fetch-att`). */
+/** The items of FETCH (RFC 3501 6.4.5 and 9, `fetch-att`; MODSEQ of RFC 7162 3.1.5). */
 import type { Section, SectionPart } from "../mail/section.ts";
 import { formatAstring } from "./formatter.ts";
 import { astring, type Cursor, expect, list, number, ParseError, peek, skip, space, word } from "./tokens.ts";
@@ -14,7 +14,17 @@ export interface SectionItem {
 }
 
 export type FetchItem =
-  | { readonly kind: "uid" | "flags" | "internal-date" | "size" | "envelope" | "body" | "body-structure" }
+  | {
+      readonly kind:
+        | "uid"
+        | "flags"
+        | "internal-date"
+        | "size"
+        | "modseq"
+        | "envelope"
+        | "body"
+        | "body-structure";
+    }
   | SectionItem;
 
 const whole: Section = { path: [], part: { kind: "whole" } };
@@ -27,6 +37,7 @@ const named: Readonly<Record<string, FetchItem>> = {
   BODY: { kind: "body" },
   BODYSTRUCTURE: { kind: "body-structure" },
   "RFC822.SIZE": { kind: "size" },
+  MODSEQ: { kind: "modseq" },
   RFC822: sectionItem("RFC822", whole, false),
   "RFC822.HEADER": sectionItem("RFC822.HEADER", { path: [], part: { kind: "header" } }, true),
   "RFC822.TEXT": sectionItem("RFC822.TEXT", { path: [], part: { kind: "text" } }, false),

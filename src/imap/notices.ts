@@ -1,6 +1,7 @@
 import { unreachable } from "../errors.ts";
 import type { Uid } from "../mail/ids.ts";
-import { lowerBound } from "../mail/number-set.ts";
+import { formatNumberSet, lowerBound, uidSetOf } from "../mail/number-set.ts";
+import { formatModSeq } from "./condstore.ts";
 import { formatList, untagged } from "./formatter.ts";
 import type { Output } from "./output.ts";
 import type { Selected } from "./state.ts";
@@ -12,7 +13,9 @@ export async function writeNotices(
   output: Output,
   options: { readonly expunges: boolean },
 ): Promise<void> {
-  for (const notice of state.view.takeNotices(options)) {
+  const notices = state.view.takeNotices(options);
+  if (state.enabled.qresync) writeVanished(notices, output);
+  for (const notice of notices) {
     output.write(formatNotice(state, notice));
     await output.flushed();
   }
@@ -32,15 +35,23 @@ export function countRecent({ mailbox, view }: Pick<Selected, "mailbox" | "view"
   return count;
 }
 
+/** RFC 7162 3.2.10: UIDs, in place of numbers that change with every line. */
+function writeVanished(notices: readonly Notice[], output: Output): void {
+  const uids = notices.flatMap((notice) => (notice.kind === "expunge" ? notice.uid : []));
+  if (uids.length > 0) output.write(untagged(`VANISHED ${formatNumberSet(uidSetOf(uids))}`));
+}
+
 function formatNotice(state: Selected, notice: Notice): string {
   switch (notice.kind) {
     case "expunge":
-      return untagged(`${notice.sequence} EXPUNGE`);
+      return state.enabled.qresync ? "" : untagged(`${notice.sequence} EXPUNGE`);
     case "exists":
       return untagged(`${notice.count} EXISTS`) + untagged(`${countRecent(state)} RECENT`);
     case "flags": {
       const flags = formatFlags(state, notice.uid);
-      return flags ? untagged(`${notice.sequence} FETCH (UID ${notice.uid} FLAGS ${flags})`) : "";
+      if (flags === undefined) return "";
+      const modSeq = state.enabled.condstore ? `MODSEQ ${formatModSeq(state, notice.uid)} ` : "";
+      return untagged(`${notice.sequence} FETCH (UID ${notice.uid} ${modSeq}FLAGS ${flags})`);
     }
     default:
       return unreachable(notice);

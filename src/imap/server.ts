@@ -148,6 +148,7 @@ function newSession(socket: Socket, secure: boolean, options: ImapServerOptions)
       secure,
     },
     startTls: options.tls === "starttls",
+    enabled: { condstore: false, qresync: false },
     upload: undefined,
     onNews: undefined,
     badCommands: 0,

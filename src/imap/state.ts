@@ -4,6 +4,7 @@
  */
 import type { AccountHandle, IncomingMessage, Login, OpenMailbox, Peer } from "../account/account.ts";
 import type { Logger } from "../log.ts";
+import type { Enabled } from "./condstore.ts";
 import type { PartTrees } from "./part-trees.ts";
 import type { View } from "./view.ts";
 
@@ -25,6 +26,8 @@ export interface Selected {
   /** EXAMINE, or the mailbox takes no changes. */
   readonly readOnly: boolean;
   readonly trees: PartTrees;
+  /** The session's own. */
+  readonly enabled: Enabled;
 }
 
 export interface Logout {
@@ -56,6 +59,7 @@ export interface Session {
   peer: Peer;
   /** STARTTLS is offered on this connection. */
   readonly startTls: boolean;
+  readonly enabled: Enabled;
   upload: Upload | undefined;
   /** Bad commands since the last good one. */
   badCommands: number;

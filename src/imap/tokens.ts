@@ -30,6 +30,7 @@ const quotedPattern = /"((?:[^"\\\r\n\x00]|\\["\\])*)"/y;
 const flagPattern = /\\?[^\x00-\x20\x7f-\xff(){%*"\\\]]+/y;
 const wordPattern = /[A-Za-z0-9.]+/y;
 const numberPattern = /\d{1,10}/y;
+const digitsPattern = /\d{1,20}/y;
 const sequencePattern = /[\d:*,]+/y;
 
 /** The character at the cursor, '' at the end of a text. */
@@ -74,6 +75,9 @@ export function keyword(cursor: Cursor): string {
 export function word(cursor: Cursor): string {
   return matched(cursor, wordPattern, "Expected a name").toUpperCase();
 }
+
+/** Of a number that may be larger than 2^32-1. */
+export const digits = (cursor: Cursor): string => matched(cursor, digitsPattern, "Expected a number");
 
 /** 0..2^32-1. */
 export function number(cursor: Cursor): number {

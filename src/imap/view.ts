@@ -11,7 +11,7 @@ import type { Uid } from "../mail/ids.ts";
 import { lowerBound, type RawSequenceSet, resolveSequenceSet, sliceOfRange } from "../mail/number-set.ts";
 
 export type Notice =
-  | { readonly kind: "expunge"; readonly sequence: number }
+  | { readonly kind: "expunge"; readonly sequence: number; readonly uid: Uid }
   | { readonly kind: "exists"; readonly count: number }
   | { readonly kind: "flags"; readonly sequence: number; readonly uid: Uid };
 
@@ -78,12 +78,13 @@ export function createView(initial: readonly Uid[]): View {
 
   const takeExpunges = (): readonly Notice[] => {
     if (expunged.size === 0) return [];
-    const indexes = [...expunged].map(indexOf).sort((a, b) => b - a);
+    // From the highest down, so that none shifts another.
+    const uidsDown = [...expunged].sort((a, b) => b - a);
+    const notices = uidsDown.map((uid): Notice => ({ kind: "expunge", sequence: indexOf(uid) + 1, uid }));
     uids = uids.filter((uid) => !expunged.has(uid));
     for (const uid of expunged) flagged.delete(uid);
     expunged.clear();
-    // From the highest down, so that none shifts another.
-    return indexes.map((index) => ({ kind: "expunge", sequence: index + 1 }));
+    return notices;
   };
 
   const takeArrivals = (): readonly Notice[] => {

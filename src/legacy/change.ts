@@ -85,10 +85,11 @@ const noModSeq: ModSeq = modSeq(0n);
 export function mailboxChanges(connection: ImapConnection, { highestModSeq }: Examined): MailboxChanges {
   const modSeqItem = highestModSeq === undefined ? "" : " MODSEQ";
   return {
-    async store(uids, change, onFlags) {
+    async store(uids, change, onFlags, unchangedSince) {
+      const condition = unchangedSince === undefined ? "" : `(UNCHANGEDSINCE ${unchangedSince}) `;
       // Silently, with a question right behind: servers differ in which messages STORE answers.
       const stored = splitUidSet(uids).map(({ wire }) =>
-        sendOnce(connection, [`UID STORE ${wire} ${formatChange(change)}`]),
+        sendOnce(connection, [`UID STORE ${wire} ${condition}${formatChange(change)}`]),
       );
       const asked = uidFetch(connection, {
         uids,
@@ -101,6 +102,7 @@ export function mailboxChanges(connection: ImapConnection, { highestModSeq }: Ex
       });
       const [answers] = await Promise.all([Promise.all(stored), asked.catch(lostOr(connection))]);
       for (const tagged of answers) expectChanged(tagged);
+      return answers.flatMap(parseModified);
     },
     async expunge(uids) {
       const commands = uids ? splitUidSet(uids).map(({ wire }) => `UID EXPUNGE ${wire}`) : ["EXPUNGE"];
@@ -132,6 +134,11 @@ const storeItems = { add: "+FLAGS.SILENT", remove: "-FLAGS.SILENT", replace: "FL
 /** Flags are atoms: the front end's parser has let nothing else through. */
 function formatChange({ kind, flags }: FlagChange): string {
   return `${storeItems[kind]} (${flags.join(" ")})`;
+}
+
+/** UIDs, since the command was UID STORE (RFC 7162 3.1.3). */
+function parseModified({ code, codeArguments }: StatusText): Uid[] {
+  return code === "MODIFIED" ? (expand(codeArguments) ?? []) : [];
 }
 
 /** `COPYUID uidvalidity from to`, in the tagged answer or, with MOVE, before it (RFC 6851 4.3). */

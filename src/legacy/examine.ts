@@ -28,12 +28,13 @@ export async function examine(
   const verb = write ? "SELECT" : "EXAMINE";
   const first = await examineOnce(connection, name, verb, "");
   const { withoutModSeqs } = connection;
-  if (quick || first.highestModSeq !== undefined || !offersModSeqs(connection) || withoutModSeqs.has(name)) {
-    return first;
-  }
+  if (first.highestModSeq !== undefined) return first;
+  if (!offersModSeqs(connection) || withoutModSeqs.has(name)) return { ...first, hasNoModSeqs: true };
+  if (quick) return first;
   const enabled = await examineOnce(connection, name, verb, " (CONDSTORE)");
-  if (enabled.highestModSeq === undefined) withoutModSeqs.add(name);
-  return enabled;
+  if (enabled.highestModSeq !== undefined) return enabled;
+  withoutModSeqs.add(name);
+  return { ...enabled, hasNoModSeqs: true };
 }
 
 async function examineOnce(
@@ -67,6 +68,7 @@ async function examineOnce(
     permanentFlags: known.permanentFlags ?? [],
     readOnly: verb === "EXAMINE" || tagged.code === "READ-ONLY",
     highestModSeq: offersModSeqs(connection) ? highestModSeq : undefined,
+    hasNoModSeqs: false,
   };
 }
 

@@ -13,6 +13,7 @@ import { readListing } from "./listing.ts";
 import type { Examined, ImapLease, MailboxLease } from "./source.ts";
 import { fetchContents, uidFetch } from "./uid-fetch.ts";
 import { uidSearch } from "./uid-search.ts";
+import { vanishedSince } from "./vanished.ts";
 
 const noModSeq: ModSeq = modSeq(0n);
 
@@ -47,6 +48,7 @@ export async function createMailboxLease(
     async search(criteria, charset) {
       return uidSearch(connection, [charsetPart(charset), ...criteriaParts(criteria)]);
     },
+    vanishedSince: (uids, since) => vanishedSince(connection, uids, since),
     fetchBodies: (uids, sink) => fetchContents(connection, uids, sink),
     ...metadataFetches(connection, examined),
     ...textFetches(connection),

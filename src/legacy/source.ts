@@ -20,7 +20,7 @@ import type { InternalDate } from "../mail/internal-date.ts";
 import type { MessageContent, MessageMeta } from "../mail/message.ts";
 import type { NameChange } from "../mail/name-change.ts";
 import type { AppendedUid } from "../mail/new-message.ts";
-import type { UidSet } from "../mail/number-set.ts";
+import type { NumberRange, UidSet } from "../mail/number-set.ts";
 
 export type Priority = "interactive" | "background";
 
@@ -104,8 +104,10 @@ export interface Examined {
   readonly permanentFlags: readonly string[];
   /** SELECT was answered READ-ONLY, or it was an EXAMINE. */
   readonly readOnly: boolean;
-  /** undefined without CONDSTORE or with NOMODSEQ for this mailbox. */
+  /** undefined without CONDSTORE, with NOMODSEQ for this mailbox, or as yet (see `quick`). */
   readonly highestModSeq: ModSeq | undefined;
+  /** The server has none for this mailbox. */
+  readonly hasNoModSeqs: boolean;
 }
 
 export interface MessageToAppend {
@@ -140,8 +142,16 @@ export interface BodySink {
  * its code and text, and OutcomeUnknown when an answer never came.
  */
 export interface MailboxChanges {
-  /** Tells the flags as they are afterwards; also when it was refused for some, before it throws. */
-  store(uids: UidSet, change: FlagChange, onFlags: (change: FlagsOf) => void): Promise<void>;
+  /**
+   * Tells the flags as they are afterwards; also when it was refused for some, before it throws. With
+   * `unchangedSince` (needs MODSEQs) messages that have changed since are left alone, and told.
+   */
+  store(
+    uids: UidSet,
+    change: FlagChange,
+    onFlags: (change: FlagsOf) => void,
+    unchangedSince?: ModSeq,
+  ): Promise<readonly Uid[]>;
   /** Of those marked \Deleted: all, or only `uids`, for which the server needs UIDPLUS. */
   expunge(uids?: UidSet): Promise<void>;
   /** undefined where the server does not tell. */
@@ -167,6 +177,8 @@ export interface MailboxLease extends ImapLease, MailboxChanges {
   fetchMeta(uids: UidSet, onMeta: (meta: MessageMeta) => void, changedSince?: ModSeq): Promise<void>;
   /** Only UID, FLAGS and MODSEQ: what can change. */
   fetchFlags(uids: UidSet, onFlags: (change: FlagsOf) => void, changedSince?: ModSeq): Promise<void>;
+  /** Of `uids` what was expunged since; undefined where the server cannot tell (it needs QRESYNC). */
+  vanishedSince(uids: UidSet, since: ModSeq): Promise<readonly NumberRange[] | undefined>;
   /** The header block, `BODY.PEEK[HEADER]`, blank line included, exact bytes. */
   fetchHeaders(uids: UidSet, onHeader: (uid: Uid, header: Buffer) => void): Promise<void>;
   /** The raw bytes of the attributes BODY and BODYSTRUCTURE, as sent. */

@@ -6,7 +6,7 @@
  */
 import type { CopiedUids } from "../mail/copied-uids.ts";
 import type { FlagChange } from "../mail/flag-change.ts";
-import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
+import type { EncodedMailboxName, ModSeq, Uid } from "../mail/ids.ts";
 import type { NameChange } from "../mail/name-change.ts";
 import type { AppendedUid, NewMessage } from "../mail/new-message.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
@@ -15,7 +15,13 @@ export interface Authority {
   changeName(change: NameChange): Promise<void>;
   /** undefined where the new UID is not known for certain. */
   append(target: EncodedMailboxName, message: NewMessage): Promise<AppendedUid | undefined>;
-  store(mailbox: MailboxMirror, uids: readonly Uid[], change: FlagChange): Promise<void>;
+  /** Messages whose MODSEQ is above `unchangedSince` are left alone, and told (RFC 7162 3.1.3). */
+  store(
+    mailbox: MailboxMirror,
+    uids: readonly Uid[],
+    change: FlagChange,
+    unchangedSince?: ModSeq,
+  ): Promise<readonly Uid[]>;
   /** Of the messages marked \Deleted: all, or those of `uids` only. */
   expunge(mailbox: MailboxMirror, uids?: readonly Uid[]): Promise<void>;
   /** undefined where the new UIDs are not known for certain. */

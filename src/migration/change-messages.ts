@@ -19,7 +19,9 @@ import { findCopies } from "./find-copies.ts";
 import { lookAgain } from "./look-again.ts";
 import { hasChanged, withMailbox } from "./mailbox-lease.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
+import type { MailboxState } from "./mailbox-state.ts";
 import { takeDelta } from "./sync-mailbox.ts";
+import { byUnchangedSince } from "./unchanged-since.ts";
 
 export interface MessageChangeOptions {
   readonly source: ImapSource;
@@ -70,14 +72,27 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
     }
   };
 
-  const store: MessageChanges["store"] = async (mailbox, uids, change) => {
+  const store: MessageChanges["store"] = async (mailbox, asked, change, unchangedSince) => {
     const { state } = mailbox;
     const seen: FlagsOf[] = [];
     const note = (flags: FlagsOf): void => void seen.push(flags);
+    let uids = asked;
+    if (unchangedSince !== undefined) await mailbox.metadata(remoteOf(state, asked));
     try {
-      await alone(mailbox, async (lease) => {
+      return await alone(mailbox, async (lease) => {
+        // Where the legacy server has no MODSEQs the condition is on ours.
+        const isOurs = state.countsModSeqs || lease.examined.highestModSeq === undefined;
+        const parted = byUnchangedSince(knownOf(state, asked), isOurs ? unchangedSince : undefined);
+        if (isOurs && unchangedSince !== undefined) uids = parted.unchanged.map((message) => message.uid);
+        if (uids.length === 0) return parted.modified;
         try {
-          await lease.store(uidSetOf(uids), change, note);
+          const modified = await lease.store(
+            uidSetOf(uids),
+            change,
+            note,
+            isOurs ? undefined : unchangedSince,
+          );
+          return [...parted.modified, ...modified];
         } finally {
           state.commitFlags(seen);
         }
@@ -92,6 +107,7 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
           return now.every(({ flags }) => sameFlags(flags, withChange(flags, change)));
         }),
       );
+      return [];
     }
   };
 
@@ -139,8 +155,8 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
     const { state } = mailbox;
     let before: { readonly uidNext: Uid | undefined } | undefined;
     // What to look for if the answer is lost: by then the messages may be gone from here.
-    await mailbox.metadata(uids.filter((uid) => state.table.get(uid)?.presence === "remote"));
-    const messages = uids.map((uid) => state.table.get(uid)).filter((message) => isKnown(message));
+    await mailbox.metadata(remoteOf(state, uids));
+    const messages = knownOf(state, uids);
     try {
       const copied = await alone(mailbox, async (lease) => {
         // From which UID on its copies will be: known before it is sent, since both answers may be lost.
@@ -220,6 +236,14 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
       return copied;
     },
   };
+}
+
+function remoteOf({ table }: MailboxState, uids: readonly Uid[]): readonly Uid[] {
+  return uids.filter((uid) => table.get(uid)?.presence === "remote");
+}
+
+function knownOf({ table }: MailboxState, uids: readonly Uid[]): readonly (StoredMessage & MessageMeta)[] {
+  return uids.map((uid) => table.get(uid)).filter((message) => isKnown(message));
 }
 
 function isKnown(message: StoredMessage | undefined): message is StoredMessage & MessageMeta {

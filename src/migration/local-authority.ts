@@ -13,6 +13,7 @@ import { addMessages, dropLost, isFull, noteKeywords, removeAlone } from "./loca
 import { type Renamed, renamedMailboxes, withCreated, withDeleted, withSubscription } from "./local-names.ts";
 import { createTransfers } from "./local-transfer.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
+import { byUnchangedSince } from "./unchanged-since.ts";
 import { breathe, takeTurns } from "./waiting.ts";
 
 /** Changed before others get a turn. */
@@ -98,13 +99,16 @@ export function createLocalAuthority(options: LocalAuthorityOptions): Authority 
         content.close();
       }
     },
-    store: ({ state }, uids, change) =>
+    store: ({ state }, uids, change, unchangedSince) =>
       state.exclusive(async () => {
+        const modified: Uid[] = [];
         for (let from = 0; from < uids.length; from += messagesPerTurn) {
           if (from > 0) await breathe();
           const part = uids.slice(from, from + messagesPerTurn);
-          const messages = part.map((one) => state.table.get(one)).filter(isFull);
-          const changed = messages.map((message) => ({
+          const present = part.map((one) => state.table.get(one)).filter(isFull);
+          const parted = byUnchangedSince(present, unchangedSince);
+          modified.push(...parted.modified);
+          const changed = parted.unchanged.map((message) => ({
             ...message,
             flags: withChange(message.flags, change),
           }));
@@ -114,6 +118,7 @@ export function createLocalAuthority(options: LocalAuthorityOptions): Authority 
           if (lost.length > 0) await dropLost(store, state, lost);
         }
         store.syncFolder(state.record);
+        return modified;
       }),
     async expunge({ state }, uids = state.table.uids) {
       await settle();

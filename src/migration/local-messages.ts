@@ -1,6 +1,6 @@
 /** Messages of a local account come and go, on stable storage when it resolves. */
 import { flagsOf, isSystemFlag } from "../mail/flags.ts";
-import { modSeq, type Uid, uid } from "../mail/ids.ts";
+import { type Uid, uid } from "../mail/ids.ts";
 import type { InternalDate } from "../mail/internal-date.ts";
 import type { MessageContent } from "../mail/message.ts";
 import type { AccountStore, MailboxRecord, MessageToAdd, StoredMessage } from "../store/store.ts";
@@ -34,9 +34,10 @@ export async function addMessages(
   return state.exclusive(async () => {
     const first = state.reserveUids(additions.length);
     onReserved?.(first);
+    const modSeq = state.nextModSeq();
     const messages = additions.map(({ flags, internalDate, sizeBytes, bytes }, index): MessageToAdd => {
       const number = uid(first + index);
-      const meta = { uid: number, flags: flagsOf(flags), internalDate, sizeBytes, modSeq: modSeq(0n) };
+      const meta = { uid: number, flags: flagsOf(flags), internalDate, sizeBytes, modSeq };
       return { meta, ...bytes };
     });
     // Before: what is stored must not be refused afterwards.
@@ -63,6 +64,7 @@ export async function removeAlone(
 ): Promise<void> {
   const present = uids.filter((one) => state.table.get(one) !== undefined);
   if (present.length === 0) return;
+  state.logExpunged(present);
   await store.removeMessages(state.record, present);
   store.syncFolder(state.record);
   state.commitRemoved(present);

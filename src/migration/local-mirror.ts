@@ -8,14 +8,15 @@ import type { Logger } from "../log.ts";
 import { type EncodedMailboxName, type MailboxId, uid } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
 import { MessageLost } from "../store/store-errors.ts";
+import { expungedSince } from "./expunged-since.ts";
 import { commitListing, keptListing } from "./listing.ts";
 import { createLocalAuthority } from "./local-authority.ts";
 import { dropLost } from "./local-messages.ts";
 import { firstListing, type Renamed, withParents, withRenamed } from "./local-names.ts";
 import { finishTransfer } from "./local-transfer.ts";
 import { type MailboxMirror, noSuchMailbox } from "./mailbox-mirror.ts";
-import { openMailboxState } from "./mailbox-state.ts";
 import type { Mirror } from "./mirror.ts";
+import { openMailboxState } from "./open-mailbox-state.ts";
 import { renameMailbox } from "./rename-mailbox.ts";
 import { takeDropped, watchDropped } from "./take-dropped.ts";
 import { singleFlight, waitWith } from "./waiting.ts";
@@ -176,6 +177,8 @@ async function openLocalMailbox(
     select: sync,
     watch: () => watch.start(),
     metadata: async () => undefined,
+    changedSince: async () => undefined,
+    expungedSince: (since, uids) => expungedSince(state, since, uids),
     prefetch: () => undefined,
     async content(wanted) {
       const message = state.table.get(wanted);

@@ -4,23 +4,26 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { isUnavailable, MailError } from "../errors.ts";
 import type { MailboxLease } from "../legacy/source.ts";
-import type { Uid } from "../mail/ids.ts";
+import type { ModSeq, Uid } from "../mail/ids.ts";
 import type { MessageContent } from "../mail/message.ts";
+import type { NumberRange, UidSet } from "../mail/number-set.ts";
 import type { MailboxRecord } from "../store/store.ts";
+import { expungedSince } from "./expunged-since.ts";
 import { withMailbox } from "./mailbox-lease.ts";
-import {
-  type MailboxEvent,
-  type MailboxState,
-  type MailboxStateOptions,
-  openMailboxState,
-} from "./mailbox-state.ts";
+import type { MailboxEvent, MailboxState, MailboxStateOptions } from "./mailbox-state.ts";
+import { openMailboxState } from "./open-mailbox-state.ts";
 import { createBodyPull } from "./pull-bodies.ts";
 import { createMetaPull, type MetaPull } from "./pull-meta.ts";
-import { syncMailbox } from "./sync-mailbox.ts";
+import { type SyncOptions, syncMailbox } from "./sync-mailbox.ts";
 import { singleFlight, waitWith } from "./waiting.ts";
 import { createWatch } from "./watch.ts";
 
 export type { MailboxEvent } from "./mailbox-state.ts";
+
+export interface LookOptions {
+  /** HIGHESTMODSEQ is wanted, too: the first look may go without. */
+  readonly modSeqs?: boolean;
+}
 
 export interface MailboxMirror extends Pick<MetaPull, "headers" | "structures"> {
   readonly state: MailboxState;
@@ -28,13 +31,17 @@ export interface MailboxMirror extends Pick<MetaPull, "headers" | "structures"> 
   readonly quarantine: ReadonlyMap<Uid, string>;
   subscribe(listener: (event: MailboxEvent) => void): () => void;
   /** The delta; resolves when what the legacy server had at the time of the call is committed. */
-  sync(signal: AbortSignal): Promise<void>;
+  sync(signal: AbortSignal, options?: LookOptions): Promise<void>;
   /** The same, as a client does who means to change something: what SELECT alone tells is learned. */
-  select(signal: AbortSignal): Promise<void>;
+  select(signal: AbortSignal, options?: LookOptions): Promise<void>;
   /** Watches the legacy server for changes until what is returned is called. */
   watch(): () => void;
   /** Metadata of `uids`. */
   metadata(uids: readonly Uid[]): Promise<void>;
+  /** Metadata of all messages whose MODSEQ is above `since`: afterwards none of them is `remote`. */
+  changedSince(since: ModSeq): Promise<void>;
+  /** Of `uids` what was expunged since; undefined where nobody can tell any more. */
+  expungedSince(since: ModSeq, uids: UidSet): Promise<readonly NumberRange[] | undefined>;
   content(uid: Uid, signal: AbortSignal): Promise<MessageContent | undefined>;
   prefetch(uids: readonly Uid[]): void;
   /** `UID SEARCH` on the legacy server. */
@@ -65,14 +72,13 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
   const bodies = createBodyPull(state, (uid) => countAttempts([uid]));
   const attempts = new Map<Uid, number>();
   const quarantine = new Map<Uid, string>();
-  const interactiveSync = singleFlight(() =>
-    syncMailbox(state, { priority: "interactive", signal: state.signal }),
-  );
-
+  const flight = (options: Pick<SyncOptions, "write" | "modSeqs">): (() => Promise<void>) =>
+    singleFlight(() => syncMailbox(state, { priority: "interactive", signal: state.signal, ...options }));
+  const interactiveSync = flight({});
+  const selectingSync = flight({ write: true });
+  const syncWithModSeqs = flight({ modSeqs: true });
+  const selectWithModSeqs = flight({ write: true, modSeqs: true });
   const watch = createWatch(state, interactiveSync);
-  const selectingSync = singleFlight(() =>
-    syncMailbox(state, { priority: "interactive", signal: state.signal, write: true }),
-  );
 
   const isMissing = (uid: Uid): boolean => state.table.get(uid)?.presence !== "full" && !quarantine.has(uid);
   /** Of what the background asked for itself; what a client has asked for is settled between the two. */
@@ -122,10 +128,12 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
     headers: metadata.headers,
     structures: metadata.structures,
     subscribe: (listener) => state.subscribe(listener),
-    sync: (signal) => waitWith(interactiveSync(), signal),
-    select: (signal) => waitWith(selectingSync(), signal),
+    sync: (signal, { modSeqs } = {}) => waitWith((modSeqs ? syncWithModSeqs : interactiveSync)(), signal),
+    select: (signal, { modSeqs } = {}) => waitWith((modSeqs ? selectWithModSeqs : selectingSync)(), signal),
     watch: () => watch.start(),
     metadata: (uids) => metadata.demand(uids),
+    changedSince: (since) => metadata.demandChanged(since),
+    expungedSince: (since, uids) => expungedSince(state, since, uids),
     prefetch: (uids) => bodies.prefetch(uids),
     search: (criteria, charset, signal) =>
       waitWith(

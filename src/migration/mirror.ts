@@ -17,6 +17,8 @@ import { type MailboxMirror, noSuchMailbox, openMailboxMirror } from "./mailbox-
 import { renameMailbox } from "./rename-mailbox.ts";
 import { singleFlight, waitWith } from "./waiting.ts";
 
+export type { LegacyStatus } from "../legacy/source.ts";
+
 export interface Mirror {
   readonly store: AccountStore;
   /** As the legacy server lists it now; as last seen while it is away. */

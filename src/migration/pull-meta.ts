@@ -3,7 +3,7 @@
  * for once however many want it, and kept.
  */
 import type { MailboxLease } from "../legacy/source.ts";
-import type { Uid } from "../mail/ids.ts";
+import type { ModSeq, Uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { lowerBound, uidSetOf } from "../mail/number-set.ts";
 import type { MailboxRecord, StoredStructure } from "../store/store.ts";
@@ -22,6 +22,8 @@ export interface MetaPull {
    * mailboxes in small pieces.
    */
   demand(uids: readonly Uid[]): Promise<void>;
+  /** The same of all messages whose MODSEQ is above `since`, which the legacy server picks out where it can. */
+  demandChanged(since: ModSeq): Promise<void>;
   /**
    * All that is `remote`, newest first, on a lease the caller has; `onRange` is called when a part of it
    * is known. Tells what it asked for: not what others are bringing.
@@ -57,19 +59,33 @@ export function createMetaPull(mailbox: MailboxState): MetaPull {
     mailbox.commitMeta(asked, metas);
   };
 
+  const demand = async (uids: readonly Uid[]): Promise<void> => {
+    const waits = new Set<Promise<void>>();
+    const wanted = uids.filter((uid) => {
+      const pending = running.get(uid);
+      if (pending) waits.add(pending);
+      return !pending && isRemote(uid);
+    });
+    if (wanted.length > 0) {
+      const range = withReadAhead(mailbox.table.uids, wanted, (uid) => isRemote(uid) && !running.has(uid));
+      waits.add(share(range, () => leaseFor((lease, record) => fetchRange(lease, record, range))));
+    }
+    await Promise.all(waits);
+  };
+
   return {
-    async demand(uids) {
-      const waits = new Set<Promise<void>>();
-      const wanted = uids.filter((uid) => {
-        const pending = running.get(uid);
-        if (pending) waits.add(pending);
-        return !pending && isRemote(uid);
+    demand,
+    async demandChanged(since) {
+      const { table, record } = mailbox;
+      const [from, to] = [table.uids[0], table.uids.at(-1)];
+      if (from === undefined || to === undefined || table.remoteCount === 0) return;
+      if (mailbox.countsModSeqs || record.highestModSeq === 0n) return demand(table.uids);
+      if (since >= record.highestModSeq) return;
+      await leaseFor(async (lease, asked) => {
+        const metas: MessageMeta[] = [];
+        await lease.fetchMeta([{ from, to }], (meta) => metas.push(meta), since);
+        mailbox.commitMeta(asked, metas);
       });
-      if (wanted.length > 0) {
-        const range = withReadAhead(mailbox.table.uids, wanted, (uid) => isRemote(uid) && !running.has(uid));
-        waits.add(share(range, () => leaseFor((lease, record) => fetchRange(lease, record, range))));
-      }
-      await Promise.all(waits);
     },
     async pullAll(lease, record, onRange) {
       // Two in flight: the server works on one while the other is committed here.

@@ -12,11 +12,13 @@ import type { MailboxState } from "./mailbox-state.ts";
 export interface SyncOptions extends LeaseOptions {
   /** A client selects it read-write: what that tells is wanted too. */
   readonly write?: boolean;
+  /** HIGHESTMODSEQ is waited for at the first look too. */
+  readonly modSeqs?: boolean;
 }
 
 export async function syncMailbox(mailbox: MailboxState, options: SyncOptions): Promise<void> {
   // At the first look nothing is known that could have changed: UIDs are all that is wanted.
-  const quick = !mailbox.listed && options.priority === "interactive";
+  const quick = !mailbox.listed && options.priority === "interactive" && !options.modSeqs;
   await mailbox.source.useMailbox(mailbox.record.name, { ...options, quick }, (lease) =>
     mailbox.exclusive(async (waited) => {
       const examined = waited ? await lease.examineAgain() : lease.examined;
@@ -36,6 +38,7 @@ export async function takeDelta(
 ): Promise<void> {
   const known = mailbox.record.uidValidity;
   if (known !== undefined && known !== examined.uidValidity) await mailbox.restart(examined.uidValidity);
+  if (examined.hasNoModSeqs) mailbox.countModSeqs(examined.uidValidity);
   const listing = await listUids(mailbox, lease, examined);
   const flagChanges = await changedFlags(mailbox, lease, examined, listing.vanished);
   const last = listing.uids.at(-1) ?? 0;
@@ -81,7 +84,7 @@ async function changedFlags(
   // What is only listed gets its flags with its metadata.
   const nothingKnown = table.remoteCount === table.uids.length || table.uids.length === vanished.length;
   if (from === undefined || to === undefined || nothingKnown) return [];
-  const since = deltaBase(record.highestModSeq, examined.highestModSeq);
+  const since = mailbox.countsModSeqs ? "all" : deltaBase(record.highestModSeq, examined.highestModSeq);
   if (since === "unchanged") return [];
   const changes: FlagsOf[] = [];
   const uids = since === "all" ? uidSetOf(table.uids) : [{ from, to }];

@@ -19,7 +19,8 @@ function takeSome(mailbox: MailboxState): Promise<{ readonly count: number; read
     const { store, record } = mailbox;
     const { dropped, waiting } = await store.readDropped(record);
     if (dropped.length > 0) {
-      const first = mailbox.reserveUids(dropped.length);
+      const modSeq = mailbox.nextModSeq();
+      const first = { uid: mailbox.reserveUids(dropped.length), modSeq };
       mailbox.commitAdded(await store.adoptDropped(mailbox.record, dropped, first));
     }
     return { count: dropped.length, waiting };

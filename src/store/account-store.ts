@@ -10,6 +10,7 @@ import { appendToUidlist, writeUidlist, writtenUidNext } from "./checkpoint.ts";
 import { nextUidValidity, raiseUidValidity } from "./dovecot-uidvalidity.ts";
 import { beginAdoption, endAdoption, readDropped, toAdd, watchNew } from "./dropped-mail.ts";
 import { makeDurable } from "./durable.ts";
+import type { ExpungeLog } from "./expunge-log.ts";
 import { checkCurrent, fileMessages, spoolMessage } from "./file-messages.ts";
 import { findRenamed, scanFolder } from "./folder-scan.ts";
 import { loadMessages } from "./load-messages.ts";
@@ -95,6 +96,7 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
     directory: context.directory,
     ...mailboxMethods(parts, track),
     ...cacheMethods(context, current),
+    expunges: expungeLog(context),
     ...spools,
     writeSubscriptions(names: readonly EncodedMailboxName[], separator) {
       void track(() => writeSubscriptions(context, registry, { names, separator, signal })).catch((error) =>
@@ -114,7 +116,7 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
         const folder = await scanned(mailbox);
         const messages = toAdd(dropped, first);
         try {
-          beginAdoption(context, folder, dropped, first);
+          beginAdoption(context, folder, dropped, first.uid);
           return await add(mailbox, messages);
         } finally {
           for (const { content } of messages) content?.close();
@@ -171,6 +173,17 @@ function mailboxMethods({ context, registry }: AccountStoreParts, track: Track) 
     readMark: (key) => storing(() => context.index.readMark(key)),
     writeMark: (key, value) => storing(() => context.index.writeMark(key, value)),
   } satisfies Partial<AccountStore>;
+}
+
+function expungeLog({ database, expunges }: StoreContext): ExpungeLog {
+  return {
+    begin: (mailbox) => storing(() => expunges.begin(mailbox)),
+    start: (mailbox, since) => storing(() => database.transaction(() => expunges.start(mailbox, since))),
+    add: (mailbox, uids, at) => storing(() => database.transaction(() => expunges.add(mailbox, uids, at))),
+    since: (mailbox, since) => storing(() => expunges.since(mailbox, since)),
+    highest: (mailbox) => storing(() => expunges.highest(mailbox)),
+    remove: (mailbox) => storing(() => database.transaction(() => expunges.remove(mailbox))),
+  };
 }
 
 /** What comes late, of a UIDVALIDITY that is no more, is refused by `current`. */

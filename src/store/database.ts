@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { createDatabaseTemplate } from "./database-template.ts";
 import { indexSchema, indexVersion } from "./index-db.ts";
-import { sidecarSchema, sidecarVersion } from "./sidecar-db.ts";
+import { sidecarSchema, sidecarUpgrades, sidecarVersion } from "./sidecar-db.ts";
 import { isCorrupt } from "./store-errors.ts";
 
 /** Pages of 4 KB in the log before they are moved over. */
@@ -83,9 +83,11 @@ function openIndex(path: string): DatabaseSync {
 function attachSidecar(db: DatabaseSync, path: string): void {
   if (!existsSync(path)) sidecarTemplate.copyTo(path, true);
   db.prepare("ATTACH ? AS side").run(path);
-  const version = schemaVersion(db, "side");
-  if (version !== sidecarVersion) {
-    throw new Error(`${path} has schema ${version}, this program knows ${sidecarVersion}`);
+  for (let version = schemaVersion(db, "side"); version !== sidecarVersion; version++) {
+    const upgrade = sidecarUpgrades[version];
+    if (upgrade === undefined)
+      throw new Error(`${path} has schema ${version}, this program knows ${sidecarVersion}`);
+    transaction(db, () => db.exec(`${upgrade} PRAGMA side.user_version = ${version + 1};`));
   }
   configured(db, "side");
 }

@@ -11,7 +11,8 @@ import { type FileHandle, open, readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { MailError } from "../errors.ts";
 import type { Flags } from "../mail/flags.ts";
-import { type MailboxId, modSeq, type Uid, uid } from "../mail/ids.ts";
+import { type MailboxId, type Uid, uid } from "../mail/ids.ts";
+import type { MessageMeta } from "../mail/message.ts";
 import type { IncomingMessage } from "../mail/new-message.ts";
 import { createBareLfCounter, withCrlf } from "./bare-lf.ts";
 import { flagsOfLetters } from "./flag-letters.ts";
@@ -59,12 +60,15 @@ export async function readDropped(
   }
 }
 
-/** `first`: its UID; the others follow. */
-export function toAdd(dropped: readonly DroppedMessage[], first: Uid): MessageToAdd[] {
+/** `first`: the UIDs of the others follow. */
+export function toAdd(
+  dropped: readonly DroppedMessage[],
+  { uid: first, modSeq }: Pick<MessageMeta, "uid" | "modSeq">,
+): MessageToAdd[] {
   return dropped.map(({ flags, epochSeconds, incoming }, index) => {
     const { sizeBytes } = incoming;
     const internalDate = { epochSeconds, zoneMinutes: 0 };
-    const meta = { uid: uid(first + index), flags, internalDate, sizeBytes, modSeq: modSeq(0n) };
+    const meta = { uid: uid(first + index), flags, internalDate, sizeBytes, modSeq };
     return { meta, content: incoming.open() };
   });
 }

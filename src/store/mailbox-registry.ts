@@ -34,7 +34,7 @@ export interface MailboxRegistry {
 }
 
 export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
-  const { maildir, database, index, sidecar } = context;
+  const { maildir, database, index, sidecar, expunges } = context;
   const mailboxes = new Map<MailboxId, KeptMailbox>();
   const folders = new Map<MailboxId, MailboxFolder>();
   for (const kept of sidecar.mailboxes()) mailboxes.set(kept.record.id, kept);
@@ -141,6 +141,7 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
       database.transaction(() => {
         index.removeMailbox(id);
         sidecar.removeMailbox(id);
+        expunges.remove(id);
       });
       mailboxes.delete(id);
       folders.delete(id);
@@ -152,6 +153,7 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
       database.transaction(() => {
         index.removeMailbox(id);
         sidecar.removeAllExtras(id);
+        expunges.remove(id);
         sidecar.setGuid(id, guid);
       });
       write({ ...record, uidValidity, uidNext: uid(1), highestModSeq: modSeq(0n) });

@@ -6,6 +6,7 @@ import { type Logger, silentLogger } from "../log.ts";
 import { createAccountStore } from "./account-store.ts";
 import { openAccountDatabase } from "./database.ts";
 import { createFlushAhead } from "./durable.ts";
+import { createExpungeLog } from "./expunge-log.ts";
 import { createIndexDb } from "./index-db.ts";
 import { makeFolder } from "./mailbox-folder.ts";
 import { createMailboxRegistry } from "./mailbox-registry.ts";
@@ -54,6 +55,7 @@ export async function openAccountStore(
         index,
         cache,
         sidecar,
+        expunges: createExpungeLog(db),
         writer,
         flushAhead: createFlushAhead(directory),
         logger,

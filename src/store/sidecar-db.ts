@@ -15,10 +15,11 @@ import {
   uid,
   uidValidity,
 } from "../mail/ids.ts";
+import { expungeLogSchema } from "./expunge-log.ts";
 import { modSeqOfHalves } from "./index-db.ts";
 import type { MailboxRecord } from "./store.ts";
 
-export const sidecarVersion = 1;
+export const sidecarVersion = 2;
 
 /** Lists are JSON. Ids are never used again: they are part of file names. */
 export const sidecarSchema = `
@@ -53,7 +54,10 @@ export const sidecarSchema = `
     PRIMARY KEY (mailbox, slot)
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE side.settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-`;
+${expungeLogSchema}`;
+
+/** What turns the schema of each version into the next one's. */
+export const sidecarUpgrades: Readonly<Record<number, string>> = { 1: expungeLogSchema };
 
 /** What a file's name and mtime do not tell of its message. */
 export interface MessageExtras {

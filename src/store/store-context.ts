@@ -1,6 +1,7 @@
 import type { Logger } from "../log.ts";
 import type { AccountDatabase } from "./database.ts";
 import type { FlushAhead } from "./durable.ts";
+import type { ExpungeLog } from "./expunge-log.ts";
 import type { IndexDb } from "./index-db.ts";
 import type { MessageCache } from "./message-cache.ts";
 import type { SidecarDb } from "./sidecar-db.ts";
@@ -16,6 +17,7 @@ export interface StoreContext {
   readonly index: IndexDb;
   readonly cache: MessageCache;
   readonly sidecar: SidecarDb;
+  readonly expunges: ExpungeLog;
   readonly writer: Writer;
   readonly flushAhead: FlushAhead;
   readonly logger: Logger;

@@ -15,6 +15,7 @@ import type { EncodedMailboxName, MailboxId, ModSeq, Uid, UidValidity } from "..
 import type { InternalDate } from "../mail/internal-date.ts";
 import type { MessageContent, MessageMeta } from "../mail/message.ts";
 import type { IncomingMessage } from "../mail/new-message.ts";
+import type { ExpungeLog } from "./expunge-log.ts";
 
 export interface MailboxRecord {
   readonly id: MailboxId;
@@ -112,6 +113,9 @@ export interface AccountStore {
   /** Writes Dovecot's `subscriptions` file. */
   writeSubscriptions(names: readonly EncodedMailboxName[], separator: string | null): void;
 
+  /** Of all mailboxes, by id. */
+  readonly expunges: ExpungeLog;
+
   /**
    * All messages by UID, the index reconciled with what is in cur/: a file that the index does not know
    * makes its message `full` as soon as its metadata are known; a missing file makes it `meta` again.
@@ -151,11 +155,11 @@ export interface AccountStore {
   readDropped(
     mailbox: MailboxRecord,
   ): Promise<{ readonly dropped: readonly DroppedMessage[]; readonly waiting: boolean }>;
-  /** Adds it, from UID `first` on, and removes what was dropped. */
+  /** Adds it, from the UID of `first` on, and removes what was dropped. */
   adoptDropped(
     mailbox: MailboxRecord,
     dropped: readonly DroppedMessage[],
-    first: Uid,
+    first: Pick<MessageMeta, "uid" | "modSeq">,
   ): Promise<StoredMessage[]>;
   /**
    * Calls `onChange` when something comes into new/, until what is returned is called. Throws UNAVAILABLE where

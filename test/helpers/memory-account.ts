@@ -303,7 +303,10 @@ function openMailbox(
         if (message) message.flags = withChange(message.flags, change);
       }
       box.emit({ kind: "flags", uids });
+      return [];
     },
+    requireChanged: async () => undefined,
+    expungedSince: async () => undefined,
     expunge: async (uids) => {
       const isWanted = ({ uid: one, flags }: MemoryMessage): boolean =>
         hasFlag(flags, "\\Deleted") && (uids?.includes(one) ?? true);

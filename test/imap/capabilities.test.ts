@@ -26,6 +26,7 @@ function sessionFrom(
     state: { kind: "not-authenticated", failures: 0 },
     peer: { address, port: 1, session: "s", protocol: "imap", secure: with_.secure ?? false },
     startTls: with_.startTls ?? false,
+    enabled: { condstore: false, qresync: false },
     upload: undefined,
     onNews: undefined,
     badCommands: 0,
@@ -35,7 +36,7 @@ function sessionFrom(
 
 const offered = (session: Session): string =>
   capabilities(session).replace(
-    "IMAP4rev1 SASL-IR ID IDLE LITERAL+ NAMESPACE UNSELECT CHILDREN UIDPLUS MOVE ",
+    "IMAP4rev1 SASL-IR ID IDLE LITERAL+ NAMESPACE UNSELECT CHILDREN UIDPLUS MOVE ENABLE CONDSTORE QRESYNC ",
     "",
   );
 

@@ -33,7 +33,7 @@ describe("view", () => {
     ]);
     expect(view.sequenceOf(uid(7))).toBe(4);
     expect(view.isExpunged(uid(2))).toBe(true);
-    expect(view.takeNotices({ expunges: true })).toEqual([{ kind: "expunge", sequence: 2 }]);
+    expect(view.takeNotices({ expunges: true })).toEqual([{ kind: "expunge", sequence: 2, uid: 2 }]);
     expect(view.uids).toEqual([1, 3, 7]);
     expect(view.takeNotices({ expunges: true })).toEqual([]);
   });

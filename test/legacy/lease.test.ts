@@ -160,6 +160,7 @@ describe("examine", () => {
       permanentFlags: ["\\Seen", "\\*"],
       readOnly: true,
       highestModSeq: 77n,
+      hasNoModSeqs: false,
     });
   });
 

@@ -68,7 +68,7 @@ it("UID EXPUNGE without UIDPLUS takes no second connection", async () => {
     adjust: (lease) => ({
       ...lease,
       expunge: async () => undefined,
-      store: async () => undefined,
+      store: async () => [],
       search: async () => [uid(1)],
     }),
   });

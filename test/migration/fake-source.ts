@@ -50,6 +50,7 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
     permanentFlags: [],
     readOnly: true,
     highestModSeq: undefined,
+    hasNoModSeqs: false,
   });
 
   const leaseFor = (priority: Priority): MailboxLease => ({
@@ -61,6 +62,7 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
     copy: unused,
     move: unused,
     listing: unused,
+    vanishedSince: async () => undefined,
     status: unused,
     examined: examined(),
     idle: unused,

@@ -3,7 +3,7 @@ import { copyFileSync, existsSync, renameSync, unlinkSync, writeFileSync } from 
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { uid } from "../../src/mail/ids.ts";
+import { modSeq, uid } from "../../src/mail/ids.ts";
 import { contentOf } from "../../src/mail/message-content.ts";
 import { type LocalAccount, name, openLocalAccount } from "./local-fixture.ts";
 
@@ -222,6 +222,57 @@ describe("files that others touch", () => {
     expect(await account.uids("INBOX")).toEqual([1, 2, 3]);
     expect(await account.append("INBOX", mail("four"))).toBe(4);
     expect(account.files("new")).toEqual([]);
+  });
+});
+
+describe("MODSEQ", () => {
+  const highest = async (): Promise<bigint> => (await account.mailbox("INBOX")).state.record.highestModSeq;
+  const modSeqs = async (): Promise<(bigint | undefined)[]> => {
+    const { table } = (await account.mailbox("INBOX")).state;
+    return table.uids.map((one) => {
+      const message = table.get(one);
+      return message && message.presence !== "remote" ? message.modSeq : undefined;
+    });
+  };
+
+  it("goes up with each change, and is the same after reopening", async () => {
+    for (const subject of ["one", "two", "three"]) await account.append("INBOX", mail(subject));
+    const inbox = await account.mailbox("INBOX");
+    const { authority } = account.mirror;
+    await authority.store(inbox, [uid(1)], { kind: "add", flags: ["\\Seen"] });
+    expect(await modSeqs()).toEqual([5n, 3n, 4n]);
+    await authority.store(inbox, [uid(1)], { kind: "add", flags: ["\\Seen"] });
+    expect(await highest()).toBe(5n);
+    await authority.store(inbox, [uid(2)], { kind: "add", flags: ["\\Deleted"] });
+    await authority.expunge(inbox);
+    expect(await highest()).toBe(7n);
+    await account.reopen();
+    expect(await highest()).toBe(7n);
+    expect(await modSeqs()).toEqual([5n, 4n]);
+    expect(account.store.expunges.since(inbox.state.record.id, modSeq(6n))).toEqual([2]);
+  });
+
+  it("of a STORE with UNCHANGEDSINCE decides, message by message", async () => {
+    for (const subject of ["one", "two"]) await account.append("INBOX", mail(subject));
+    const inbox = await account.mailbox("INBOX");
+    const change = { kind: "add", flags: ["\\Seen"] } as const;
+    const store = account.mirror.authority.store(inbox, [uid(1), uid(2)], change, modSeq(2n));
+    expect(await store).toEqual([2]);
+    expect(await modSeqs()).toEqual([4n, 3n]);
+  });
+
+  it("is far above all that was told when the sidecar is from a backup", async () => {
+    await account.append("INBOX", mail("one"));
+    const sidecar = account.path("..", "sidecar.db");
+    await account.reopen();
+    copyFileSync(sidecar, `${sidecar}.backup`);
+    for (const subject of ["two", "three"]) await account.append("INBOX", mail(subject));
+    const told = await highest();
+    await account.reopen(() => {
+      copyFileSync(`${sidecar}.backup`, sidecar);
+    });
+    expect(await highest()).toBeGreaterThan(told);
+    for (const value of await modSeqs()) expect(value).toBe(await highest());
   });
 });
 

@@ -3,7 +3,7 @@ import { appendFileSync, existsSync, readFileSync, renameSync, utimesSync, write
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { uid } from "../../src/mail/ids.ts";
+import { modSeq, uid } from "../../src/mail/ids.ts";
 import { withCrlf } from "../../src/store/bare-lf.ts";
 import type { AccountStore, MailboxRecord } from "../../src/store/store.ts";
 import { addMailbox, createFixture, readAll, type StoreFixture } from "./fixture.ts";
@@ -33,7 +33,7 @@ function drop(name: string, text: string): void {
 
 async function adoptAll(): Promise<number> {
   const { dropped } = await store.readDropped(inbox);
-  if (dropped.length > 0) await store.adoptDropped(inbox, dropped, uid(500));
+  if (dropped.length > 0) await store.adoptDropped(inbox, dropped, { uid: uid(500), modSeq: modSeq(1n) });
   return dropped.length;
 }
 
@@ -73,7 +73,7 @@ describe("adoptDropped", () => {
     drop("1.M1P1.there", "Subject: a\n\n");
     const { dropped } = await store.readDropped(inbox);
     appendFileSync(pathOf("1.M1P1.there"), "more\n");
-    await store.adoptDropped(inbox, dropped, uid(500));
+    await store.adoptDropped(inbox, dropped, { uid: uid(500), modSeq: modSeq(1n) });
     expect(readFileSync(pathOf("1.M1P1.there"), "utf8")).toBe("Subject: a\n\nmore\n");
   });
 
@@ -81,7 +81,7 @@ describe("adoptDropped", () => {
     const text = `Subject: a\n\n${"x".repeat((256 << 10) - 13)}\r\n${"line\n".repeat(100_000)}`;
     drop("1.M1P1.there", text);
     const { dropped } = await store.readDropped(inbox);
-    const [message] = await store.adoptDropped(inbox, dropped, uid(500));
+    const [message] = await store.adoptDropped(inbox, dropped, { uid: uid(500), modSeq: modSeq(1n) });
     const expected = text.replaceAll(/\r?\n/g, "\r\n");
     expect(message && (await readAll(store, inbox, message))).toBe(expected);
     expect(message).toMatchObject({ sizeBytes: expected.length });

@@ -3,6 +3,7 @@ import type { CopiedUids } from "../../mail/copied-uids.ts";
 import { type EncodedMailboxName, encodedMailboxName } from "../../mail/ids.ts";
 import { formatNumberSet, type RawSequenceSet } from "../../mail/number-set.ts";
 import { type Call, type Command, define } from "../command.ts";
+import { highestCode } from "../condstore.ts";
 import { ok, type Reply, untagged } from "../formatter.ts";
 import type { Selected } from "../state.ts";
 import { astring, type Cursor, sequenceSet, space } from "../tokens.ts";
@@ -43,7 +44,7 @@ async function moveMessages({ state, args, output, signal }: TransferCall, byUid
   if (uids.length === 0) return ok("No messages to move.");
   const code = codeOf(await state.mailbox.move(uids, args.target, signal));
   if (code) output.write(untagged(`OK [${code}] Moved.`));
-  return ok("Move completed.");
+  return ok("Move completed.", highestCode(state, state.view.hasExpunged));
 }
 
 function codeOf(copied: CopiedUids | undefined): string | undefined {

@@ -1,6 +1,7 @@
 /** EXPUNGE (RFC 3501 6.4.3) and UID EXPUNGE (RFC 4315 2.1). */
 import type { RawSequenceSet } from "../../mail/number-set.ts";
 import { define, nothing } from "../command.ts";
+import { highestCode } from "../condstore.ts";
 import { ok } from "../formatter.ts";
 import { type Cursor, sequenceSet, space } from "../tokens.ts";
 import { namedMessages, refuseReadOnly } from "./messages.ts";
@@ -12,7 +13,7 @@ export const expunge = define({
   run: async ({ state, signal }) => {
     refuseReadOnly(state);
     await state.mailbox.expunge(undefined, signal);
-    return ok("Expunge completed.");
+    return ok("Expunge completed.", highestCode(state, state.view.hasExpunged));
   },
 });
 
@@ -27,6 +28,6 @@ export const uidExpunge = define({
     refuseReadOnly(state);
     const uids = namedMessages(state, set, true);
     if (uids.length > 0) await state.mailbox.expunge(uids, signal);
-    return ok("Expunge completed.");
+    return ok("Expunge completed.", highestCode(state, state.view.hasExpunged));
   },
 });

@@ -7,18 +7,21 @@ import type { Need, OpenMailbox } from "../../account/account.ts";
 import { isUnavailable, MailError, unreachable } from "../../errors.ts";
 import { hasFlag, noFlags } from "../../mail/flags.ts";
 import type { Uid } from "../../mail/ids.ts";
-import type { RawSequenceSet } from "../../mail/number-set.ts";
+import { type RawSequenceSet, resolveSequenceSet } from "../../mail/number-set.ts";
 import { type Call, type Command, define } from "../command.ts";
+import { enableCondstore, modSeqOf } from "../condstore.ts";
 import { answerMessage, type FetchContext, needsContent } from "../fetch-answer.ts";
 import { type FetchItem, fetchItems } from "../fetch-items.ts";
+import { type FetchModifiers, fetchModifiers, noModifiers } from "../fetch-modifiers.ts";
 import { ok, type Reply } from "../formatter.ts";
+import { vanishedSince, writeVanished } from "../resync.ts";
 import type { Selected } from "../state.ts";
-import { ParseError, sequenceSet, space } from "../tokens.ts";
+import { ParseError, sequenceSet, skip, space } from "../tokens.ts";
 
 export const fetch = defineFetch("FETCH", false);
 export const uidFetch = defineFetch("UID FETCH", true);
 
-interface FetchArgs {
+interface FetchArgs extends FetchModifiers {
   readonly set: RawSequenceSet;
   readonly items: readonly FetchItem[];
 }
@@ -34,23 +37,38 @@ function defineFetch(name: string, byUid: boolean): Command {
       const set = sequenceSet(cursor);
       space(cursor);
       const items = fetchItems(cursor);
-      // UID FETCH answers the UID, asked for or not (RFC 3501 6.4.8).
-      const hasUid = items.some(({ kind }) => kind === "uid");
-      return { set, items: byUid && !hasUid ? [{ kind: "uid" }, ...items] : items };
+      const modifiers = skip(cursor, " ") ? fetchModifiers(cursor) : noModifiers;
+      if (modifiers.vanished && !byUid) throw new ParseError("VANISHED is for UID FETCH");
+      return { set, items: withImplied(items, byUid, modifiers), ...modifiers };
     },
     run: (call) => runFetch(call, byUid),
   });
 }
 
+/** UID FETCH answers the UID (RFC 3501 6.4.8), and CHANGEDSINCE the MODSEQ (RFC 7162 3.1.4), asked for or not. */
+function withImplied(
+  items: readonly FetchItem[],
+  byUid: boolean,
+  { changedSince }: FetchModifiers,
+): readonly FetchItem[] {
+  const lacks = (wanted: FetchItem["kind"]): boolean => !items.some(({ kind }) => kind === wanted);
+  return [
+    ...(byUid && lacks("uid") ? [{ kind: "uid" } as const] : []),
+    ...items,
+    ...(changedSince !== undefined && lacks("modseq") ? [{ kind: "modseq" } as const] : []),
+  ];
+}
+
 /** Messages made present at once: many where little of each is needed. */
 const batchSizes = { content: 200, header: 500, meta: 2000 } as const;
 
-async function runFetch(
-  { state, args, output, signal }: Call<Selected, FetchArgs>,
-  byUid: boolean,
-): Promise<Reply> {
-  const uids = byUid ? state.view.ofUids(args.set) : state.view.ofSequences(args.set);
-  if (!uids) throw new ParseError("Invalid message set");
+async function runFetch(call: Call<Selected, FetchArgs>, byUid: boolean): Promise<Reply> {
+  const { session, state, args, output, signal } = call;
+  const named = byUid ? state.view.ofUids(args.set) : state.view.ofSequences(args.set);
+  if (!named) throw new ParseError("Invalid message set");
+  if (args.vanished && !state.enabled.qresync) throw new ParseError("QRESYNC not enabled");
+  if (args.items.some(({ kind }) => kind === "modseq")) await enableCondstore(session, output, signal);
+  const uids = await changedOnes(call, named);
   const needs = needsOf(args.items);
   const batchSize = batchSizeOf(args.items, needs);
   for (let first = 0; first < uids.length; first += batchSize) {
@@ -61,6 +79,22 @@ async function runFetch(
     );
   }
   return ok("Fetch completed.");
+}
+
+/** With CHANGEDSINCE those that have changed; what was expunged since is told first. */
+async function changedOnes(
+  { state, args, output, signal }: Call<Selected, FetchArgs>,
+  uids: readonly Uid[],
+): Promise<readonly Uid[]> {
+  const { changedSince, vanished } = args;
+  if (changedSince === undefined) return uids;
+  await state.mailbox.requireChanged(changedSince, signal);
+  if (vanished) {
+    // An expunged message may have been the last one.
+    const within = resolveSequenceSet(args.set, state.mailbox.uidNext - 1);
+    writeVanished(await vanishedSince(state, { modSeq: changedSince, pairs: [], within }, signal), output);
+  }
+  return uids.filter((uid) => modSeqOf(state, uid) > changedSince);
 }
 
 async function answerBatch(
@@ -131,6 +165,7 @@ function needOf(item: FetchItem): Need | undefined {
     case "flags":
     case "internal-date":
     case "size":
+    case "modseq":
       return "meta";
     case "envelope":
       return "header";

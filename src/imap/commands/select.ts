@@ -3,12 +3,15 @@ import type { MailboxChange } from "../../account/account.ts";
 import { hasFlag } from "../../mail/flags.ts";
 import { type EncodedMailboxName, encodedMailboxName, type Uid } from "../../mail/ids.ts";
 import { type Call, type Command, define, nothing } from "../command.ts";
+import { describeHighest } from "../condstore.ts";
 import { formatList, ok, type Reply, untagged } from "../formatter.ts";
 import { countRecent } from "../notices.ts";
 import type { Output } from "../output.ts";
 import { createPartTrees } from "../part-trees.ts";
+import { type Missed, missedSince, writeMissed } from "../resync.ts";
+import { noParameters, type SelectParameters, selectParameters } from "../select-parameters.ts";
 import { type Authenticated, deselect, type Selected } from "../state.ts";
-import { astring, space } from "../tokens.ts";
+import { astring, ParseError, skip, space } from "../tokens.ts";
 import { createView, type View } from "../view.ts";
 
 export const select = defineSelect("SELECT", false);
@@ -51,26 +54,33 @@ function defineLeave(
   });
 }
 
-type SelectCall = Call<Authenticated | Selected, EncodedMailboxName>;
+interface SelectArgs extends SelectParameters {
+  readonly name: EncodedMailboxName;
+}
+type SelectCall = Call<Authenticated | Selected, SelectArgs>;
 
 function defineSelect(name: string, isExamine: boolean): Command {
   return define({
     name,
     state: "authenticated",
-    parse: (cursor) => {
+    parse: (cursor): SelectArgs => {
       space(cursor);
-      return encodedMailboxName(astring(cursor));
+      const name = encodedMailboxName(astring(cursor));
+      return { name, ...(skip(cursor, " ") ? selectParameters(cursor) : noParameters) };
     },
     run: (call) => openMailbox(call, isExamine),
   });
 }
 
 async function openMailbox(call: SelectCall, isExamine: boolean): Promise<Reply> {
-  const { session, state, args: name, output, signal } = call;
+  const { session, state, args, output, signal } = call;
+  const { enabled } = session;
   // The old mailbox is left even when the new one cannot be opened (RFC 3501 6.3.1).
   if (state.kind === "selected") output.write(untagged("OK [CLOSED] Previous mailbox closed."));
   const authenticated = deselect(state);
   session.state = authenticated;
+  if (args.known && !enabled.qresync) throw new ParseError("QRESYNC not enabled");
+  if (args.condstore) enabled.condstore = true;
 
   const opened: { view?: View; gone?: MailboxChange } = {};
   const onChange = (change: MailboxChange): void => {
@@ -80,7 +90,8 @@ async function openMailbox(call: SelectCall, isExamine: boolean): Promise<Reply>
     if (opened.view?.gone) session.wake();
     else session.onNews?.();
   };
-  const mailbox = await authenticated.account.open(name, { examine: isExamine, onChange }, signal);
+  const options = { examine: isExamine, modSeqs: enabled.condstore, onChange };
+  const mailbox = await authenticated.account.open(args.name, options, signal);
   const view = createView(mailbox.uids);
   opened.view = view;
   if (opened.gone) view.apply(opened.gone);
@@ -92,9 +103,18 @@ async function openMailbox(call: SelectCall, isExamine: boolean): Promise<Reply>
     view,
     readOnly,
     trees: createPartTrees(),
+    enabled,
   };
+  let missed: Missed | undefined;
+  try {
+    missed = args.known && (await missedSince(selected, args.known, signal));
+  } catch (error) {
+    mailbox.close();
+    throw error;
+  }
   session.state = selected;
   describe(selected, output);
+  if (missed) await writeMissed(selected, missed, output);
   const verb = isExamine ? "Examine" : "Select";
   return ok(`${verb} completed.`, readOnly ? "READ-ONLY" : "READ-WRITE");
 }
@@ -112,4 +132,7 @@ function describe(selected: Selected, output: Output): void {
     output.write(untagged(`OK [UNSEEN ${mailbox.firstUnseen}] First unseen.`));
   output.write(untagged(`OK [UIDVALIDITY ${mailbox.uidValidity}] UIDs valid`));
   output.write(untagged(`OK [UIDNEXT ${mailbox.uidNext}] Predicted next UID`));
+  // Like the legacy server's, it may not be known before a client wants it.
+  if (mailbox.highestModSeq !== undefined || selected.enabled.condstore)
+    output.write(describeHighest(mailbox.highestModSeq));
 }

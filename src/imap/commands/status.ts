@@ -1,7 +1,8 @@
-/** STATUS (RFC 3501 6.3.10). */
+/** STATUS (RFC 3501 6.3.10, RFC 7162 3.1.7). */
 import type { MailboxStatus } from "../../account/account.ts";
 import { encodedMailboxName } from "../../mail/ids.ts";
 import { define } from "../command.ts";
+import { enableCondstore } from "../condstore.ts";
 import { formatAstring, ok, untagged } from "../formatter.ts";
 import { astring, type Cursor, keyword, list, ParseError, space } from "../tokens.ts";
 
@@ -11,7 +12,8 @@ const items = {
   UIDNEXT: ({ uidNext }: MailboxStatus) => uidNext,
   UIDVALIDITY: ({ uidValidity }: MailboxStatus) => uidValidity,
   UNSEEN: ({ unseen }: MailboxStatus) => unseen,
-} as const satisfies Record<string, (status: MailboxStatus) => number>;
+  HIGHESTMODSEQ: ({ highestModSeq }: MailboxStatus) => highestModSeq ?? 0,
+} as const satisfies Record<string, (status: MailboxStatus) => number | bigint>;
 
 type Item = keyof typeof items;
 
@@ -26,8 +28,10 @@ export const status = define({
     if (wanted.size === 0) throw new ParseError("Empty status list");
     return { name, wanted };
   },
-  run: async ({ state, args: { name, wanted }, output, signal }) => {
-    const values = await state.account.status(encodedMailboxName(name), signal);
+  run: async ({ session, state, args: { name, wanted }, output, signal }) => {
+    const modSeqs = wanted.has("HIGHESTMODSEQ");
+    if (modSeqs) await enableCondstore(session, output, signal);
+    const values = await state.account.status(encodedMailboxName(name), { modSeqs }, signal);
     const answers = [...wanted].map((item) => `${item} ${items[item](values)}`);
     // The name as the client wrote it, so that it finds its own question again.
     output.write(untagged(`STATUS ${formatAstring(name)} (${answers.join(" ")})`));

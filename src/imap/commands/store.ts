@@ -1,15 +1,31 @@
-/** STORE and UID STORE (RFC 3501 6.4.6, 6.4.8). */
+/** STORE and UID STORE (RFC 3501 6.4.6, 6.4.8), conditional as RFC 7162 3.1.3 has it. */
 import type { FlagChange } from "../../mail/flag-change.ts";
-import type { RawSequenceSet } from "../../mail/number-set.ts";
+import type { ModSeq, Uid } from "../../mail/ids.ts";
+import { formatNumberSet, type RawSequenceSet, uidSetOf } from "../../mail/number-set.ts";
 import { type Command, define } from "../command.ts";
-import { ok } from "../formatter.ts";
-import { type Cursor, flag, keyword, list, ParseError, peek, sequenceSet, skip, space } from "../tokens.ts";
+import { enableCondstore, formatModSeq, modSeqValue } from "../condstore.ts";
+import { ok, untagged } from "../formatter.ts";
+import type { Output } from "../output.ts";
+import type { Selected } from "../state.ts";
+import {
+  type Cursor,
+  expect,
+  flag,
+  keyword,
+  list,
+  ParseError,
+  peek,
+  sequenceSet,
+  skip,
+  space,
+} from "../tokens.ts";
 import { namedMessages, refuseReadOnly } from "./messages.ts";
 
 interface StoreArgs {
   readonly set: RawSequenceSet;
   readonly change: FlagChange;
   readonly silent: boolean;
+  readonly unchangedSince: ModSeq | undefined;
 }
 
 export const store = defineStore("STORE", false);
@@ -21,29 +37,66 @@ function defineStore(name: string, byUid: boolean): Command {
     state: "selected",
     usesSequenceNumbers: !byUid,
     parse: storeArgs,
-    run: async ({ state, args: { set, change, silent }, signal }) => {
+    run: async ({ session, state, args, output, signal }) => {
+      const { set, change, silent, unchangedSince } = args;
       refuseReadOnly(state);
+      if (unchangedSince !== undefined) await enableCondstore(session, output, signal);
       const uids = namedMessages(state, set, byUid);
+      const tellsModSeqs = silent && state.enabled.condstore;
       // Whose flags are answered must be known here; before the change, so that a refusal is the truth.
-      if (!silent) await state.mailbox.require(uids, "meta", signal);
-      if (uids.length > 0) await state.mailbox.store(uids, change, signal);
+      if (!silent || tellsModSeqs) await state.mailbox.require(uids, "meta", signal);
+      if (uids.length === 0) return ok("Store completed.");
+      const modified = new Set(await state.mailbox.store(uids, change, signal, unchangedSince));
       // All of them are answered, whether their flags have changed or not.
-      if (silent) state.view.silence(uids);
-      else state.view.apply({ kind: "flags", uids });
-      return ok("Store completed.");
+      const stored = modified.size > 0 ? uids.filter((uid) => !modified.has(uid)) : uids;
+      if (silent) state.view.silence(stored);
+      else state.view.apply({ kind: "flags", uids: stored });
+      if (tellsModSeqs) writeModSeqs(state, stored, output);
+      return modified.size > 0
+        ? ok("Conditional store failed.", `MODIFIED ${namesOf(state, modified, byUid)}`)
+        : ok("Store completed.");
     },
   });
+}
+
+/** Also where the flags are not wanted (RFC 7162 3.1.3). */
+function writeModSeqs(state: Selected, uids: readonly Uid[], output: Output): void {
+  for (const uid of uids) {
+    const modSeq = formatModSeq(state, uid);
+    if (modSeq) output.write(untagged(`${state.view.sequenceOf(uid)} FETCH (UID ${uid} MODSEQ ${modSeq})`));
+  }
+}
+
+function namesOf({ view }: Selected, uids: ReadonlySet<Uid>, byUid: boolean): string {
+  const names = byUid ? [...uids] : [...uids].map((uid) => view.sequenceOf(uid) ?? 0);
+  return formatNumberSet(uidSetOf(names as Uid[]));
 }
 
 function storeArgs(cursor: Cursor): StoreArgs {
   space(cursor);
   const set = sequenceSet(cursor);
   space(cursor);
+  const unchangedSince = peek(cursor) === "(" ? storeModifier(cursor) : undefined;
   const kind = skip(cursor, "+") ? "add" : skip(cursor, "-") ? "remove" : "replace";
   const item = keyword(cursor);
   if (item !== "FLAGS" && item !== "FLAGS.SILENT") throw new ParseError("Invalid STORE item");
   space(cursor);
-  return { set, change: { kind, flags: flagsOfStore(cursor) }, silent: item === "FLAGS.SILENT" };
+  return {
+    set,
+    change: { kind, flags: flagsOfStore(cursor) },
+    silent: item === "FLAGS.SILENT",
+    unchangedSince,
+  };
+}
+
+function storeModifier(cursor: Cursor): ModSeq {
+  expect(cursor, "(");
+  if (keyword(cursor) !== "UNCHANGEDSINCE") throw new ParseError("Unknown STORE modifier");
+  space(cursor);
+  const since = modSeqValue(cursor);
+  expect(cursor, ")");
+  space(cursor);
+  return since;
 }
 
 /** A list, or flags with spaces between. \\Recent is the server's (RFC 3501 2.3.2). */

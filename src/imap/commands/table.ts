@@ -4,6 +4,7 @@ import { capability, id, logout, noop, startTls } from "./any-state.ts";
 import { append } from "./append.ts";
 import { authenticate, login } from "./authenticate.ts";
 import { copy, move, uidCopy, uidMove } from "./copy.ts";
+import { enable } from "./enable.ts";
 import { expunge, uidExpunge } from "./expunge.ts";
 import { fetch, uidFetch } from "./fetch.ts";
 import { idle } from "./idle.ts";
@@ -24,6 +25,7 @@ const commands: readonly Command[] = [
   startTls,
   login,
   authenticate,
+  enable,
   namespace,
   list,
   lsub,

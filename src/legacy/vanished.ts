@@ -1,0 +1,45 @@
+/** What was expunged since a MODSEQ, as a server with QRESYNC tells it (RFC 7162 3.2.6, 3.2.10). */
+import type { ModSeq } from "../mail/ids.ts";
+import {
+  formatNumberSet,
+  type NumberRange,
+  parseSequenceSet,
+  resolveSequenceSet,
+  type UidSet,
+} from "../mail/number-set.ts";
+import type { ImapConnection } from "./imap-connection.ts";
+import { expectOk } from "./refusal.ts";
+import type { Untagged } from "./untagged.ts";
+
+const maxRanges = 1_000_000;
+
+/** The connection tells expunges as VANISHED from then on, which nothing here counts. */
+export async function vanishedSince(
+  connection: ImapConnection,
+  uids: UidSet,
+  since: ModSeq,
+): Promise<readonly NumberRange[] | undefined> {
+  if (!connection.capabilities.has("QRESYNC")) return undefined;
+  const enabled = await connection.run({ parts: ["ENABLE QRESYNC"] });
+  if (enabled.status !== "OK") return undefined;
+  const vanished: NumberRange[] = [];
+  const wire = formatNumberSet(uids);
+  const tagged = await connection.run({
+    parts: [`UID FETCH ${wire} (UID) (CHANGEDSINCE ${since} VANISHED)`],
+    onUntagged(untagged) {
+      const set = earlier(untagged);
+      if (!set) return false;
+      vanished.push(...set);
+      return true;
+    },
+  });
+  expectOk(tagged);
+  return resolveSequenceSet(vanished, 0);
+}
+
+function earlier(untagged: Untagged): readonly NumberRange[] | undefined {
+  if (untagged.kind !== "data" || untagged.name !== "VANISHED") return undefined;
+  const match = /^\(EARLIER\) ([\d:,]+)$/i.exec(untagged.text.slice(untagged.position));
+  const set = match?.[1] === undefined ? undefined : parseSequenceSet(match[1], maxRanges);
+  return set && resolveSequenceSet(set, 0);
+}

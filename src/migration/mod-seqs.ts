@@ -1,0 +1,84 @@
+/**
+ * Where the MODSEQs of one mailbox come from (RFC 7162): from the legacy server, verbatim, or, where it has
+ * none and in a local account, counted here. A counted one is not written down for itself: the messages
+ * and the log of expunges carry them, and the highest is found there again.
+ */
+import { type ModSeq, modSeq, type Uid, type UidValidity } from "../mail/ids.ts";
+import type { AccountStore, MailboxRecord, StoredMessage } from "../store/store.ts";
+
+export interface ModSeqs {
+  /** Counted here, and then for as long as UIDVALIDITY holds: numbers of two sides cannot be compared. */
+  readonly counted: boolean;
+  /** The legacy server has none. */
+  count(uidValidity: UidValidity): void;
+  /** The log of expunges begins anew with the mailbox. */
+  restart(): void;
+  /** `at` 0: nobody knows when, and the log cannot tell any more. */
+  logExpunged(uids: readonly Uid[], at: ModSeq): void;
+  /** Starts the log where there is none yet, or where the legacy server's numbers have gone back. */
+  startLog(highest: ModSeq): void;
+}
+
+export interface ModSeqsOptions {
+  readonly store: AccountStore;
+  readonly record: MailboxRecord;
+  readonly isLocal: boolean;
+}
+
+export const noModSeq: ModSeq = modSeq(0n);
+const firstModSeq: ModSeq = modSeq(1n);
+
+export function openModSeqs({ store, record: { id, uidValidity }, isLocal }: ModSeqsOptions): ModSeqs {
+  const countedKey = `modseqs:${id}`;
+  let counted = isLocal || store.readSetting(countedKey) === `counted:${uidValidity}`;
+  let begin = store.expunges.begin(id);
+  return {
+    get counted() {
+      return counted;
+    },
+    count(uidValidity) {
+      store.writeSetting(countedKey, `counted:${uidValidity}`);
+      counted = true;
+    },
+    restart() {
+      counted = isLocal;
+      begin = undefined;
+    },
+    logExpunged(uids, at) {
+      if (uids.length === 0 || begin === undefined) return;
+      if (at > 0n) return store.expunges.add(id, uids, at);
+      store.expunges.remove(id);
+      begin = undefined;
+    },
+    startLog(highest) {
+      if (highest === 0n || (begin !== undefined && begin <= highest)) return;
+      store.expunges.start(id, highest);
+      begin = highest;
+    },
+  };
+}
+
+/** Of a mailbox whose MODSEQs are counted here: above or equal to every one that a client was told. */
+export function highestCounted(
+  store: AccountStore,
+  record: MailboxRecord,
+  messages: readonly StoredMessage[],
+): ModSeq {
+  let highest = firstModSeq;
+  const note = (value: ModSeq): void => {
+    if (value > highest) highest = value;
+  };
+  note(record.highestModSeq);
+  note(store.expunges.highest(record.id));
+  for (const message of messages) if (message.presence !== "remote") note(message.modSeq);
+  return highest;
+}
+
+export function next(highest: ModSeq): ModSeq {
+  return modSeq(highest + 1n);
+}
+
+/** More than a mailbox may have counted since a backup of its sidecar was made. */
+export function farAbove(highest: ModSeq): ModSeq {
+  return modSeq(highest + (1n << 24n));
+}

@@ -1,0 +1,285 @@
+/** The state of one mailbox, opened and kept: the only one who writes it (see mailbox-state.ts). */
+import type { FlagsOf } from "../legacy/source.ts";
+import type { Flags } from "../mail/flags.ts";
+import { sameFlags } from "../mail/flags.ts";
+import { type ModSeq, type Uid, uid } from "../mail/ids.ts";
+import type { MessageMeta } from "../mail/message.ts";
+import type { MailboxRecord, StoredMessage } from "../store/store.ts";
+import { loadMailbox } from "./load-mailbox.ts";
+import { type MailboxEvent, type MailboxState, type MailboxStateOptions, sameList } from "./mailbox-state.ts";
+import { createMessageTable } from "./message-table.ts";
+import { highestCounted, next, noModSeq } from "./mod-seqs.ts";
+
+export async function openMailboxState(options: MailboxStateOptions): Promise<MailboxState> {
+  const { store, source, logger, signal } = options;
+  let record = options.record;
+  const listedKey = `listed:${record.id}`;
+  const problemKey = `problem:${record.id}`;
+  const loaded = await loadMailbox(options);
+  const { modSeqs } = loaded;
+  record = loaded.record;
+  const bump = (): ModSeq => {
+    record = { ...record, highestModSeq: next(record.highestModSeq) };
+    return record.highestModSeq;
+  };
+  let table = createMessageTable(loaded.messages);
+  /** index.db, which holds the mark, and sidecar.db, which holds the record, may be of different moments. */
+  const wholeMark = (): string => `${record.uidValidity}:${record.uidNext}`;
+  let keptMark = store.readMark(listedKey);
+  let listed = options.local === true || keptMark === wholeMark();
+  let firstUnseenHint: number | undefined;
+  let problem = store.readSetting(problemKey);
+  let readOnly = false;
+  let inside = 0;
+  let last: Promise<unknown> = Promise.resolve();
+  const listeners = new Set<(event: MailboxEvent) => void>();
+  /** Flags that a delta told of messages still `remote`: newer than what a running FETCH may bring. */
+  const early = new Map<Uid, FlagsOf>();
+
+  const emit = (event: MailboxEvent): void => {
+    if ("uids" in event && event.uids.length === 0) return;
+    for (const listener of listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        // It is done, whatever one of those who hear of it makes of that.
+        logger.error({ err: error, mailbox: record.name, event: event.kind }, "a listener failed");
+      }
+    }
+  };
+  const save = (messages: readonly StoredMessage[]): void => {
+    if (messages.length > 0) table.put(store.saveMessages(record, messages));
+  };
+  let removals = 0;
+  /**
+   * A listing is kept over a restart only once every message in it has its row in the index, and no other
+   * message has.
+   */
+  const keepListing = (keep: boolean): void => {
+    const mark = keep ? wholeMark() : "no";
+    if (mark === keptMark) return;
+    store.writeMark(listedKey, mark);
+    keptMark = mark;
+  };
+  const keepIfWhole = (): void => {
+    if (table.remoteCount === 0 && removals === 0) keepListing(true);
+  };
+  /** Takes what has left off the disk, where the next start or another server would find it again. */
+  const removeVanished = async (uids: readonly Uid[]): Promise<void> => {
+    removals++;
+    try {
+      await store.removeMessages(record, uids);
+      removals--;
+      keepIfWhole();
+    } catch (error) {
+      // They are found and removed again after the next opening, whose first delta misses them anew.
+      logger.warn({ err: error, mailbox: record.name }, "files of expunged messages are still there");
+    }
+  };
+  const saveRecord = (changes: Partial<MailboxRecord>): void => {
+    const next: MailboxRecord = { ...record, ...changes };
+    if (sameRecord(record, next)) return;
+    store.saveMailbox(next);
+    record = next;
+  };
+  const changedBy = (change: FlagsOf): StoredMessage | undefined => {
+    const known = table.get(change.uid);
+    if (!known || known.presence === "remote") return undefined;
+    if (modSeqs.counted) {
+      return sameFlags(known.flags, change.flags) ? undefined : { ...known, flags: change.flags };
+    }
+    if (change.modSeq < known.modSeq) return undefined;
+    if (sameFlags(known.flags, change.flags) && known.modSeq === change.modSeq) return undefined;
+    return { ...known, flags: change.flags, modSeq: change.modSeq };
+  };
+  const saveFlags = (changes: readonly FlagsOf[]): readonly Uid[] => {
+    const changed = changes.map(changedBy).filter((message) => message !== undefined);
+    const counted = modSeqs.counted && changed.length > 0 ? bump() : undefined;
+    save(counted === undefined ? changed : changed.map((message) => ({ ...message, modSeq: counted })));
+    return changed.map((message) => message.uid);
+  };
+  const noteEarly = (changes: readonly FlagsOf[]): void => {
+    for (const change of changes)
+      if (table.get(change.uid)?.presence === "remote") early.set(change.uid, change);
+  };
+  const commitFlags = (changes: readonly FlagsOf[]): void => {
+    noteEarly(changes);
+    emit({ kind: "flags", uids: saveFlags(changes) });
+  };
+
+  return {
+    store,
+    source,
+    logger,
+    signal,
+    get record() {
+      return record;
+    },
+    get table() {
+      return table;
+    },
+    get listed() {
+      return listed;
+    },
+    get firstUnseenHint() {
+      return firstUnseenHint;
+    },
+    get problem() {
+      return problem;
+    },
+    get readOnly() {
+      return readOnly;
+    },
+    get countsModSeqs() {
+      return modSeqs.counted;
+    },
+    countModSeqs(uidValidity) {
+      if (modSeqs.counted) return;
+      modSeqs.count(uidValidity);
+      record = { ...record, highestModSeq: highestCounted(store, record, []) };
+    },
+    nextModSeq: bump,
+    logExpunged: (uids) => modSeqs.logExpunged(uids, bump()),
+    noteReadOnly(told) {
+      readOnly = told;
+    },
+    commitPermanentFlags: (permanentFlags) => saveRecord({ permanentFlags }),
+    commitFlagNames: (flags) => saveRecord({ flags }),
+    exclusive(work) {
+      const waited = inside > 0;
+      inside++;
+      const done = last.then(() => work(waited));
+      last = done
+        .catch(() => undefined)
+        .finally(() => {
+          inside--;
+        });
+      return done;
+    },
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    commitListing(listing) {
+      if (listing.arrived.length > 0 || listing.vanished.length > 0) keepListing(false);
+      // Before HIGHESTMODSEQ, which says that they are known, and before anything that only a restart repairs.
+      const flagged = saveFlags(listing.flagChanges);
+      if (modSeqs.counted && (listing.arrived.length > 0 || listing.vanished.length > 0)) bump();
+      const highestModSeq = modSeqs.counted
+        ? record.highestModSeq
+        : (listing.record.highestModSeq ?? noModSeq);
+      modSeqs.logExpunged(listing.vanished, highestModSeq);
+      saveRecord({ ...listing.record, highestModSeq });
+      modSeqs.startLog(highestModSeq);
+      table.setUids(listing.uids);
+      noteEarly(listing.flagChanges);
+      for (const gone of listing.vanished) early.delete(gone);
+      listed = true;
+      firstUnseenHint = listing.firstUnseenHint;
+      emit({ kind: "expunged", uids: listing.vanished });
+      emit({ kind: "arrived", uids: listing.arrived });
+      emit({ kind: "flags", uids: flagged });
+      if (listing.vanished.length > 0) void removeVanished(listing.vanished);
+      keepIfWhole();
+    },
+    commitMeta(asked, metas) {
+      if (asked.uidValidity !== record.uidValidity) return;
+      const messages = metas
+        .filter((meta) => table.get(meta.uid)?.presence === "remote")
+        .map((meta): StoredMessage => {
+          const { flags, modSeq } = newest(meta, early.get(meta.uid));
+          early.delete(meta.uid);
+          const fileName = store.fileOf(record, meta.uid);
+          // Rather too high than too low: who asks what has changed must hear of it.
+          const isTold = !modSeqs.counted && modSeq > 0n;
+          const known = { ...meta, flags, modSeq: isTold ? modSeq : record.highestModSeq };
+          return fileName === undefined
+            ? { presence: "meta", ...known }
+            : { presence: "full", fileName, ...known };
+        });
+      save(messages);
+      keepIfWhole();
+    },
+    commitFlags,
+    commitFiles(asked, filed) {
+      if (asked.uidValidity !== record.uidValidity) return;
+      const gone = filed.filter(({ meta }) => table.get(meta.uid) === undefined);
+      if (gone.length > 0) {
+        keepListing(false);
+        void removeVanished(gone.map(({ meta }) => meta.uid));
+      }
+      const unchanged: StoredMessage[] = [];
+      const changed: StoredMessage[] = [];
+      for (const { meta, fileName } of filed) {
+        const known = table.get(meta.uid);
+        if (!known || known.presence === "remote") continue;
+        const message = { ...known, presence: "full", fileName } as const;
+        // Its rows were written before it was filed; only what changed since then is written again.
+        (known === meta ? unchanged : changed).push(message);
+      }
+      table.put(unchanged);
+      save(changed);
+    },
+    reserveUids(count) {
+      const first = record.uidNext;
+      saveRecord({ uidNext: uid(first + count) });
+      return first;
+    },
+    commitAdded(messages) {
+      const uids = messages.map((message) => message.uid);
+      table.setUids(table.uids.concat(uids));
+      table.put(messages);
+      emit({ kind: "arrived", uids });
+    },
+    commitRemoved(uids) {
+      const removed = new Set(uids);
+      table.setUids(table.uids.filter((one) => !removed.has(one)));
+      emit({ kind: "expunged", uids });
+    },
+    commitName(renamed) {
+      record = renamed;
+    },
+    commitLost(lost) {
+      const known = table.get(lost);
+      if (known?.presence !== "full") return;
+      const { fileName: _, ...meta } = known;
+      table.put([{ ...meta, presence: "meta" }]);
+    },
+    async restart(uidValidity) {
+      problem = `the legacy server changed UIDVALIDITY from ${record.uidValidity} to ${uidValidity}`;
+      store.writeSetting(problemKey, problem);
+      logger.warn({ mailbox: record.name, from: record.uidValidity, to: uidValidity }, "UIDVALIDITY changed");
+      keepListing(false);
+      emit({ kind: "gone", reason: "UIDVALIDITY of the mailbox has changed" });
+      record = await store.resetMailbox(record.id, uidValidity);
+      modSeqs.restart();
+      table = createMessageTable([]);
+      early.clear();
+      listed = false;
+    },
+    announceGone(reason) {
+      emit({ kind: "gone", reason });
+    },
+  };
+}
+
+/** MODSEQ tells which flags are newer; without it, what the delta said is (it was asked later). */
+function newest(
+  meta: MessageMeta,
+  change: FlagsOf | undefined,
+): { flags: Flags; modSeq: MessageMeta["modSeq"] } {
+  return change && change.modSeq >= meta.modSeq ? change : meta;
+}
+
+function sameRecord(a: MailboxRecord, b: MailboxRecord): boolean {
+  return (
+    a.uidValidity === b.uidValidity &&
+    a.uidNext === b.uidNext &&
+    a.highestModSeq === b.highestModSeq &&
+    sameList(a.flags, b.flags) &&
+    sameList(a.permanentFlags, b.permanentFlags) &&
+    sameList(a.attributes, b.attributes) &&
+    a.subscribed === b.subscribed &&
+    a.separator === b.separator
+  );
+}
