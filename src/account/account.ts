@@ -12,6 +12,8 @@ import type { MessageContent, MessageMeta } from "../mail/message.ts";
 import type { NameChange } from "../mail/name-change.ts";
 import type { AppendedUid, IncomingMessage, NewMessage } from "../mail/new-message.ts";
 import type { NumberRange, UidSet } from "../mail/number-set.ts";
+import type { SortKey } from "../mail/sort-key.ts";
+import type { ThreadAlgorithm, ThreadNode } from "../mail/thread.ts";
 
 export interface AccountHandle {
   /** The account's canonical name. */
@@ -143,6 +145,18 @@ export interface OpenMailbox {
     charset: string | undefined,
     signal: AbortSignal,
   ): Promise<readonly Uid[]>;
+  /** `uids` in that order, by the legacy server; undefined where it cannot. Throws UNAVAILABLE. */
+  sortRemotely(
+    keys: readonly SortKey[],
+    uids: readonly Uid[],
+    signal: AbortSignal,
+  ): Promise<readonly Uid[] | undefined>;
+  /** The same for threads. */
+  threadRemotely(
+    algorithm: ThreadAlgorithm,
+    uids: readonly Uid[],
+    signal: AbortSignal,
+  ): Promise<readonly ThreadNode[] | undefined>;
   /** True when every message is here, so that a search needs nobody else. */
   readonly complete: boolean;
   /**

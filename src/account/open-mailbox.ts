@@ -7,6 +7,7 @@ import { isUnavailable } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { hasFlag } from "../mail/flags.ts";
 import type { Uid } from "../mail/ids.ts";
+import type { ThreadNode } from "../mail/thread.ts";
 import type { Authority } from "../migration/authority.ts";
 import type { MailboxMirror } from "../migration/mailbox-mirror.ts";
 import { waitWith } from "../migration/waiting.ts";
@@ -112,6 +113,14 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
     content: (uid, signal) => mirror.content(uid, signal),
     prefetch: (uids) => mirror.prefetch(uids),
     searchRemotely: (criteria, charset, signal) => mirror.search(criteria, charset, signal),
+    sortRemotely: async (keys, uids, signal) => {
+      const known = new Set(uids);
+      return (await waitWith(mirror.sort(keys, uids), signal))?.filter((uid) => known.has(uid));
+    },
+    threadRemotely: async (algorithm, uids, signal) => {
+      const threads = await waitWith(mirror.thread(algorithm, uids), signal);
+      return threads && only(threads, new Set(uids));
+    },
     store: (uids, change, signal, unchangedSince) =>
       waitWith(authority.store(mirror, uids, change, unchangedSince), signal),
     expunge: (uids, signal) => waitWith(authority.expunge(mirror, uids), signal),
@@ -144,4 +153,17 @@ function firstUnseen({ state }: MailboxMirror): number | undefined {
     if (!hasFlag(message.flags, "\\Seen")) return index + 1;
   }
   return undefined;
+}
+
+/** A message that this session does not know is but a place in its thread. */
+function only(threads: readonly ThreadNode[], uids: ReadonlySet<Uid>): readonly ThreadNode[] {
+  const nodes = new Map<ThreadNode, ThreadNode>();
+  const order = [...threads];
+  for (let at = 0; at < order.length; at++) for (const child of order[at]?.children ?? []) order.push(child);
+  for (const node of order.reverse()) {
+    const children = node.children.map((child) => nodes.get(child)).filter((child) => child !== undefined);
+    if (node.uid !== undefined && uids.has(node.uid)) nodes.set(node, { uid: node.uid, children });
+    else if (children.length > 0) nodes.set(node, { uid: undefined, children });
+  }
+  return threads.map((node) => nodes.get(node)).filter((node) => node !== undefined);
 }

@@ -15,6 +15,15 @@ const always = [
   "ENABLE",
   "CONDSTORE",
   "QRESYNC",
+  "ESEARCH",
+  "SEARCHRES",
+  "WITHIN",
+  "SORT",
+  "SORT=DISPLAY",
+  "ESORT",
+  "THREAD=ORDEREDSUBJECT",
+  "THREAD=REFERENCES",
+  "THREAD=REFS",
 ];
 
 /** The capability list as it is for this session now (RFC 3501 7.2.1): only what works. */

@@ -37,7 +37,12 @@ interface StateIn {
   readonly selected: Selected;
 }
 
-export interface Call<State, Args> extends CommandIo {
+/** For a command that is running. */
+export interface CommandContext extends CommandIo {
+  readonly tag: string;
+}
+
+export interface Call<State, Args> extends CommandContext {
   readonly session: Session;
   readonly state: State;
   readonly args: Args;
@@ -53,7 +58,7 @@ export interface CommandRules {
 export interface Command extends CommandRules {
   readonly name: string;
   /** Checks the state, reads the arguments and runs. Throws ParseError, MailError. */
-  readonly start: (session: Session, cursor: Cursor, io: CommandIo) => Promise<Reply>;
+  readonly start: (session: Session, cursor: Cursor, io: CommandContext) => Promise<Reply>;
 }
 
 export interface Definition<In extends keyof StateIn, Args> extends CommandRules {

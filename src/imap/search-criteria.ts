@@ -69,6 +69,10 @@ function partsOf(key: SearchKey, recent: ReadonlySet<Uid>): readonly Part[] {
     case "body":
     case "text":
       return [`${key.kind.toUpperCase()} `, { value: key.value }];
+    case "saved":
+    case "age":
+    case "modseq":
+      throw new Error(`${key.kind} is answered here`);
     default:
       return unreachable(key);
   }

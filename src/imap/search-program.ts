@@ -1,6 +1,8 @@
 /** The arguments of SEARCH (RFC 3501 6.4.4 and 9, `search-key`) into a SearchKey. */
 import { decodeCharset } from "../mail/charset.ts";
+import type { ModSeq } from "../mail/ids.ts";
 import type { CalendarDate, SearchKey } from "../mail/search-key.ts";
+import { modSeqValue } from "./condstore.ts";
 import {
   astring,
   atom,
@@ -35,14 +37,19 @@ const defaultCharset = "UTF-8";
 
 /** Reads to the end of the command. */
 export function searchProgram(cursor: Cursor): SearchProgram {
-  let charset = defaultCharset;
-  if (/^CHARSET /i.test(cursor.command.texts[cursor.part]?.slice(cursor.at) ?? "")) {
+  if (/^CHARSET /i.test(cursor.command.texts[cursor.part]?.slice(cursor.at, cursor.at + 8) ?? "")) {
     keyword(cursor);
     space(cursor);
-    charset = astring(cursor);
-    if (decodeCharset(Buffer.alloc(0), charset) === undefined) return skipAll(cursor);
-    space(cursor);
+    return searchProgramWithCharset(cursor);
   }
+  return { kind: "program", key: all(keys({ cursor, charset: defaultCharset, depth: 0 })) };
+}
+
+/** SORT and THREAD always say theirs (RFC 5256 3). */
+export function searchProgramWithCharset(cursor: Cursor): SearchProgram {
+  const charset = astring(cursor);
+  if (decodeCharset(Buffer.alloc(0), charset) === undefined) return skipAll(cursor);
+  space(cursor);
   return { kind: "program", key: all(keys({ cursor, charset, depth: 0 })) };
 }
 
@@ -74,6 +81,7 @@ function key(outer: Context): SearchKey {
     return all(list);
   }
   if (/[\d*]/.test(peek(cursor))) return { kind: "sequence", set: sequenceSet(cursor) };
+  if (skip(cursor, "$")) return saved;
   const name = keyword(cursor);
   const plain = Object.hasOwn(plainKeys, name) ? plainKeys[name] : undefined;
   if (plain) return plain;
@@ -86,6 +94,7 @@ function key(outer: Context): SearchKey {
 const flag = (name: string): SearchKey => ({ kind: "flag", flag: name });
 const not = (inner: SearchKey): SearchKey => ({ kind: "not", key: inner });
 const recent: SearchKey = { kind: "recent" };
+const saved: SearchKey = { kind: "saved" };
 
 const plainKeys: Readonly<Record<string, SearchKey>> = {
   ALL: { kind: "all" },
@@ -129,7 +138,10 @@ const readers: Readonly<Record<string, Reader>> = {
   SENTSINCE: dateReader("sent", "since"),
   LARGER: ({ cursor }) => ({ kind: "size", relation: "larger", sizeBytes: number(cursor) }),
   SMALLER: ({ cursor }) => ({ kind: "size", relation: "smaller", sizeBytes: number(cursor) }),
-  UID: ({ cursor }) => ({ kind: "uid", set: sequenceSet(cursor) }),
+  OLDER: ({ cursor }) => ({ kind: "age", relation: "older", epochSeconds: secondsAgo(cursor) }),
+  YOUNGER: ({ cursor }) => ({ kind: "age", relation: "younger", epochSeconds: secondsAgo(cursor) }),
+  MODSEQ: ({ cursor }) => ({ kind: "modseq", atLeast: modSeqAtLeast(cursor) }),
+  UID: ({ cursor }) => (skip(cursor, "$") ? saved : { kind: "uid", set: sequenceSet(cursor) }),
   NOT: (context) => not(key(context)),
   OR: (context) => {
     const either = key(context);
@@ -137,6 +149,24 @@ const readers: Readonly<Record<string, Reader>> = {
     return { kind: "or", either, other: key(context) };
   },
 };
+
+/** RFC 5032 3: an interval above 0. */
+function secondsAgo(cursor: Cursor): number {
+  const interval = number(cursor);
+  if (interval === 0) throw new ParseError("Invalid interval");
+  return Math.floor(Date.now() / 1000) - interval;
+}
+
+/** RFC 7162 3.1.5: a flag may be named, and all flags share one MODSEQ here. */
+function modSeqAtLeast(cursor: Cursor): ModSeq {
+  if (peek(cursor) === '"') {
+    string(cursor);
+    space(cursor);
+    if (!["ALL", "PRIV", "SHARED"].includes(keyword(cursor))) throw new ParseError("Invalid MODSEQ type");
+    space(cursor);
+  }
+  return modSeqValue(cursor);
+}
 
 function headerReader(field: string): Reader {
   return (context) => ({ kind: "header", field, value: text(context) });

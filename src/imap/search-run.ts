@@ -4,12 +4,13 @@
  * of a message but its number needs no metadata.
  */
 
-import { sequenceNumber, type Uid } from "../mail/ids.ts";
+import { modSeq, sequenceNumber, type Uid } from "../mail/ids.ts";
 import { formatNumberSet, uidSetOf } from "../mail/number-set.ts";
 import { evaluateSearch, type SearchableMessage, searchNeeds } from "../mail/search-evaluate.ts";
 import type { SearchKey } from "../mail/search-key.ts";
+import { modSeqOf } from "./condstore.ts";
 import { searchCriteria } from "./search-criteria.ts";
-import { intersection, uidsIn, withNumbers, withUids } from "./search-sets.ts";
+import { intersection, isOwn, mapKeys, someKey, uidsIn, withNumbers, withUids } from "./search-sets.ts";
 import type { Selected } from "./state.ts";
 
 export interface SearchContext {
@@ -21,15 +22,18 @@ export interface SearchContext {
 
 /** Matching UIDs, ascending. Throws UNAVAILABLE. */
 export async function runSearch(context: SearchContext, key: SearchKey): Promise<readonly Uid[]> {
-  const { view } = context.state;
-  const program = withNumbers(key, view);
+  const program = withNumbers(key, context.state);
   const parts = program.kind === "and" ? program.keys : [program];
   const rest = parts.filter(({ kind }) => kind !== "all" && kind !== "uid" && kind !== "sequence");
   const isQuick = (part: SearchKey): boolean => ["none", "meta"].includes(searchNeeds(part));
   const quick = rest.filter(isQuick);
   const textual = rest.filter((part) => !isQuick(part));
 
-  const candidates = await matchHere(context, candidatesOf(context, parts), quick);
+  const candidates = await matchHere(
+    context,
+    await changedAmong(context, candidatesOf(context, parts), rest),
+    quick,
+  );
   if (textual.length === 0 || candidates.length === 0) return candidates;
   return context.state.mailbox.complete
     ? matchHere(context, candidates, textual)
@@ -44,6 +48,21 @@ function candidatesOf({ state: { view } }: SearchContext, parts: readonly Search
     candidates = candidates === view.uids ? named : intersection(candidates, named);
   }
   return view.hasExpunged ? candidates.filter((uid) => !view.isExpunged(uid)) : candidates;
+}
+
+/** A MODSEQ that all must have: the legacy server picks them out where their metadata are not here. */
+async function changedAmong(
+  { state, signal }: SearchContext,
+  candidates: readonly Uid[],
+  keys: readonly SearchKey[],
+): Promise<readonly Uid[]> {
+  let left = candidates;
+  for (const key of keys) {
+    if (key.kind !== "modseq" || key.atLeast <= 1n) continue;
+    await state.mailbox.requireChanged(modSeq(key.atLeast - 1n), signal);
+    left = left.filter((uid) => modSeqOf(state, uid) >= key.atLeast);
+  }
+  return left;
 }
 
 /** Messages whose headers are asked for at once. */
@@ -78,20 +97,37 @@ async function matchHere(
 const maxCandidateChars = 4_000;
 
 async function matchRemotely(
-  { state: { mailbox, view }, signal }: SearchContext,
+  context: SearchContext,
   candidates: readonly Uid[],
-  keys: readonly SearchKey[],
+  asked: readonly SearchKey[],
 ): Promise<readonly Uid[]> {
+  const { mailbox, view } = context.state;
+  const keys = await Promise.all(asked.map((key) => withoutOwn(context, candidates, key)));
   const set = uidSetOf(candidates);
   const narrow = candidates.length < view.uids.length && formatNumberSet(set).length <= maxCandidateChars;
   const named: readonly SearchKey[] = narrow ? [{ kind: "uid", set }] : [];
   const key = withUids({ kind: "and", keys: [...named, ...keys] }, view);
   const { pieces, charset } = searchCriteria(key, mailbox.recent);
-  const found = await mailbox.searchRemotely(pieces, charset, signal);
+  const found = await mailbox.searchRemotely(pieces, charset, context.signal);
   return intersection(
     candidates,
     [...found].sort((a, b) => a - b),
   );
+}
+
+/** What other servers may not know is answered here, and named by UIDs. */
+async function withoutOwn(
+  context: SearchContext,
+  candidates: readonly Uid[],
+  key: SearchKey,
+): Promise<SearchKey> {
+  if (!someKey(key, isOwn)) return key;
+  await context.state.mailbox.require(candidates, "meta", context.signal);
+  return mapKeys(key, (leaf) => {
+    if (!isOwn(leaf)) return leaf;
+    const matching = candidates.filter((uid) => evaluateSearch(leaf, searchable(context, uid, 0)) === true);
+    return { kind: "uid", set: uidSetOf(matching) };
+  });
 }
 
 function searchable(

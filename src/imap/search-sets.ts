@@ -5,17 +5,31 @@ import type { SearchKey } from "../mail/search-key.ts";
 import type { View } from "./view.ts";
 
 /** Puts numbers for `*`; sets come out ascending and disjoint. */
-export function withNumbers(key: SearchKey, view: View): SearchKey {
+export function withNumbers(
+  key: SearchKey,
+  { view, saved }: { readonly view: View; readonly saved: { readonly uids: readonly Uid[] } },
+): SearchKey {
   const largest = { sequence: view.uids.length, uid: view.uids.at(-1) ?? 0 } as const;
-  return mapSets(key, (kind, set) => ({ kind, set: resolveSequenceSet(set, largest[kind]) }));
+  return mapKeys(key, (one) => {
+    if (one.kind === "saved") return { kind: "uid", set: uidSetOf(saved.uids) };
+    return isSet(one) ? { kind: one.kind, set: resolveSequenceSet(one.set, largest[one.kind]) } : one;
+  });
 }
 
 /** Sequence numbers as UIDs, which other servers know too; `key` as `withNumbers` gives it. */
 export function withUids(key: SearchKey, view: View): SearchKey {
-  return mapSets(key, (kind, set) => ({
-    kind: "uid",
-    set: kind === "uid" ? set : uidSetOf(uidsIn(kind, set, view)),
-  }));
+  return mapKeys(key, (one) =>
+    one.kind === "sequence" ? { kind: "uid", set: uidSetOf(uidsIn(one.kind, one.set, view)) } : one,
+  );
+}
+
+export function asksModSeq(key: SearchKey): boolean {
+  return someKey(key, ({ kind }) => kind === "modseq");
+}
+
+/** What only this server knows how to answer. */
+export function isOwn({ kind }: SearchKey): boolean {
+  return kind === "modseq" || kind === "age";
 }
 
 /** Messages of the view that are in a set without `*`, ascending; numbers beyond the view name none. */
@@ -40,18 +54,30 @@ export function intersection(a: readonly Uid[], b: readonly Uid[]): readonly Uid
 
 type SetKey = Extract<SearchKey, { kind: "sequence" | "uid" }>;
 
-function mapSets(key: SearchKey, change: (kind: SetKey["kind"], set: RawSequenceSet) => SetKey): SearchKey {
+function isSet(key: SearchKey): key is SetKey {
+  return key.kind === "sequence" || key.kind === "uid";
+}
+
+/** Puts others in the place of the keys that hold no further ones. */
+export function mapKeys(key: SearchKey, change: (leaf: SearchKey) => SearchKey): SearchKey {
   switch (key.kind) {
     case "and":
-      return { kind: "and", keys: key.keys.map((one) => mapSets(one, change)) };
+      return { kind: "and", keys: key.keys.map((one) => mapKeys(one, change)) };
     case "or":
-      return { kind: "or", either: mapSets(key.either, change), other: mapSets(key.other, change) };
+      return { kind: "or", either: mapKeys(key.either, change), other: mapKeys(key.other, change) };
     case "not":
-      return { kind: "not", key: mapSets(key.key, change) };
-    case "sequence":
-    case "uid":
-      return change(key.kind, key.set);
+      return { kind: "not", key: mapKeys(key.key, change) };
     default:
-      return key;
+      return change(key);
   }
+}
+
+/** Whether there is one among the keys that hold no further ones. */
+export function someKey(key: SearchKey, test: (leaf: SearchKey) => boolean): boolean {
+  let found = false;
+  mapKeys(key, (leaf) => {
+    found ||= test(leaf);
+    return leaf;
+  });
+  return found;
 }

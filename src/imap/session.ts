@@ -59,7 +59,7 @@ async function replyOf(
   if (tag === undefined) return { reply: bad("Invalid tag") };
   if (!command) return { reply: bad("Unknown command") };
   try {
-    return { reply: await command.start(session, cursor, io) };
+    return { reply: await command.start(session, cursor, { ...io, tag }) };
   } catch (error) {
     // Whatever a command makes of its signal: its client is gone, and nothing else went wrong.
     const told = io.signal.aborted ? disconnected(error) : error;

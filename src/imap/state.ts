@@ -4,6 +4,7 @@
  */
 import type { AccountHandle, IncomingMessage, Login, OpenMailbox, Peer } from "../account/account.ts";
 import type { Logger } from "../log.ts";
+import type { Uid } from "../mail/ids.ts";
 import type { Enabled } from "./condstore.ts";
 import type { PartTrees } from "./part-trees.ts";
 import type { View } from "./view.ts";
@@ -26,6 +27,8 @@ export interface Selected {
   /** EXAMINE, or the mailbox takes no changes. */
   readonly readOnly: boolean;
   readonly trees: PartTrees;
+  /** `$`: what the last search that was to be saved has found (RFC 5182), ascending. */
+  readonly saved: { uids: readonly Uid[] };
   /** The session's own. */
   readonly enabled: Enabled;
 }

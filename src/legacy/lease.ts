@@ -11,6 +11,7 @@ import { idle } from "./idle.ts";
 import type { ImapConnection } from "./imap-connection.ts";
 import { readListing } from "./listing.ts";
 import type { Examined, ImapLease, MailboxLease } from "./source.ts";
+import { uidSort, uidThread } from "./uid-arrange.ts";
 import { fetchContents, uidFetch } from "./uid-fetch.ts";
 import { uidSearch } from "./uid-search.ts";
 import { vanishedSince } from "./vanished.ts";
@@ -48,6 +49,8 @@ export async function createMailboxLease(
     async search(criteria, charset) {
       return uidSearch(connection, [charsetPart(charset), ...criteriaParts(criteria)]);
     },
+    sort: (keys, uids) => uidSort(connection, keys, uids),
+    thread: (algorithm, uids) => uidThread(connection, algorithm, uids),
     vanishedSince: (uids, since) => vanishedSince(connection, uids, since),
     fetchBodies: (uids, sink) => fetchContents(connection, uids, sink),
     ...metadataFetches(connection, examined),

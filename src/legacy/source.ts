@@ -21,6 +21,8 @@ import type { MessageContent, MessageMeta } from "../mail/message.ts";
 import type { NameChange } from "../mail/name-change.ts";
 import type { AppendedUid } from "../mail/new-message.ts";
 import type { NumberRange, UidSet } from "../mail/number-set.ts";
+import type { SortKey } from "../mail/sort-key.ts";
+import type { ThreadAlgorithm, ThreadNode } from "../mail/thread.ts";
 
 export type Priority = "interactive" | "background";
 
@@ -185,6 +187,9 @@ export interface MailboxLease extends ImapLease, MailboxChanges {
   fetchStructures(uids: UidSet, onStructure: (uid: Uid, structure: RawStructure) => void): Promise<void>;
   /** Whole messages, `BODY.PEEK[]`, streamed one after the other in the order the server sends them. */
   fetchBodies(uids: UidSet, sink: BodySink): Promise<void>;
+  /** In that order; undefined where the server cannot tell. */
+  sort(keys: readonly SortKey[], uids: UidSet): Promise<readonly Uid[] | undefined>;
+  thread(algorithm: ThreadAlgorithm, uids: UidSet): Promise<readonly ThreadNode[] | undefined>;
   /** `UID SEARCH` with criteria already in wire form, pieces between literals kept apart. */
   search(criteria: readonly Buffer[], charset?: string): Promise<readonly Uid[]>;
 }

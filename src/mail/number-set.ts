@@ -52,6 +52,20 @@ export function uidRunsOf(uids: readonly Uid[], among: readonly Uid[]): UidSet {
   return ranges;
 }
 
+/** Ranges of numbers in the order they come in. */
+export function rangesInOrder(numbers: readonly number[]): readonly NumberRange[] {
+  const ranges: { from: number; to: number }[] = [];
+  let last: { from: number; to: number } | undefined;
+  for (const number of numbers) {
+    if (last && number === last.to + 1) last.to = number;
+    else {
+      last = { from: number, to: number };
+      ranges.push(last);
+    }
+  }
+  return ranges;
+}
+
 /** Wire form: `1:3,7,9:12`. Not for an empty set, which RFC 3501 cannot express. */
 export function formatNumberSet(set: readonly NumberRange[]): string {
   return set.map(({ from, to }) => (from === to ? `${from}` : `${from}:${to}`)).join(",");

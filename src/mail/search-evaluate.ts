@@ -6,6 +6,7 @@
 import { hasFlag } from "./flags.ts";
 import type { SequenceNumber, Uid } from "./ids.ts";
 import type { MessageContent, MessageMeta } from "./message.ts";
+import { asTold } from "./mod-seq.ts";
 import { type NumberRange, type RawSequenceSet, resolveSequenceSet } from "./number-set.ts";
 import { compareDays, internalDay } from "./search-date.ts";
 import { foldText } from "./search-fold.ts";
@@ -42,9 +43,12 @@ export function searchNeeds(key: SearchKey): SearchNeeds {
     case "uid":
     case "sequence":
     case "recent":
+    case "saved":
       return "none";
     case "flag":
     case "size":
+    case "age":
+    case "modseq":
       return "meta";
     case "date":
       return key.of === "internal" ? "meta" : "header";
@@ -103,6 +107,16 @@ function createMatcher(key: SearchKey): Matcher {
         (key.relation === "larger" ? meta.sizeBytes > key.sizeBytes : meta.sizeBytes < key.sizeBytes);
     case "date":
       return dateMatcher(key);
+    case "age":
+      return ({ meta }) =>
+        meta !== undefined &&
+        (key.relation === "older"
+          ? meta.internalDate.epochSeconds <= key.epochSeconds
+          : meta.internalDate.epochSeconds >= key.epochSeconds);
+    case "modseq":
+      return ({ meta }) => meta !== undefined && asTold(meta.modSeq) >= key.atLeast;
+    case "saved":
+      throw new Error("a saved result is put in before a search is evaluated");
     case "header": {
       const folded = foldText(key.value);
       return (message) => withHeader(message, (header) => headerMatches(header, key.field, folded));

@@ -1,3 +1,4 @@
+import type { ModSeq } from "./ids.ts";
 import type { RawSequenceSet } from "./number-set.ts";
 
 /** A day without time or zone, as SEARCH compares dates (RFC 3501 6.4.4). Month is 1..12. */
@@ -29,6 +30,11 @@ export type SearchKey =
       readonly relation: "before" | "on" | "since";
       readonly date: CalendarDate;
     }
+  /** INTERNALDATE at or before (`older`), at or after (`younger`) an instant (RFC 5032). */
+  | { readonly kind: "age"; readonly relation: "older" | "younger"; readonly epochSeconds: number }
+  | { readonly kind: "modseq"; readonly atLeast: ModSeq }
+  /** `$` (RFC 5182): UIDs are put in its place before anything is evaluated. */
+  | { readonly kind: "saved" }
   | { readonly kind: "size"; readonly relation: "larger" | "smaller"; readonly sizeBytes: number }
   /** FROM, TO, CC, BCC and SUBJECT are header keys of that name; an empty value asks for presence. */
   | { readonly kind: "header"; readonly field: string; readonly value: string }

@@ -9,6 +9,7 @@ import { decodeHeaderText } from "./header-text.ts";
 import type { MessageContent } from "./message.ts";
 import type { Extent, MimePart } from "./mime-part.ts";
 import { createMimeScanner } from "./mime-scanner.ts";
+import { readSearchFields } from "./search-fields.ts";
 import { createTextFinder, type TextFinder } from "./search-fold.ts";
 import { createTransferDecoder } from "./transfer-encoding.ts";
 
@@ -26,7 +27,7 @@ export async function textMatches(
   const tree = await scan(content);
   for (const part of partsOf(tree)) {
     if (where === "text" && (await headerHas(content, part.header, folded))) return true;
-    if (part.kind === "leaf" && isText(part) && (await bodyHas(content, part, folded))) return true;
+    if (part.kind === "leaf" && (await bodyHas(content, part, folded))) return true;
   }
   return false;
 }
@@ -54,15 +55,15 @@ function* partsOf(part: MimePart): Generator<MimePart> {
   if (part.kind === "message") yield* partsOf(part.message);
 }
 
-function isText({ content: { type } }: MimePart): boolean {
-  const lower = type?.toLowerCase();
-  return lower === undefined || lower === "text" || lower === "message";
+async function headerBlock(content: MessageContent, header: Extent): Promise<Buffer> {
+  const collected: Buffer[] = [];
+  const end = Math.min(header.end, header.start + maxHeaderBytes);
+  for await (const bytes of pieces(content, header.start, end)) collected.push(bytes);
+  return Buffer.concat(collected);
 }
 
 async function headerHas(content: MessageContent, header: Extent, folded: string): Promise<boolean> {
-  const collected: Buffer[] = [];
-  for await (const bytes of pieces(content, header.start, header.end)) collected.push(bytes);
-  const block = Buffer.concat(collected);
+  const block = await headerBlock(content, header);
   const finder = createTextFinder(folded);
   for (const field of headerFields(block)) {
     const line = decodeHeaderText(block.subarray(field.start, field.end));
@@ -72,9 +73,9 @@ async function headerHas(content: MessageContent, header: Extent, folded: string
 }
 
 async function bodyHas(content: MessageContent, part: MimePart, folded: string): Promise<boolean> {
-  const transfer = createTransferDecoder(part.content.encoding);
+  const { isText, charset, encoding } = readSearchFields(await headerBlock(content, part.header));
+  const transfer = isText ? createTransferDecoder(encoding) : undefined;
   if (!transfer) return false;
-  const charset = part.content.params.find(({ name }) => name.toLowerCase() === "charset")?.value;
   const text = createTextDecoder(charset ?? "utf-8") ?? createTextDecoder("utf-8");
   if (!text) return false;
   const finder: TextFinder = createTextFinder(folded);

@@ -192,6 +192,8 @@ async function openLocalMailbox(
       }
     },
     search: async () => [],
+    sort: async () => undefined,
+    thread: async () => undefined,
     pullTurn: async () => "done",
     checkpoint: () =>
       state.exclusive(() =>

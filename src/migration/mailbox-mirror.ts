@@ -6,7 +6,9 @@ import { isUnavailable, MailError } from "../errors.ts";
 import type { MailboxLease } from "../legacy/source.ts";
 import type { ModSeq, Uid } from "../mail/ids.ts";
 import type { MessageContent } from "../mail/message.ts";
-import type { NumberRange, UidSet } from "../mail/number-set.ts";
+import { type NumberRange, type UidSet, uidSetOf } from "../mail/number-set.ts";
+import type { SortKey } from "../mail/sort-key.ts";
+import type { ThreadAlgorithm, ThreadNode } from "../mail/thread.ts";
 import type { MailboxRecord } from "../store/store.ts";
 import { expungedSince } from "./expunged-since.ts";
 import { withMailbox } from "./mailbox-lease.ts";
@@ -44,6 +46,9 @@ export interface MailboxMirror extends Pick<MetaPull, "headers" | "structures"> 
   expungedSince(since: ModSeq, uids: UidSet): Promise<readonly NumberRange[] | undefined>;
   content(uid: Uid, signal: AbortSignal): Promise<MessageContent | undefined>;
   prefetch(uids: readonly Uid[]): void;
+  /** The order of `uids` on the legacy server; undefined where it cannot tell. */
+  sort(keys: readonly SortKey[], uids: readonly Uid[]): Promise<readonly Uid[] | undefined>;
+  thread(algorithm: ThreadAlgorithm, uids: readonly Uid[]): Promise<readonly ThreadNode[] | undefined>;
   /** `UID SEARCH` on the legacy server. */
   search(
     criteria: readonly Buffer[],
@@ -135,6 +140,10 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
     changedSince: (since) => metadata.demandChanged(since),
     expungedSince: (since, uids) => expungedSince(state, since, uids),
     prefetch: (uids) => bodies.prefetch(uids),
+    sort: (keys, uids) =>
+      withMailbox(state, { priority: "interactive" }, (lease) => lease.sort(keys, uidSetOf(uids))),
+    thread: (algorithm, uids) =>
+      withMailbox(state, { priority: "interactive" }, (lease) => lease.thread(algorithm, uidSetOf(uids))),
     search: (criteria, charset, signal) =>
       waitWith(
         withMailbox(state, { priority: "interactive" }, (lease) => lease.search(criteria, charset)),

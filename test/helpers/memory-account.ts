@@ -306,6 +306,8 @@ function openMailbox(
       return [];
     },
     requireChanged: async () => undefined,
+    sortRemotely: async () => undefined,
+    threadRemotely: async () => undefined,
     expungedSince: async () => undefined,
     expunge: async (uids) => {
       const isWanted = ({ uid: one, flags }: MemoryMessage): boolean =>

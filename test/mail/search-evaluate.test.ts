@@ -191,7 +191,7 @@ test.each<[SearchKey, string]>([
 
 test.each<[string, string | undefined]>([
   ["Mon, 5 Feb 2018 10:11:10 +0100", "2018-2-5"],
-  ["5 Feb 2018", "2018-2-5"],
+  ["5 Feb 2018", undefined],
   ["Tue,31 Dec 2019 23:59:60 -1200 (far (west))", "2019-12-31"],
   [" (c) 1 Jan 99 00:00 GMT", "1999-1-1"],
   ["1\r\n Jan 03 00:00 GMT", "2003-1-1"],

@@ -63,6 +63,8 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
     move: unused,
     listing: unused,
     vanishedSince: async () => undefined,
+    sort: async () => undefined,
+    thread: async () => undefined,
     status: unused,
     examined: examined(),
     idle: unused,

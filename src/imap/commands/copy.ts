@@ -1,16 +1,17 @@
 /** COPY (RFC 3501 6.4.7), MOVE (RFC 6851) and their UID forms; COPYUID as RFC 4315 3 has it. */
 import type { CopiedUids } from "../../mail/copied-uids.ts";
 import { type EncodedMailboxName, encodedMailboxName } from "../../mail/ids.ts";
-import { formatNumberSet, type RawSequenceSet } from "../../mail/number-set.ts";
+import { formatNumberSet, rangesInOrder } from "../../mail/number-set.ts";
 import { type Call, type Command, define } from "../command.ts";
 import { highestCode } from "../condstore.ts";
 import { ok, type Reply, untagged } from "../formatter.ts";
+import { type MessageSet, messageSet } from "../message-set.ts";
 import type { Selected } from "../state.ts";
-import { astring, type Cursor, sequenceSet, space } from "../tokens.ts";
+import { astring, type Cursor, space } from "../tokens.ts";
 import { namedMessages, refuseReadOnly } from "./messages.ts";
 
 interface TransferArgs {
-  readonly set: RawSequenceSet;
+  readonly set: MessageSet;
   readonly target: EncodedMailboxName;
 }
 type TransferCall = Call<Selected, TransferArgs>;
@@ -26,7 +27,7 @@ function defineTransfer(name: string, run: (call: TransferCall) => Promise<Reply
 
 function transferArgs(cursor: Cursor): TransferArgs {
   space(cursor);
-  const set = sequenceSet(cursor);
+  const set = messageSet(cursor);
   space(cursor);
   return { set, target: encodedMailboxName(astring(cursor)) };
 }
@@ -50,16 +51,6 @@ async function moveMessages({ state, args, output, signal }: TransferCall, byUid
 function codeOf(copied: CopiedUids | undefined): string | undefined {
   if (!copied) return undefined;
   const { uidValidity, from, to } = copied;
-  return `COPYUID ${uidValidity} ${formatNumberSet(inOrder(from))} ${formatNumberSet(inOrder(to))}`;
-}
-
-/** Ranges in the order of the list: the nth belongs to the nth of the other set. */
-function inOrder(uids: readonly number[]): { from: number; to: number }[] {
-  const ranges: { from: number; to: number }[] = [];
-  for (const uid of uids) {
-    const last = ranges.at(-1);
-    if (last && uid === last.to + 1) last.to = uid;
-    else ranges.push({ from: uid, to: uid });
-  }
-  return ranges;
+  // In the order of the lists: the nth of one belongs to the nth of the other.
+  return `COPYUID ${uidValidity} ${formatNumberSet(rangesInOrder(from))} ${formatNumberSet(rangesInOrder(to))}`;
 }

@@ -1,9 +1,9 @@
 /** EXPUNGE (RFC 3501 6.4.3) and UID EXPUNGE (RFC 4315 2.1). */
-import type { RawSequenceSet } from "../../mail/number-set.ts";
 import { define, nothing } from "../command.ts";
 import { highestCode } from "../condstore.ts";
 import { ok } from "../formatter.ts";
-import { type Cursor, sequenceSet, space } from "../tokens.ts";
+import { type MessageSet, messageSet } from "../message-set.ts";
+import { type Cursor, space } from "../tokens.ts";
 import { namedMessages, refuseReadOnly } from "./messages.ts";
 
 export const expunge = define({
@@ -20,9 +20,9 @@ export const expunge = define({
 export const uidExpunge = define({
   name: "UID EXPUNGE",
   state: "selected",
-  parse: (cursor: Cursor): RawSequenceSet => {
+  parse: (cursor: Cursor): MessageSet => {
     space(cursor);
-    return sequenceSet(cursor);
+    return messageSet(cursor);
   },
   run: async ({ state, args: set, signal }) => {
     refuseReadOnly(state);

@@ -7,22 +7,22 @@ import type { Need, OpenMailbox } from "../../account/account.ts";
 import { isUnavailable, MailError, unreachable } from "../../errors.ts";
 import { hasFlag, noFlags } from "../../mail/flags.ts";
 import type { Uid } from "../../mail/ids.ts";
-import { type RawSequenceSet, resolveSequenceSet } from "../../mail/number-set.ts";
 import { type Call, type Command, define } from "../command.ts";
 import { enableCondstore, modSeqOf } from "../condstore.ts";
 import { answerMessage, type FetchContext, needsContent } from "../fetch-answer.ts";
 import { type FetchItem, fetchItems } from "../fetch-items.ts";
 import { type FetchModifiers, fetchModifiers, noModifiers } from "../fetch-modifiers.ts";
 import { ok, type Reply } from "../formatter.ts";
+import { type MessageSet, messageSet, messagesNamed, uidsReached } from "../message-set.ts";
 import { vanishedSince, writeVanished } from "../resync.ts";
 import type { Selected } from "../state.ts";
-import { ParseError, sequenceSet, skip, space } from "../tokens.ts";
+import { ParseError, skip, space } from "../tokens.ts";
 
 export const fetch = defineFetch("FETCH", false);
 export const uidFetch = defineFetch("UID FETCH", true);
 
 interface FetchArgs extends FetchModifiers {
-  readonly set: RawSequenceSet;
+  readonly set: MessageSet;
   readonly items: readonly FetchItem[];
 }
 
@@ -34,7 +34,7 @@ function defineFetch(name: string, byUid: boolean): Command {
     endsSessionWhenUnavailable: true,
     parse: (cursor): FetchArgs => {
       space(cursor);
-      const set = sequenceSet(cursor);
+      const set = messageSet(cursor);
       space(cursor);
       const items = fetchItems(cursor);
       const modifiers = skip(cursor, " ") ? fetchModifiers(cursor) : noModifiers;
@@ -64,8 +64,7 @@ const batchSizes = { content: 200, header: 500, meta: 2000 } as const;
 
 async function runFetch(call: Call<Selected, FetchArgs>, byUid: boolean): Promise<Reply> {
   const { session, state, args, output, signal } = call;
-  const named = byUid ? state.view.ofUids(args.set) : state.view.ofSequences(args.set);
-  if (!named) throw new ParseError("Invalid message set");
+  const named = messagesNamed(state, args.set, byUid);
   if (args.vanished && !state.enabled.qresync) throw new ParseError("QRESYNC not enabled");
   if (args.items.some(({ kind }) => kind === "modseq")) await enableCondstore(session, output, signal);
   const uids = await changedOnes(call, named);
@@ -91,7 +90,7 @@ async function changedOnes(
   await state.mailbox.requireChanged(changedSince, signal);
   if (vanished) {
     // An expunged message may have been the last one.
-    const within = resolveSequenceSet(args.set, state.mailbox.uidNext - 1);
+    const within = uidsReached(state, args.set, state.mailbox.uidNext - 1);
     writeVanished(await vanishedSince(state, { modSeq: changedSince, pairs: [], within }, signal), output);
   }
   return uids.filter((uid) => modSeqOf(state, uid) > changedSince);

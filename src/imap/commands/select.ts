@@ -103,6 +103,7 @@ async function openMailbox(call: SelectCall, isExamine: boolean): Promise<Reply>
     view,
     readOnly,
     trees: createPartTrees(),
+    saved: { uids: [] },
     enabled,
   };
   let missed: Missed | undefined;

@@ -1,28 +1,18 @@
 /** STORE and UID STORE (RFC 3501 6.4.6, 6.4.8), conditional as RFC 7162 3.1.3 has it. */
 import type { FlagChange } from "../../mail/flag-change.ts";
 import type { ModSeq, Uid } from "../../mail/ids.ts";
-import { formatNumberSet, type RawSequenceSet, uidSetOf } from "../../mail/number-set.ts";
+import { formatNumberSet, uidSetOf } from "../../mail/number-set.ts";
 import { type Command, define } from "../command.ts";
 import { enableCondstore, formatModSeq, modSeqValue } from "../condstore.ts";
 import { ok, untagged } from "../formatter.ts";
+import { type MessageSet, messageSet } from "../message-set.ts";
 import type { Output } from "../output.ts";
 import type { Selected } from "../state.ts";
-import {
-  type Cursor,
-  expect,
-  flag,
-  keyword,
-  list,
-  ParseError,
-  peek,
-  sequenceSet,
-  skip,
-  space,
-} from "../tokens.ts";
+import { type Cursor, expect, flag, keyword, list, ParseError, peek, skip, space } from "../tokens.ts";
 import { namedMessages, refuseReadOnly } from "./messages.ts";
 
 interface StoreArgs {
-  readonly set: RawSequenceSet;
+  readonly set: MessageSet;
   readonly change: FlagChange;
   readonly silent: boolean;
   readonly unchangedSince: ModSeq | undefined;
@@ -74,7 +64,7 @@ function namesOf({ view }: Selected, uids: ReadonlySet<Uid>, byUid: boolean): st
 
 function storeArgs(cursor: Cursor): StoreArgs {
   space(cursor);
-  const set = sequenceSet(cursor);
+  const set = messageSet(cursor);
   space(cursor);
   const unchangedSince = peek(cursor) === "(" ? storeModifier(cursor) : undefined;
   const kind = skip(cursor, "+") ? "add" : skip(cursor, "-") ? "remove" : "replace";

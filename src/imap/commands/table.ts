@@ -13,8 +13,10 @@ import { create, deleteMailbox, rename, subscribe, unsubscribe } from "./names.t
 import { namespace } from "./namespace.ts";
 import { search, uidSearch } from "./search.ts";
 import { check, close, examine, select, unselect } from "./select.ts";
+import { sort, uidSort } from "./sort.ts";
 import { status } from "./status.ts";
 import { store, uidStore } from "./store.ts";
+import { thread, uidThread } from "./thread.ts";
 
 const commands: readonly Command[] = [
   capability,
@@ -44,6 +46,10 @@ const commands: readonly Command[] = [
   uidFetch,
   search,
   uidSearch,
+  sort,
+  uidSort,
+  thread,
+  uidThread,
   store,
   uidStore,
   expunge,

@@ -1,0 +1,34 @@
+/** Threads of what a search has found: made here, or by the legacy server while headers are not here. */
+import { unreachable } from "../errors.ts";
+import type { Uid } from "../mail/ids.ts";
+import { type ThreadAlgorithm, type Threadable, type ThreadNode, threadable } from "../mail/thread.ts";
+import { threadByReferences, threadByRefs } from "../mail/thread-references.ts";
+import { threadBySubject } from "../mail/thread-subject.ts";
+import { forEachHeader } from "./search-headers.ts";
+import type { SearchContext } from "./search-run.ts";
+
+export async function threadMessages(
+  context: SearchContext,
+  algorithm: ThreadAlgorithm,
+  found: readonly Uid[],
+): Promise<readonly ThreadNode[]> {
+  const { mailbox } = context.state;
+  if (found.length > 0 && !mailbox.complete) {
+    const threads = await mailbox.threadRemotely(algorithm, found, context.signal);
+    if (threads) return threads;
+  }
+  const messages: Threadable[] = [];
+  await forEachHeader(context, found, true, (meta, header) => {
+    if (header) messages.push(threadable(meta, header));
+  });
+  switch (algorithm) {
+    case "ORDEREDSUBJECT":
+      return threadBySubject(messages);
+    case "REFERENCES":
+      return threadByReferences(messages, context.breathe);
+    case "REFS":
+      return threadByRefs(messages, context.breathe);
+    default:
+      return unreachable(algorithm);
+  }
+}

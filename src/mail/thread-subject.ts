@@ -1,0 +1,23 @@
+/** THREAD=ORDEREDSUBJECT (RFC 5256 3): the "poor man's threading". */
+import type { Threadable, ThreadNode } from "./thread.ts";
+
+/** Messages of one subject are the children of the oldest of them; threads go by that one's date. */
+export function threadBySubject(messages: readonly Threadable[]): readonly ThreadNode[] {
+  const threads = new Map<string, Threadable[]>();
+  for (const message of [...messages].sort(bySentTime)) {
+    const thread = threads.get(message.subject);
+    if (thread) thread.push(message);
+    else threads.set(message.subject, [message]);
+  }
+  return [...threads.values()].map(([first, ...others]) => ({
+    uid: first?.uid,
+    children: others.map(({ uid }) => ({ uid, children: [] })),
+  }));
+}
+
+export function bySentTime(
+  a: Pick<Threadable, "sentTime" | "uid">,
+  b: Pick<Threadable, "sentTime" | "uid">,
+): number {
+  return a.sentTime - b.sentTime || a.uid - b.uid;
+}
