@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
+import { isNetwork } from "./auth/networks.ts";
 import { ConfigError } from "./errors.ts";
 
 const port = z.int("expected a port number").min(0).max(65_535);
@@ -42,6 +43,9 @@ const legacy = z
   })
   .refine((value) => value.imap ?? value.pop3, { message: "expected imap, pop3 or both" });
 
+const network = text.refine(isNetwork, "expected an address or a network like 10.0.0.0/8 or fd00::/8");
+const count = z.int("expected a number").min(1, "expected at least 1");
+
 const legacyList = "expected a list of legacy servers";
 
 const schema = z.strictObject({
@@ -50,6 +54,18 @@ const schema = z.strictObject({
   listen: z.array(listener, "expected a list of listeners").min(1, "expected at least one listener"),
   tls: z.strictObject({ cert: text, key: text }).optional(),
   allowPlaintextLogin: z.boolean("expected true or false").default(false),
+  auth: z
+    .strictObject({
+      trustedNetworks: z.array(network, "expected a list of networks").default(["127.0.0.0/8", "::1"]),
+    })
+    .prefault({}),
+  limits: z
+    .strictObject({
+      connections: count.default(10_000),
+      connectionsPerAddress: count.default(1_000),
+      sessionsPerUserAndAddress: count.default(20),
+    })
+    .prefault({}),
   legacy: z.array(legacy, legacyList),
   log: z
     .strictObject({

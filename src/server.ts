@@ -6,12 +6,16 @@ import { readFileSync } from "node:fs";
 import { createSecureContext, type SecureContext } from "node:tls";
 import type { Login } from "./account/account.ts";
 import { createAccounts, type OpenedMirror } from "./account/accounts.ts";
+import { createAdmission } from "./auth/admission.ts";
 import { createCapturedPasswords } from "./auth/captured-passwords.ts";
 import { createAuthenticator, type ProvenLogin } from "./auth/login.ts";
+import { addressBlock, networkTest } from "./auth/networks.ts";
+import { createPenalties } from "./auth/penalties.ts";
+import { createPlaces } from "./auth/places.ts";
 import { legacyFor, parseUserName, type UserName } from "./auth/user-name.ts";
 import type { Config, LegacyConfig } from "./config.ts";
 import { ConfigError, MailError, unreachable } from "./errors.ts";
-import { createImapServer } from "./imap/server.ts";
+import { createImapServer, type ImapServerOptions } from "./imap/server.ts";
 import { type ConnectionBudget, createConnectionBudget } from "./legacy/budget.ts";
 import type { LegacyImapConfig } from "./legacy/connect.ts";
 import { createImapSource, type LegacyConnection, proveLogin } from "./legacy/imap-source.ts";
@@ -87,6 +91,7 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
   const writer = createWriter();
   writer.start();
   const captured = createCapturedPasswords(directory, logger);
+  const isTrusted = networkTest(config.auth.trustedNetworks);
   const authenticate = createAuthenticator<LegacyHost, LegacyConnection>({
     legacy: hosts,
     prove: ({ user, legacy, credentials, signal }) =>
@@ -203,13 +208,27 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
   };
 
   const accounts = createAccounts<LegacyLogin>({ open: openAccount, logger });
-  const login: Login = async ({ user, password, authorizationId, signal }) => {
-    const proven = await authenticate({ user, password, authorizationId, signal });
-    const handle = await accounts.attach(proven.user.canonical, proven);
-    directory.noteLogin(proven.user.canonical, new Date());
-    return handle;
+  const penalties = createPenalties({ isTrusted });
+  const sessions = createPlaces(config.limits.sessionsPerUserAndAddress);
+  const login: Login = async (attempt) => {
+    const proven = await penalties.guard(attempt, () => authenticate(attempt));
+    const user = proven.user.canonical;
+    const handle = await accounts.attach(user, proven);
+    const leave = sessions.take(`${addressBlock(attempt.peer.address)} ${user}`);
+    if (!leave) {
+      handle.release();
+      throw new MailError("LIMIT", "Maximum number of connections from user+IP exceeded");
+    }
+    directory.noteLogin(user, new Date());
+    const release = (): void => {
+      leave();
+      handle.release();
+    };
+    return { ...handle, release };
   };
-  const listeners = createListeners(config, login, logger);
+  const { connections: maxConnections, connectionsPerAddress: maxPerAddress } = config.limits;
+  const admit = createAdmission({ maxConnections, maxPerAddress, isTrusted });
+  const listeners = createListeners(config, { login, admit, logger });
 
   return {
     directory,
@@ -289,12 +308,14 @@ interface Listeners {
   close(): Promise<void>;
 }
 
-function createListeners(config: Config, login: Login, logger: Logger): Listeners {
+type FrontDoor = Pick<ImapServerOptions, "login" | "admit" | "logger">;
+
+function createListeners(config: Config, door: FrontDoor): Listeners {
   const { hostname, allowPlaintextLogin } = config;
   const tlsContext = config.tls && secureContext(config.tls);
   const servers = config.listen.map((entry) => ({
     entry,
-    server: createImapServer({ hostname, login, allowPlaintextLogin, tls: entry.tls, tlsContext, logger }),
+    server: createImapServer({ ...door, hostname, allowPlaintextLogin, tls: entry.tls, tlsContext }),
   }));
   return {
     async listen() {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseConfig } from "../src/config.ts";
+import { loadConfig, parseConfig } from "../src/config.ts";
 
 const minimal = `
 dataDir: data
@@ -27,6 +27,8 @@ describe("configuration", () => {
       hostname: "mail.example.com",
       listen: [{ protocol: "imap", address: "127.0.0.1", port: 0, tls: "none" }],
       allowPlaintextLogin: false,
+      auth: { trustedNetworks: ["127.0.0.0/8", "::1"] },
+      limits: { connections: 10_000, connectionsPerAddress: 1_000, sessionsPerUserAndAddress: 20 },
       legacy: [
         {
           domains: ["*"],
@@ -37,6 +39,12 @@ describe("configuration", () => {
       ],
       log: { level: "info", pretty: false },
     });
+  });
+
+  it("has every default of the example in config/", () => {
+    const example = loadConfig(new URL("../config/mailferry.yaml", import.meta.url).pathname);
+    const defaults = parseConfig(minimal, "/etc/mailferry.yaml");
+    expect(example).toMatchObject({ auth: defaults.auth, limits: defaults.limits, log: defaults.log });
   });
 
   it.each([
@@ -70,6 +78,16 @@ describe("configuration", () => {
       "a pop3 listener",
       minimal.replace("protocol: imap", "protocol: pop3"),
       "listen[0].protocol: pop3 listeners are not",
+    ],
+    [
+      "a network that is none",
+      `${minimal}\nauth: { trustedNetworks: [10.0.0.0/8, 10.0.0.0/33] }`,
+      "auth.trustedNetworks[1]: expected an address or a network",
+    ],
+    [
+      "a limit that lets nobody in",
+      `${minimal}\nlimits: { connections: 0 }`,
+      "limits.connections: expected at least 1",
     ],
     ["an empty file", "", "the file: "],
     ["no YAML", "a: [", "not valid YAML"],

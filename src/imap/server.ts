@@ -10,8 +10,10 @@ import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import type { SecureContext } from "node:tls";
 import type { Login } from "../account/account.ts";
+import type { Admit } from "../auth/admission.ts";
 import type { Logger } from "../log.ts";
 import { type Connection, type ConnectionTimes, serveConnection } from "./connection.ts";
+import { formatText, untagged } from "./formatter.ts";
 import type { Session, SessionOptions } from "./state.ts";
 import { upgradeToTls } from "./tls-upgrade.ts";
 
@@ -27,8 +29,8 @@ export interface ImapServerOptions extends Partial<ConnectionTimes> {
   readonly logger: Logger;
   /** Default 2 s. */
   readonly loginFailureDelayMs?: number;
-  /** Further ones are closed at once. Default 10,000. */
-  readonly maxConnections?: number;
+  /** Default: everybody is let in. */
+  readonly admit?: Admit;
 }
 
 export interface ImapServer {
@@ -50,7 +52,7 @@ const defaultTimes: ConnectionTimes = {
 const afterCutOffMs = 1_000;
 
 export function createImapServer(options: ImapServerOptions): ImapServer {
-  const { tls, tlsContext, maxConnections = 10_000 } = options;
+  const { tls, tlsContext, admit } = options;
   if (tls !== "none" && !tlsContext) throw new Error(`a listener with tls: ${tls} needs a certificate`);
   const times: ConnectionTimes = {
     loginTimeoutMs: options.loginTimeoutMs ?? defaultTimes.loginTimeoutMs,
@@ -83,15 +85,26 @@ export function createImapServer(options: ImapServerOptions): ImapServer {
     tasks.add(task);
   };
 
+  /** In TLS nothing can be said without the work of a handshake. */
+  const refuse = (socket: Socket, reason: string): void => {
+    options.logger.info({ address: socket.remoteAddress, reason }, "imap connection refused");
+    if (tls === "implicit") socket.destroy();
+    else socket.end(untagged(`BYE ${formatText(reason)}`), () => socket.destroy());
+  };
+
   const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) => {
     // The peer may reset before anything else listens.
     socket.on("error", () => {});
-    socket.once("close", () => open.delete(socket));
+    const admission = admit?.(socket.remoteAddress ?? "");
+    if (admission?.kind === "refused") return refuse(socket, admission.reason);
+    socket.once("close", () => {
+      open.delete(socket);
+      admission?.leave();
+    });
     open.set(socket, undefined);
     if (accepting) start(socket);
     else held.push(socket);
   });
-  server.maxConnections = maxConnections;
 
   return {
     listen: async ({ host, port }) => {

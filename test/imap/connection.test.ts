@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { Writable } from "node:stream";
 import { pino } from "pino";
 import { afterEach, describe, expect, it } from "vitest";
+import { createAdmission } from "../../src/auth/admission.ts";
 import type { ImapServerOptions } from "../../src/imap/server.ts";
 import { connectClient } from "../helpers/line-client.ts";
 import { testCertificate } from "../helpers/tls.ts";
@@ -65,6 +66,18 @@ describe("limits", () => {
     expect(await stranger.line()).toBe("* BYE Disconnected for inactivity before login.");
     expect(await known.line()).toBe("* BYE Disconnected for inactivity.");
     expect(await known.line()).toBeUndefined();
+  });
+
+  it("greets one that may not come in with BYE, and counts it no more", async () => {
+    const admit = createAdmission({ maxConnections: 2, maxPerAddress: 1, isTrusted: () => false });
+    const { connect, port } = await serve({ admit });
+    const inside = await connect();
+    const outside = await connectClient(port);
+    expect(await outside.line()).toBe("* BYE Too many connections from your address.");
+    expect(await outside.line()).toBeUndefined();
+    expect((await inside.command("a LOGOUT")).at(-1)).toMatch(/^a OK/);
+    expect(await inside.line()).toBeUndefined();
+    await expect.poll(async () => (await connectClient(port)).line()).toMatch(/^\* OK/);
   });
 
   it("sends a client away after ten wrong passwords", async () => {
