@@ -3,6 +3,7 @@
  * other, keeps the times and the caps, changes to TLS and says goodbye. It owns the socket.
  *
  * What always holds
+ * - A client that does not read its answers is not read from; what is held of either way is bounded.
  * - Nothing that was received before TLS is read after it (RFC 3501 6.2.1).
  * - Whatever ends the connection, the session gives back what it holds.
  */
@@ -158,6 +159,8 @@ export function serveConnection(
     for (;;) {
       channel.output.send();
       if (lost.signal.aborted) return;
+      // A client that does not read its answers is asked for no more commands.
+      await channel.output.flushed();
       const farewell = stopping ? "Server shutting down." : farewellOf(session);
       if (farewell !== undefined) return void sayBye(session, channel.output, farewell);
       const timeLeftMs = timer();
@@ -181,7 +184,8 @@ export function serveConnection(
     try {
       await serve();
     } catch (error) {
-      if (lost.signal.aborted) logger.debug({ session: session.id, err: error }, "imap client gone");
+      if (lost.signal.aborted || channel.socket.destroyed)
+        logger.debug({ session: session.id, err: error }, "imap client gone");
       else logger.error({ session: session.id, err: error }, "imap session failed");
     } finally {
       closeSession(session);

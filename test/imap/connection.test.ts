@@ -68,6 +68,17 @@ describe("limits", () => {
     expect(await known.line()).toBeUndefined();
   });
 
+  it("reads no more commands from a client that does not read its answers, and gives it up", async () => {
+    const { connect, logIn } = await serve({ stallTimeoutMs: 500 });
+    const [deaf, other] = [await connect(), await logIn()];
+    deaf.socket.pause();
+    const closed = new Promise((resolve) => deaf.socket.once("close", resolve));
+    for (let count = 0; count < 100; count++) deaf.send("a CAPABILITY\r\n".repeat(5_000));
+    const lost = await Promise.race([closed.then(() => true), other.command("b NOOP").then(() => false)]);
+    expect(lost).toBe(false);
+    await closed;
+  });
+
   it("greets one that may not come in with BYE, and counts it no more", async () => {
     const admit = createAdmission({ maxConnections: 2, maxPerAddress: 1, isTrusted: () => false });
     const { connect, port } = await serve({ admit });
