@@ -57,6 +57,8 @@ export interface CommandRules {
 
 export interface Command extends CommandRules {
   readonly name: string;
+  /** Reads the arguments up to the end of the command. Throws ParseError, and nothing else whatever the input. */
+  readonly parse: (cursor: Cursor) => unknown;
   /** Checks the state, reads the arguments and runs. Throws ParseError, MailError. */
   readonly start: (session: Session, cursor: Cursor, io: CommandContext) => Promise<Reply>;
 }
@@ -70,14 +72,19 @@ export interface Definition<In extends keyof StateIn, Args> extends CommandRules
 }
 
 export function define<In extends keyof StateIn, Args>(definition: Definition<In, Args>): Command {
-  const { state: wanted, parse, run, ...rest } = definition;
+  const { state: wanted, run, ...rest } = definition;
+  const parse = (cursor: Cursor): Args => {
+    const args = definition.parse(cursor);
+    expectEnd(cursor);
+    return args;
+  };
   return {
     ...rest,
+    parse,
     start: async (session, cursor, io) => {
       const { state } = session;
       if (!isIn(state, wanted)) throw new ParseError(complaints[wanted]);
       const args = parse(cursor);
-      expectEnd(cursor);
       return run({ ...io, session, state, args });
     },
   };

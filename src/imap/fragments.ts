@@ -275,7 +275,7 @@ function endCommand({ refused, texts, literals }: Partial): Fragment {
 
 /** Every literal of an APPEND but its mailbox name (RFC 3501 6.3.11) is the message. */
 function isMessageLiteral({ texts, literals }: Partial): boolean {
-  if (!/^[^ ]+ APPEND /i.test(texts[0] ?? "")) return false;
+  if (!/^[^ ]{1,255} APPEND /i.test(texts[0] ?? "")) return false;
   return literals.length > 0 || !/^[^ ]+ [^ ]+ \{\d+\+?\}$/.test(texts[0] ?? "");
 }
 
