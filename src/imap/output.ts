@@ -95,8 +95,14 @@ export function createOutput(socket: Writable, stallTimeoutMs: number): Output {
 }
 
 /** What a command gets that waits for a client that is gone. */
+export class ClientGone extends MailError {
+  constructor(cause?: unknown) {
+    super("UNAVAILABLE", "The client is gone", cause);
+  }
+}
+
 export function disconnected(cause?: unknown): MailError {
-  return new MailError("UNAVAILABLE", "The client is gone", cause);
+  return new ClientGone(cause);
 }
 
 async function drained(socket: Writable, stallTimeoutMs: number): Promise<void> {

@@ -1,7 +1,7 @@
 /** The parameters of SELECT and EXAMINE (RFC 7162 3.1.8, 3.2.5). */
 import { uidValidity } from "../mail/ids.ts";
 import { type NumberRange, resolveSequenceSet } from "../mail/number-set.ts";
-import { sizeOfRanges } from "../mail/range-sets.ts";
+import { numbersOf, sizeOfRanges } from "../mail/range-sets.ts";
 import { modSeqValue } from "./condstore.ts";
 import type { KnownState } from "./resync.ts";
 import {
@@ -63,7 +63,7 @@ function matchedPairs(cursor: Cursor): KnownState["pairs"] {
   expect(cursor, ")");
   const size = sizeOfRanges(sequences);
   if (size !== sizeOfRanges(uids) || size > maxPairs) throw new ParseError("Invalid message sequence match");
-  const [numbers, others] = [expand(sequences), expand(uids)];
+  const [numbers, others] = [numbersOf(sequences), numbersOf(uids)];
   return numbers.map((sequence, index) => [sequence, others[index] ?? 0]);
 }
 
@@ -72,8 +72,4 @@ function plainSet(cursor: Cursor): readonly NumberRange[] {
   const set = sequenceSet(cursor);
   if (set.some(({ from, to }) => from === "*" || to === "*")) throw new ParseError("Invalid message set");
   return resolveSequenceSet(set, 0);
-}
-
-function expand(ranges: readonly NumberRange[]): number[] {
-  return ranges.flatMap(({ from, to }) => Array.from({ length: to - from + 1 }, (_, index) => from + index));
 }

@@ -13,7 +13,7 @@ import { commandNamed } from "./commands/table.ts";
 import { bad, formatReply, formatText, no, type Reply, untagged } from "./formatter.ts";
 import type { CommandText } from "./fragments.ts";
 import { writeNotices } from "./notices.ts";
-import { disconnected, type Output } from "./output.ts";
+import { ClientGone, disconnected, type Output } from "./output.ts";
 import { type CommandLine, parseCommandLine } from "./parser.ts";
 import { closeSession, discardUpload, type Session, type SessionState } from "./state.ts";
 import { ParseError } from "./tokens.ts";
@@ -127,7 +127,9 @@ function startLog(session: Session, output: Output): CommandLog {
       durationMs: Math.round(performance.now() - started),
       bytes: output.writtenBytes - startBytes,
     };
-    if (error === undefined || error instanceof ParseError) logger.info(line, "imap command");
+    // Clients come and go: no fault of anybody's.
+    if (error instanceof ClientGone) logger.info({ ...line, result: "client gone" }, "imap command");
+    else if (error === undefined || error instanceof ParseError) logger.info(line, "imap command");
     else if (error instanceof MailError) logger.warn({ ...line, err: error }, "imap command");
     else logger.error({ ...line, err: error }, "imap command");
   };

@@ -38,6 +38,10 @@ export function withoutNumbers(
   return left;
 }
 
+export function numbersOf(ranges: readonly NumberRange[]): number[] {
+  return ranges.flatMap(({ from, to }) => Array.from({ length: to - from + 1 }, (_, index) => from + index));
+}
+
 export function sizeOfRanges(ranges: readonly NumberRange[]): number {
   return ranges.reduce((size, { from, to }) => size + to - from + 1, 0);
 }

@@ -4,6 +4,7 @@
  * and the log of expunges carry them, and the highest is found there again.
  */
 import { type ModSeq, modSeq, type Uid, type UidValidity } from "../mail/ids.ts";
+import { numbersOf, sizeOfRanges, withoutNumbers } from "../mail/range-sets.ts";
 import type { AccountStore, MailboxRecord, StoredMessage } from "../store/store.ts";
 
 export interface ModSeqs {
@@ -15,6 +16,8 @@ export interface ModSeqs {
   restart(): void;
   /** `at` 0: nobody knows when, and the log cannot tell any more. */
   logExpunged(uids: readonly Uid[], at: ModSeq): void;
+  /** Messages that came and went between two listings: UIDs from `from` to below `to` that are not listed. */
+  logUnseen(from: Uid, to: Uid, listed: readonly Uid[], at: ModSeq): void;
   /** Starts the log where there is none yet, or where the legacy server's numbers have gone back. */
   startLog(highest: ModSeq): void;
 }
@@ -25,6 +28,9 @@ export interface ModSeqsOptions {
   readonly isLocal: boolean;
 }
 
+/** A server that skips more UIDs at once is not followed one by one. */
+const maxUnseen = 10_000;
+
 export const noModSeq: ModSeq = modSeq(0n);
 const firstModSeq: ModSeq = modSeq(1n);
 
@@ -32,6 +38,15 @@ export function openModSeqs({ store, record: { id, uidValidity }, isLocal }: Mod
   const countedKey = `modseqs:${id}`;
   let counted = isLocal || store.readSetting(countedKey) === `counted:${uidValidity}`;
   let begin = store.expunges.begin(id);
+  const forget = (): void => {
+    store.expunges.remove(id);
+    begin = undefined;
+  };
+  const logExpunged: ModSeqs["logExpunged"] = (uids, at) => {
+    if (uids.length === 0 || begin === undefined) return;
+    if (at > 0n) store.expunges.add(id, uids, at);
+    else forget();
+  };
   return {
     get counted() {
       return counted;
@@ -44,11 +59,12 @@ export function openModSeqs({ store, record: { id, uidValidity }, isLocal }: Mod
       counted = isLocal;
       begin = undefined;
     },
-    logExpunged(uids, at) {
-      if (uids.length === 0 || begin === undefined) return;
-      if (at > 0n) return store.expunges.add(id, uids, at);
-      store.expunges.remove(id);
-      begin = undefined;
+    logExpunged,
+    logUnseen(from, to, listed, at) {
+      if (from >= to || begin === undefined) return;
+      const unseen = withoutNumbers([{ from, to: to - 1 }], listed);
+      if (sizeOfRanges(unseen) > maxUnseen) return forget();
+      logExpunged(numbersOf(unseen) as Uid[], at);
     },
     startLog(highest) {
       if (highest === 0n || (begin !== undefined && begin <= highest)) return;

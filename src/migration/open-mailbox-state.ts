@@ -169,6 +169,9 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
         ? record.highestModSeq
         : (listing.record.highestModSeq ?? noModSeq);
       modSeqs.logExpunged(listing.vanished, highestModSeq);
+      // Clients may know them from the legacy server itself.
+      const next = listing.record.uidNext ?? record.uidNext;
+      if (!modSeqs.counted) modSeqs.logUnseen(record.uidNext, next, listing.uids, highestModSeq);
       saveRecord({ ...listing.record, highestModSeq });
       modSeqs.startLog(highestModSeq);
       table.setUids(listing.uids);

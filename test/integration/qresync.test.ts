@@ -70,6 +70,21 @@ it("a dialogue that was begun at the legacy server is continued here: only the d
   expect(deltaOf(offline.answer)).toEqual(deltaOf(again.answer));
 });
 
+it("tells of messages that came and went at the legacy server without being seen here", async () => {
+  const { legacy, mailferry } = await startBoth();
+  const old = await legacy.client(user);
+  await append(old, ...numbered(5));
+  (await mailferry.client(user)).close();
+  await lookAtAll(await mailferry.client(user), "INBOX");
+  await append(old, "short-lived", "longer-lived");
+  const known = await lookAtAll(old, "INBOX");
+  await old.ok("UID STORE 6 +FLAGS.SILENT (\\Deleted)");
+  await old.ok("EXPUNGE");
+  const { known: now, answer } = await comeBack(await mailferry.client(user), "INBOX", known, false);
+  expect(answer).toContain("* VANISHED (EARLIER) 6");
+  expect([...now.flags.keys()]).toEqual([1, 2, 3, 4, 5, 7]);
+});
+
 interface Place {
   readonly name: string;
   client(): Promise<ImapClient>;
