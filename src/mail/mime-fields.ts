@@ -6,8 +6,11 @@ import { fieldValue, headerFields } from "./header.ts";
 import { readContentType, readParams } from "./mime-params.ts";
 import type { ContentFields } from "./mime-part.ts";
 import { atEnd, cursorOf, peek, readAtom, readMimeToken, skipBlanks } from "./rfc822-lexer.ts";
+import type { TreeBudget } from "./tree-budget.ts";
 
 type Draft = { -readonly [Key in keyof ContentFields]: ContentFields[Key] };
+
+export const noContentFields = (): ContentFields => emptyDraft();
 
 const emptyDraft = (): Draft => ({
   type: undefined,
@@ -22,19 +25,22 @@ const emptyDraft = (): Draft => ({
   location: undefined,
 });
 
-export function readContentFields(header: Buffer, isMimePart: boolean): ContentFields {
+export function readContentFields(header: Buffer, isMimePart: boolean, budget: TreeBudget): ContentFields {
   const draft = emptyDraft();
   let isMime = isMimePart;
   for (const field of headerFields(header)) {
     const name = field.name.toLowerCase();
     if (name === "mime-version" || name === "content-type") isMime = true;
     const read = name.startsWith("content-") ? readers.get(name.slice(8)) : undefined;
-    if (read) read(draft, fieldValue(header, field));
+    const sizeBytes = field.end - field.valueStart;
+    if (!read || sizeBytes > budget.fieldBytes) continue;
+    budget.fieldBytes -= sizeBytes;
+    read(draft, fieldValue(header, field), budget);
   }
   return isMime ? draft : emptyDraft();
 }
 
-type Reader = (draft: Draft, value: string) => void;
+type Reader = (draft: Draft, value: string, budget: TreeBudget) => void;
 
 /** The first field of a name counts, but for a disposition without parameters and a broken encoding. */
 const readers: ReadonlyMap<string, Reader> = new Map([
@@ -54,13 +60,13 @@ function textReader(key: "id" | "description" | "md5" | "location"): Reader {
   };
 }
 
-function readType(draft: Draft, value: string): void {
+function readType(draft: Draft, value: string, budget: TreeBudget): void {
   if (draft.type !== undefined) return;
   const cursor = cursorOf(value);
   const { type, subtype, wellFormed } = readContentType(cursor);
   draft.type = type;
   draft.subtype = subtype;
-  if (wellFormed) draft.params = readParams(cursor);
+  if (wellFormed) draft.params = readParams(cursor, budget);
 }
 
 function readEncoding(draft: Draft, value: string): void {
@@ -70,22 +76,23 @@ function readEncoding(draft: Draft, value: string): void {
   if (readMimeToken(cursor) === "end" && cursor.word !== "") draft.encoding = cursor.word;
 }
 
-function readDisposition(draft: Draft, value: string): void {
+function readDisposition(draft: Draft, value: string, budget: TreeBudget): void {
   if (draft.disposition && draft.disposition.params.length > 0) return;
   const cursor = cursorOf(value);
   skipBlanks(cursor);
   if (readMimeToken(cursor) === "broken") return;
-  draft.disposition = { value: cursor.word, params: readParams(cursor) };
+  draft.disposition = { value: cursor.word, params: readParams(cursor, budget) };
 }
 
 /** `Content-Language: de, en` (RFC 3282). */
-function readLanguage(draft: Draft, value: string): void {
+function readLanguage(draft: Draft, value: string, budget: TreeBudget): void {
   if (draft.language.length > 0) return;
   const cursor = cursorOf(value);
   const languages: string[] = [];
   skipBlanks(cursor);
-  while (readAtom(cursor) !== "broken") {
+  while (budget.items > 0 && readAtom(cursor) !== "broken") {
     languages.push(cursor.word);
+    budget.items--;
     cursor.word = "";
     if (atEnd(cursor) || peek(cursor) !== ",") break;
     cursor.at++;

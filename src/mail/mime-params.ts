@@ -4,6 +4,7 @@
  * left as it stands. Text is one char per byte.
  */
 import { atEnd, type Cursor, peek, readMimeToken, readQuotedString, skipBlanks } from "./rfc822-lexer.ts";
+import type { TreeBudget } from "./tree-budget.ts";
 
 export interface MimeParam {
   readonly name: string;
@@ -33,17 +34,21 @@ export function readContentType(cursor: Cursor): ContentType & { readonly wellFo
   return { type: next.token, subtype: subtype.token, wellFormed: true };
 }
 
+/** Of one field, pieces counted one by one; Dovecot sees no more. */
+const maxParams = 128;
+
 /** Reads `; name=value` to the end of the text, passing what is not that. */
-export function readParams(cursor: Cursor): readonly MimeParam[] {
+export function readParams(cursor: Cursor, budget: TreeBudget): readonly MimeParam[] {
   const plain: MimeParam[] = [];
   const pieces: Piece[] = [];
   let index = 0;
-  while (!atEnd(cursor)) {
+  while (!atEnd(cursor) && budget.items > 0 && plain.length + pieces.length < maxParams) {
     const param = readParam(cursor);
     if (param === undefined) {
       cursor.at++;
       continue;
     }
+    budget.items--;
     const [, name, digits = "", star = ""] = /^([^*]*)\*(\d*)(\*?)$/.exec(param.name) ?? [];
     if (name === undefined) {
       plain.push(param);

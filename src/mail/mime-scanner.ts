@@ -1,7 +1,7 @@
 /**
  * Finds the MIME parts of a message in one pass over its bytes, which may come in chunks cut anywhere
  * and are not kept. Never fails: whatever the bytes are, they have a tree, the one Dovecot 2.3 sees.
- * Work and memory are bounded: at most 10,000 parts, 100 levels, 10 MB of one header. What goes beyond
+ * Work and memory are bounded: at most 10,000 parts, 100 levels, 10 MB of one header, and of all headers what tree-budget.ts allows. What goes beyond
  * is a leaf of type application/octet-stream (a type that would nest) or no part of its own.
  */
 import { createHeaderCollector } from "./header-collector.ts";
@@ -9,6 +9,7 @@ import { type Boundary, readBoundaryLine } from "./mime-boundary.ts";
 import { createLineCutter, type LinePlace, type NewlineBytes, type Position } from "./mime-lines.ts";
 import type { MimePart } from "./mime-part.ts";
 import { finishPart, type OpenPart, openPart, readHeader } from "./open-part.ts";
+import { createTreeBudget } from "./tree-budget.ts";
 
 export interface MimeScanner {
   /** The next bytes of the message; they are not kept. */
@@ -35,6 +36,7 @@ export function createMimeScanner(): MimeScanner {
   /** The innermost open part and its parents. */
   const open: OpenPart[] = [root];
   const boundaries: Boundary[] = [];
+  const budget = createTreeBudget();
   let partCount = 1;
   let place: "header" | "behind header" | "body" = "header";
   /** Size of the line end before the current line, where a boundary would take it: 0 at the start of a body. */
@@ -111,7 +113,7 @@ export function createMimeScanner(): MimeScanner {
     const part = innermost();
     const mayNest = open.length < maxLevels;
     const mayAdd = partCount < maxParts;
-    readHeader(part, collector.end(end.offset), { position: end, sawBlankLine, mayNest, mayAdd });
+    readHeader(part, collector.end(end.offset), { position: end, sawBlankLine, mayNest, mayAdd, budget });
     if (part.boundary !== undefined) boundaries.push({ text: part.boundary, level: open.length - 1 });
   }
 

@@ -1,8 +1,9 @@
 /** A MIME part while it is being scanned: from the start of its header to the end of its body. */
 import { formatEnvelope } from "./envelope.ts";
-import { readContentFields } from "./mime-fields.ts";
+import { noContentFields, readContentFields } from "./mime-fields.ts";
 import type { Position } from "./mime-lines.ts";
 import type { ContentFields, Extent, MimePart } from "./mime-part.ts";
+import type { TreeBudget } from "./tree-budget.ts";
 
 export interface OpenPart {
   /** A part of a multipart, or a message: the whole one or one inside message/rfc822. */
@@ -30,7 +31,7 @@ export function openPart(role: OpenPart["role"], parent: OpenPart | undefined, s
     headerStart: start,
     headerEnd: start,
     kind: "leaf",
-    content: readContentFields(noBytes, false),
+    content: noContentFields(),
     boundary: undefined,
     envelope: noBytes,
     children: [],
@@ -45,12 +46,13 @@ export interface HeaderEnd {
   /** Whether the part may have parts of its own by its level, and by the number of parts so far. */
   readonly mayNest: boolean;
   readonly mayAdd: boolean;
+  readonly budget: TreeBudget;
 }
 
 /** Takes in the header and decides what the part is. */
 export function readHeader(part: OpenPart, header: Buffer, end: HeaderEnd): void {
   part.headerEnd = end.position;
-  part.content = readContentFields(header, part.role === "mime");
+  part.content = readContentFields(header, part.role === "mime", end.budget);
   part.kind = wantedKind(part);
   if (part.kind === "leaf" && part.content.type?.toLowerCase() === "multipart") makeOpaque(part);
   if (part.kind === "multipart" && end.sawBlankLine) {
@@ -59,7 +61,13 @@ export function readHeader(part: OpenPart, header: Buffer, end: HeaderEnd): void
     else part.boundary = param?.value.slice(0, maxBoundaryLength);
   }
   if (part.kind === "message" && !(end.mayNest && end.mayAdd)) makeOpaque(part);
-  if (part.parent?.kind === "message") part.parent.envelope = formatEnvelope(header);
+  if (part.parent?.kind === "message") part.parent.envelope = envelopeWithin(header, end.budget);
+}
+
+function envelopeWithin(header: Buffer, budget: TreeBudget): Buffer {
+  const envelope = budget.envelopeBytes > 0 ? formatEnvelope(header) : noBytes;
+  budget.envelopeBytes -= envelope.length;
+  return budget.envelopeBytes > 0 ? envelope : formatEnvelope(noBytes);
 }
 
 function makeOpaque(part: OpenPart): void {

@@ -4,6 +4,7 @@ import { formatBody, formatBodyStructure } from "../../src/mail/body-structure.t
 import type { MimePart } from "../../src/mail/mime-part.ts";
 import { createMimeScanner, scanMessage } from "../../src/mail/mime-scanner.ts";
 import { countWork } from "../helpers/buffer-work.ts";
+import { hostileMails, oversizedMails } from "../helpers/hostile-mail.ts";
 import { noisyMessage } from "../helpers/mime-noise.ts";
 import { oddMails } from "../helpers/odd-mail.ts";
 import { createRandom } from "../helpers/random.ts";
@@ -145,11 +146,36 @@ describe("limits, which are Dovecot's", () => {
   });
 });
 
+describe("mail that is made to break software", () => {
+  const messages = [...hostileMails(), ...oversizedMails()];
+
+  test.each(messages.map(({ name, bytes: message }) => [name, message] as const))("%s", (_name, message) => {
+    const started = performance.now();
+    const tree = scanInChunks(message, new Array(Math.ceil(message.length / 65_536)).fill(65_536));
+    const structure = formatBodyStructure(tree);
+    expect(structure.length).toBeLessThan(48 << 20);
+    checkNesting(tree, 0, message.length);
+    // Some 30 MB each; a second is ten times what they take.
+    expect(performance.now() - started).toBeLessThan(5_000);
+  });
+
+  test("what a tree has no room for is as if it were not there", () => {
+    const [messages, params] = oversizedMails().map(({ bytes: message }) => scanMessage(message));
+    const first = messages && childrenOf(messages)[0];
+    const last = messages && childrenOf(messages).at(-1);
+    const envelopeOf = (part: MimePart | undefined) => part?.kind === "message" && part.envelope.length;
+    expect(envelopeOf(first)).toBeGreaterThan(1 << 20);
+    expect(envelopeOf(last)).toBe("(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)".length);
+    expect(params?.content.params).toHaveLength(128);
+  });
+});
+
 describe("whatever the bytes", () => {
   const random = createRandom(20260302);
   const messages = [
     ...Array.from({ length: 300 }, () => noisyMessage(random)),
     ...oddMails(3).map(({ bytes: message }) => message),
+    ...hostileMails().map(({ bytes: message }) => message),
   ];
 
   test("cut anywhere, the tree is the same", () => {
