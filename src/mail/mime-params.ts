@@ -4,7 +4,7 @@
  * left as it stands. Text is one char per byte.
  */
 import { atEnd, type Cursor, peek, readMimeToken, readQuotedString, skipBlanks } from "./rfc822-lexer.ts";
-import type { TreeBudget } from "./tree-budget.ts";
+import { createTreeBudget, type TreeBudget } from "./tree-budget.ts";
 
 export interface MimeParam {
   readonly name: string;
@@ -38,7 +38,7 @@ export function readContentType(cursor: Cursor): ContentType & { readonly wellFo
 const maxParams = 128;
 
 /** Reads `; name=value` to the end of the text, passing what is not that. */
-export function readParams(cursor: Cursor, budget: TreeBudget): readonly MimeParam[] {
+export function readParams(cursor: Cursor, budget: TreeBudget = createTreeBudget()): readonly MimeParam[] {
   const plain: MimeParam[] = [];
   const pieces: Piece[] = [];
   let index = 0;
