@@ -69,6 +69,7 @@ const announcement = /\{(\d+)(\+?)\}$/;
 const announcementMaxBytes = 32;
 const headMaxChars = 256;
 const lineFeed = 0x0a;
+const noBytes = Buffer.alloc(0);
 /** Bytes that drip in one by one are put together when there are this many pieces. */
 const maxPieces = 512;
 
@@ -203,7 +204,8 @@ function addToLine(partial: Partial, piece: Buffer, limits: FragmentLimits): voi
     partial.keptBytes += kept.length;
     partial.line = withPiece(partial.line, kept);
     if (kept.length === piece.length) return;
-    refuse(partial, "Command too long", Buffer.concat(partial.line));
+    const line = Buffer.concat(partial.line);
+    refuse(partial, "Command too long", line, line);
     surplus = piece.subarray(room);
   }
   dropFromLine(partial, surplus);
@@ -215,9 +217,10 @@ function dropFromLine(partial: Partial, bytes: Buffer): void {
   partial.refused.tail = lastBytes(Buffer.concat([partial.refused.tail, lastBytes(bytes)]));
 }
 
-function refuse(partial: Partial, reason: string, line: Buffer): void {
+/** `tail`: what there is of the line that is not over yet. */
+function refuse(partial: Partial, reason: string, line: Buffer, tail: Buffer): void {
   const head = (partial.texts[0] ?? line.toString("latin1", 0, headMaxChars)).slice(0, headMaxChars);
-  partial.refused = { reason, head, tail: lastBytes(line) };
+  partial.refused = { reason, head, tail: lastBytes(tail) };
   partial.texts.length = 0;
   partial.literals.length = 0;
   partial.line = [];
@@ -228,7 +231,7 @@ function endLine(partial: Partial, limits: FragmentLimits, literals: boolean): F
   const line = partial.refused ? partial.refused.tail : Buffer.concat(partial.line);
   const text = line.toString("latin1").replace(/\r$/, "");
   partial.line = [];
-  if (partial.refused) partial.refused.tail = Buffer.alloc(0);
+  if (partial.refused) partial.refused.tail = noBytes;
   else partial.texts.push(text);
 
   const announced = literals ? announcement.exec(text) : null;
@@ -247,7 +250,7 @@ function endLine(partial: Partial, limits: FragmentLimits, literals: boolean): F
     return dropLiteral(partial, sizeBytes);
   }
   const tooLong = sizeBytes > limits.maxLiteralBytes || partial.keptBytes + sizeBytes > limits.maxKeptBytes;
-  if (!partial.refused && tooLong) refuse(partial, "Literal too long", line);
+  if (!partial.refused && tooLong) refuse(partial, "Literal too long", line, noBytes);
   if (partial.refused) return synchronizing ? endCommand(partial) : dropLiteral(partial, sizeBytes);
   partial.keptBytes += sizeBytes;
   partial.literal = { sizeBytes, leftBytes: sizeBytes, pieces: [] };

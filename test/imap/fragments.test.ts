@@ -70,6 +70,12 @@ describe("fragments", () => {
     expect(fragmentsOf(input)).toEqual([refusedLiteral(`a LOGIN {${hidden.length}+}`), ["b NOOP"]]);
   });
 
+  it("ends a refused command where its line ends right behind the literal", () => {
+    const input = `a LOGIN {60+}\r\n${"y".repeat(60)}\r\nb NOOP\r\n`;
+    expect(fragmentsOf(input)).toEqual([refusedLiteral("a LOGIN {60+}"), ["b NOOP"]]);
+    expect(fragmentsOf(input.replace("\r\nb", "\nb"))).toEqual([refusedLiteral("a LOGIN {60+}"), ["b NOOP"]]);
+  });
+
   it("passes over a long line, with the literals it announces", () => {
     const line = `a LOGIN ${"x".repeat(200)}`;
     expect(fragmentsOf(`${line}\r\nb NOOP\r\n`)).toEqual([refusedLine(line.slice(0, 100)), ["b NOOP"]]);
