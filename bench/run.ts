@@ -1,10 +1,12 @@
 /** `npm run bench -- NAME`: side-by-side measurements. */
 import { firstLogin } from "./first-login.ts";
+import { hostile } from "./hostile.ts";
 import { migrate } from "./migrate.ts";
 
 const benches: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
   migrate,
   "first-login": firstLogin,
+  hostile,
 };
 
 const [name = "", ...args] = process.argv.slice(2);
