@@ -3,8 +3,10 @@
  * part by part has it scanned once. Messages are scanned in pieces as they arrive and never held whole.
  */
 import { LRUCache } from "lru-cache";
+import { unreachable } from "../errors.ts";
 import type { Uid } from "../mail/ids.ts";
 import type { MessageContent } from "../mail/message.ts";
+import { noContentFields } from "../mail/mime-fields.ts";
 import type { MimePart } from "../mail/mime-part.ts";
 import { createMimeScanner } from "../mail/mime-scanner.ts";
 import type { Output } from "./output.ts";
@@ -15,20 +17,39 @@ export interface PartTrees {
 }
 
 const maxTrees = 8;
+const noFields = noContentFields();
+const noBytes = Buffer.alloc(0);
 const pieceBytes = 128 * 1024;
 
-/** One for each selected mailbox: UIDs are the keys. */
+/** One for each selected mailbox: UIDs are the keys. Most sessions never need it, and then it costs nothing. */
 export function createPartTrees(): PartTrees {
-  const trees = new LRUCache<Uid, MimePart>({ max: maxTrees });
+  let trees: LRUCache<Uid, MimePart> | undefined;
   return {
     of: async (uid, content, output) => {
+      trees ??= new LRUCache<Uid, MimePart>({ max: maxTrees });
       const known = trees.get(uid);
       if (known) return known;
-      const tree = await scan(content, output);
+      const tree = withoutText(await scan(content, output));
       trees.set(uid, tree);
       return tree;
     },
   };
+}
+
+/** Sections are found by offsets alone; what the fields say can be megabytes in mail that is made for that. */
+function withoutText(part: MimePart): MimePart {
+  const { header, body } = part;
+  const bare = { header, body, content: noFields };
+  switch (part.kind) {
+    case "leaf":
+      return { kind: "leaf", ...bare };
+    case "multipart":
+      return { kind: "multipart", ...bare, parts: part.parts.map(withoutText) };
+    case "message":
+      return { kind: "message", ...bare, message: withoutText(part.message), envelope: noBytes };
+    default:
+      return unreachable(part);
+  }
 }
 
 async function scan(content: MessageContent, output: Output): Promise<MimePart> {

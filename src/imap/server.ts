@@ -59,6 +59,13 @@ export function createImapServer(options: ImapServerOptions): ImapServer {
     idleTimeoutMs: options.idleTimeoutMs ?? defaultTimes.idleTimeoutMs,
     stallTimeoutMs: options.stallTimeoutMs ?? defaultTimes.stallTimeoutMs,
   };
+  const sessionOptions: SessionOptions = {
+    hostname: options.hostname,
+    login: options.login,
+    allowPlaintextLogin: options.allowPlaintextLogin,
+    loginFailureDelayMs: options.loginFailureDelayMs ?? 2_000,
+    logger: options.logger,
+  };
   const upgrade = tlsContext && ((socket: Duplex) => upgradeToTls(socket, tlsContext, times.loginTimeoutMs));
   const open = new Map<Socket, Connection | undefined>();
   const held: Socket[] = [];
@@ -69,7 +76,7 @@ export function createImapServer(options: ImapServerOptions): ImapServer {
   const serve = async (socket: Socket): Promise<void> => {
     const stream = tls === "implicit" && upgrade ? await upgrade(socket) : socket;
     if (closing) return;
-    const session = newSession(socket, stream !== socket, options);
+    const session = newSession(socket, stream !== socket, tls === "starttls", sessionOptions);
     const connection = serveConnection(stream, session, times, tls === "starttls" ? upgrade : undefined);
     open.set(socket, connection);
     await connection.finished;
@@ -140,18 +147,11 @@ export function createImapServer(options: ImapServerOptions): ImapServer {
   };
 }
 
-function newSession(socket: Socket, secure: boolean, options: ImapServerOptions): Session {
+function newSession(socket: Socket, secure: boolean, startTls: boolean, options: SessionOptions): Session {
   const id = randomBytes(8).toString("base64url");
-  const sessionOptions: SessionOptions = {
-    hostname: options.hostname,
-    login: options.login,
-    allowPlaintextLogin: options.allowPlaintextLogin,
-    loginFailureDelayMs: options.loginFailureDelayMs ?? 2_000,
-    logger: options.logger,
-  };
   return {
     id,
-    options: sessionOptions,
+    options,
     state: { kind: "not-authenticated", failures: 0 },
     peer: {
       address: socket.remoteAddress ?? "",
@@ -160,7 +160,7 @@ function newSession(socket: Socket, secure: boolean, options: ImapServerOptions)
       protocol: "imap",
       secure,
     },
-    startTls: options.tls === "starttls",
+    startTls,
     enabled: { condstore: false, qresync: false },
     upload: undefined,
     onNews: undefined,
