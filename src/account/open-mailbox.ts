@@ -24,6 +24,9 @@ export interface OpenMailboxOptions extends OpenOptions {
   readonly onClose: () => void;
 }
 
+/** Longer headers are read back from the store: a command asks for hundreds at a time. */
+const maxHeldHeaderBytes = 32 << 10;
+
 export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
   const { mirror, authority, recentLedger, onChange, logger } = options;
   const { state } = mirror;
@@ -50,7 +53,10 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
     await mirror.headers(uids.filter((uid) => isPresent(uid) && !isFull(uid)));
     for (const uid of state.store.missingHeaders(state.record, uids.filter(isPresent))) {
       const content = await mirror.content(uid, signal);
-      if (content) headers.set(uid, await readHeader(content));
+      if (!content) continue;
+      const header = await readHeader(content);
+      if (header.length <= maxHeldHeaderBytes) headers.set(uid, header);
+      else state.store.saveHeaders(state.record, new Map([[uid, header]]));
     }
   };
   const requireStructures = async (uids: readonly Uid[], signal: AbortSignal): Promise<void> => {

@@ -7,9 +7,12 @@ import { type Address, parseAddressLists } from "./address.ts";
 import { fieldValue, headerFields } from "./header.ts";
 import { formatForHumans, formatNstring, formatUnfolded } from "./imap-string.ts";
 
+/** What lies behind is not seen, as with Dovecot. */
+const maxHeaderBytes = 10 << 20;
+
 /** The parenthesised list. */
 export function formatEnvelope(header: Buffer): Buffer {
-  const values = envelopeValues(header);
+  const values = envelopeValues(header.subarray(0, maxHeaderBytes));
   const last = (name: string): string | undefined => values.get(name)?.at(-1);
   const addresses = (name: string): string => formatAddresses(parseAddressLists(values.get(name) ?? []));
   const subject = last("subject");

@@ -15,6 +15,8 @@ import { createPipeline } from "./waiting.ts";
 const metaRange = 2_000;
 /** Messages in one header or structure FETCH. */
 const headerRange = 200;
+/** Headers that are held before they are written: some KB each, but for those that are made to be long. */
+const maxGatheredBytes = 8 << 20;
 
 export interface MetaPull {
   /**
@@ -111,8 +113,16 @@ export function createMetaPull(mailbox: MailboxState): MetaPull {
       if (missing.length === 0) return;
       await leaseFor(async (lease, record) => {
         for (const range of chunks(missing, headerRange)) {
-          const headers = new Map<Uid, Buffer>();
-          await lease.fetchHeaders(uidSetOf(range), (uid, header) => headers.set(uid, header));
+          let headers = new Map<Uid, Buffer>();
+          let gatheredBytes = 0;
+          await lease.fetchHeaders(uidSetOf(range), (uid, header) => {
+            headers.set(uid, header);
+            gatheredBytes += header.length;
+            if (gatheredBytes < maxGatheredBytes) return;
+            mailbox.store.saveHeaders(record, headers);
+            headers = new Map();
+            gatheredBytes = 0;
+          });
           mailbox.store.saveHeaders(record, headers);
         }
       });
