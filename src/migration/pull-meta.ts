@@ -7,6 +7,7 @@ import type { ModSeq, Uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { lowerBound, uidSetOf } from "../mail/number-set.ts";
 import type { MailboxRecord, StoredStructure } from "../store/store.ts";
+import { createGathering } from "./gathering.ts";
 import { withMailbox } from "./mailbox-lease.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import { createPipeline } from "./waiting.ts";
@@ -15,8 +16,6 @@ import { createPipeline } from "./waiting.ts";
 const metaRange = 2_000;
 /** Messages in one header or structure FETCH. */
 const headerRange = 200;
-/** Headers that are held before they are written: some KB each, but for those that are made to be long. */
-const maxGatheredBytes = 8 << 20;
 
 export interface MetaPull {
   /**
@@ -113,17 +112,9 @@ export function createMetaPull(mailbox: MailboxState): MetaPull {
       if (missing.length === 0) return;
       await leaseFor(async (lease, record) => {
         for (const range of chunks(missing, headerRange)) {
-          let headers = new Map<Uid, Buffer>();
-          let gatheredBytes = 0;
-          await lease.fetchHeaders(uidSetOf(range), (uid, header) => {
-            headers.set(uid, header);
-            gatheredBytes += header.length;
-            if (gatheredBytes < maxGatheredBytes) return;
-            mailbox.store.saveHeaders(record, headers);
-            headers = new Map();
-            gatheredBytes = 0;
-          });
-          mailbox.store.saveHeaders(record, headers);
+          const headers = createGathering<Buffer>((held) => mailbox.store.saveHeaders(record, held));
+          await lease.fetchHeaders(uidSetOf(range), (uid, header) => headers.add(uid, header, header.length));
+          headers.save();
         }
       });
     },
@@ -132,9 +123,13 @@ export function createMetaPull(mailbox: MailboxState): MetaPull {
       if (missing.length === 0) return;
       await leaseFor(async (lease, record) => {
         for (const range of chunks(missing, headerRange)) {
-          const structures = new Map<Uid, StoredStructure>();
-          await lease.fetchStructures(uidSetOf(range), (uid, structure) => structures.set(uid, structure));
-          mailbox.store.saveStructures(record, structures);
+          const structures = createGathering<StoredStructure>((held) =>
+            mailbox.store.saveStructures(record, held),
+          );
+          await lease.fetchStructures(uidSetOf(range), (uid, structure) =>
+            structures.add(uid, structure, structure.body.length + structure.bodyStructure.length),
+          );
+          structures.save();
         }
       });
     },
