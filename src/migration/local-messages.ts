@@ -76,10 +76,13 @@ export async function dropLost(
   state: MailboxState,
   uids: readonly Uid[],
 ): Promise<void> {
-  const { logger, record } = state;
-  logger.error({ mailbox: record.name, uids }, "messages are lost");
-  store.setAside(record, uids);
-  await removeAlone(store, state, uids);
+  const { logger, record, table } = state;
+  // What another session has expunged meanwhile is not lost.
+  const lost = uids.filter((one) => table.get(one) !== undefined);
+  if (lost.length === 0) return;
+  logger.error({ mailbox: record.name, uids: lost }, "messages are lost");
+  store.setAside(record, lost);
+  await removeAlone(store, state, lost);
 }
 
 /** FLAGS tells the keywords in use (RFC 3501 7.2.6). */

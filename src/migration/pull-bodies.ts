@@ -108,6 +108,11 @@ export function createBodyPull(mailbox: MailboxState, onFailed: (uid: Uid) => vo
       return mailbox.store.openMessage(mailbox.record, message);
     } catch (error) {
       if (!isUnavailable(error)) throw error;
+      const { logger, record } = mailbox;
+      logger.warn(
+        { err: error, mailbox: record.name, uid: message.uid },
+        "a message's file is fetched again",
+      );
       mailbox.commitLost(message.uid);
       return undefined;
     }

@@ -25,7 +25,9 @@ export function openFiledMessage(
     if (other !== undefined) return openNamed(folder, other);
     const damaged = error instanceof DamagedFileError;
     if (!damaged && errorCode(error) !== "ENOENT") throw error;
-    logger.error({ err: error, file: path }, "message file is missing or damaged");
+    if (damaged) logger.error({ err: error, file: path }, "message file is damaged");
+    // Whether it ought to be there the caller knows: another session may have expunged it.
+    else logger.debug({ err: error, file: path }, "message file is missing");
     if (damaged) index.setVerifiedBoot(folder.id, undefined);
     else if (!hasFile(folder, uid, fileName)) folder.files.delete(uid);
     throw new MessageLost(error);
