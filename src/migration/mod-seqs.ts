@@ -28,8 +28,8 @@ export interface ModSeqsOptions {
   readonly isLocal: boolean;
 }
 
-/** A server that skips more UIDs at once is not followed one by one. */
-const maxUnseen = 10_000;
+/** Where more go at once the log begins anew: it would hold up everybody, and soon forget the rest. */
+const maxAtOnce = 10_000;
 
 export const noModSeq: ModSeq = modSeq(0n);
 const firstModSeq: ModSeq = modSeq(1n);
@@ -38,14 +38,16 @@ export function openModSeqs({ store, record: { id, uidValidity }, isLocal }: Mod
   const countedKey = `modseqs:${id}`;
   let counted = isLocal || store.readSetting(countedKey) === `counted:${uidValidity}`;
   let begin = store.expunges.begin(id);
-  const forget = (): void => {
-    store.expunges.remove(id);
-    begin = undefined;
+  /** From `at` on; 0: from when it is known again. */
+  const startAnew = (at: ModSeq): void => {
+    if (at > 0n) store.expunges.start(id, at);
+    else store.expunges.remove(id);
+    begin = at > 0n ? at : undefined;
   };
   const logExpunged: ModSeqs["logExpunged"] = (uids, at) => {
     if (uids.length === 0 || begin === undefined) return;
-    if (at > 0n) store.expunges.add(id, uids, at);
-    else forget();
+    if (at > 0n && uids.length <= maxAtOnce) store.expunges.add(id, uids, at);
+    else startAnew(at);
   };
   return {
     get counted() {
@@ -63,13 +65,11 @@ export function openModSeqs({ store, record: { id, uidValidity }, isLocal }: Mod
     logUnseen(from, to, listed, at) {
       if (from >= to || begin === undefined) return;
       const unseen = withoutNumbers([{ from, to: to - 1 }], listed);
-      if (sizeOfRanges(unseen) > maxUnseen) return forget();
-      logExpunged(numbersOf(unseen) as Uid[], at);
+      if (sizeOfRanges(unseen) > maxAtOnce) startAnew(at);
+      else logExpunged(numbersOf(unseen) as Uid[], at);
     },
     startLog(highest) {
-      if (highest === 0n || (begin !== undefined && begin <= highest)) return;
-      store.expunges.start(id, highest);
-      begin = highest;
+      if (highest > 0n && (begin === undefined || begin > highest)) startAnew(highest);
     },
   };
 }

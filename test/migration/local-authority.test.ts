@@ -252,6 +252,16 @@ describe("MODSEQ", () => {
     expect(account.store.expunges.since(inbox.state.record.id, modSeq(6n))).toEqual([2]);
   });
 
+  it("is what the log of expunges begins at anew when very much goes at once", async () => {
+    await account.append("INBOX", mail("one"));
+    const { state } = await account.mailbox("INBOX");
+    const told = await highest();
+    state.logExpunged(Array.from({ length: 20_000 }, (_, index) => uid(index + 10)));
+    const { expunges } = account.store;
+    expect(expunges.since(state.record.id, modSeq(told))).toBeUndefined();
+    expect(expunges.since(state.record.id, modSeq(await highest()))).toEqual([]);
+  });
+
   it("of a STORE with UNCHANGEDSINCE decides, message by message", async () => {
     for (const subject of ["one", "two"]) await account.append("INBOX", mail(subject));
     const inbox = await account.mailbox("INBOX");
