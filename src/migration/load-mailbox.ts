@@ -2,7 +2,7 @@
  * What is known of a mailbox when it is opened. Of a local account it is put right first: there is nobody to
  * ask, and what clients were told must stay true.
  */
-import { maxUid, uid } from "../mail/ids.ts";
+import { type ModSeq, maxUid, uid } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord, StoredMessage } from "../store/store.ts";
 import type { MailboxStateOptions } from "./mailbox-state.ts";
 import { farAbove, highestCounted, type ModSeqs, next, openModSeqs } from "./mod-seqs.ts";
@@ -21,9 +21,19 @@ export async function loadMailbox(options: MailboxStateOptions): Promise<LoadedM
   const { store, record, local: isLocal = false } = options;
   const messages = await store.loadMessages(record);
   const modSeqs = openModSeqs({ store, record, isLocal });
-  const highestModSeq = modSeqs.counted ? highestCounted(store, record, messages) : record.highestModSeq;
+  const highestModSeq = modSeqs.counted ? countedSoFar(store, record, messages) : record.highestModSeq;
   const loaded = { record: { ...record, highestModSeq }, messages, modSeqs };
   return isLocal ? withoutRemains(store, await withUidNext(store, loaded)) : loaded;
+}
+
+/** Without an index nobody knows what messages had whose files are not here: rather too high than too low. */
+function countedSoFar(
+  store: AccountStore,
+  record: MailboxRecord,
+  messages: readonly StoredMessage[],
+): ModSeq {
+  const highest = highestCounted(store, record, messages);
+  return record.highestModSeq === 0n && messages.length > 0 ? farAbove(highest) : highest;
 }
 
 /** A sidecar from a backup may be behind what clients were told. */

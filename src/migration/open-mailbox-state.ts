@@ -240,7 +240,8 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       emit({ kind: "expunged", uids });
     },
     commitName(renamed) {
-      record = renamed;
+      // What is counted here is ahead of what was written.
+      record = { ...renamed, highestModSeq: record.highestModSeq };
     },
     commitLost(lost) {
       const known = table.get(lost);

@@ -175,5 +175,6 @@ it(`in a local account, over restarts and without its index (seed ${seed})`, asy
     await rm(join(mailferry.dataDir, "mail", "_", user, `index.db${suffix}`), { force: true });
   await mailferry.start();
   const { known: now } = await comeBack(await place.client(), "INBOX", known, false);
-  expect(now).toEqual(fresh);
+  expect(now.flags).toEqual(fresh.flags);
+  expect(now.highestModSeq).toBeGreaterThanOrEqual(fresh.highestModSeq);
 });

@@ -1,5 +1,5 @@
 /** Changes of messages in a local account: whole or not at all, whatever happens beside them. */
-import { copyFileSync, existsSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -250,6 +250,29 @@ describe("MODSEQ", () => {
     expect(await highest()).toBe(7n);
     expect(await modSeqs()).toEqual([5n, 4n]);
     expect(account.store.expunges.since(inbox.state.record.id, modSeq(6n))).toEqual([2]);
+  });
+
+  it("goes on where it was after a RENAME", async () => {
+    await account.create("A");
+    await account.append("A", mail("one"));
+    const { state } = await account.mailbox("A");
+    await account.mirror.authority.store(await account.mailbox("A"), [uid(1)], {
+      kind: "add",
+      flags: ["\\Seen"],
+    });
+    const told = state.record.highestModSeq;
+    await account.mirror.authority.changeName({ kind: "RENAME", name: name("A"), to: name("B") });
+    expect((await account.mailbox("B")).state.record.highestModSeq).toBe(told);
+    await account.reopen();
+    expect((await account.mailbox("B")).state.record.highestModSeq).toBe(told);
+  });
+
+  it("is above all that was told when the index is gone", async () => {
+    await account.append("INBOX", mail("one"));
+    const told = await highest();
+    await account.reopen(() => rmSync(account.path("..", "index.db")));
+    expect(await highest()).toBeGreaterThan(told);
+    expect(await modSeqs()).toEqual([2n]);
   });
 
   it("is what the log of expunges begins at anew when very much goes at once", async () => {
