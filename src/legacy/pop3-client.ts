@@ -1,0 +1,232 @@
+/**
+ * One session at an old POP3 server, from connecting to QUIT: TLS, login and what can be asked of a maildrop.
+ * Messages are streamed, byte for byte as the server sends them.
+ */
+import { once } from "node:events";
+import { connect as connectTcp, isIP, type Socket } from "node:net";
+import { connect as connectTls, type TLSSocket } from "node:tls";
+import { MailError } from "../errors.ts";
+import { type Uidl, uidl } from "../mail/ids.ts";
+import type { Secret } from "../mail/secret.ts";
+import { createPop3Connection, type Pop3Connection } from "./pop3-connection.ts";
+import { logIn } from "./pop3-login.ts";
+import type { Pop3Reply } from "./pop3-replies.ts";
+
+export interface LegacyPop3Config {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: "none" | "starttls" | "implicit";
+  /** False takes any certificate. */
+  readonly verify: boolean;
+  /** PEM of the authority to trust instead of the system's. */
+  readonly ca?: Buffer | string;
+  readonly timeouts?: {
+    /** From the first packet to the end of the login; default 30 s. */
+    readonly connectMs?: number;
+    /** Silence while an answer is owed; default 5 min. */
+    readonly commandMs?: number;
+  };
+}
+
+export interface Pop3Credentials {
+  readonly login: string;
+  readonly password: Secret;
+  /** SASL: whose maildrop, where it is not that of `login` (a master user). */
+  readonly authorizationId?: string;
+  /** The password is an OAuth 2 token. */
+  readonly isToken?: boolean;
+}
+
+/** Messages are named by their number in this session, from 1. */
+export interface Pop3Session {
+  /** CAPA's lines: name in upper case, and what stands behind it. */
+  readonly capabilities: ReadonlyMap<string, string>;
+  readonly isClosed: boolean;
+  /** Sizes by number. */
+  list(): Promise<ReadonlyMap<number, number>>;
+  /** UIDLs by number; throws CANNOT where the server has none. */
+  uidls(): Promise<ReadonlyMap<number, Uidl>>;
+  /** A promise of `write` holds the server back. */
+  retrieve(number: number, write: (bytes: Buffer) => undefined | Promise<void>): Promise<void>;
+  /** The header, the blank line and so many lines of the body; throws CANNOT where the server has no TOP. */
+  top(number: number, lines: number): Promise<Buffer>;
+  /** Marks it; QUIT removes it. */
+  remove(number: number): Promise<void>;
+  reset(): Promise<void>;
+  noop(): Promise<void>;
+  /** Removes what is marked, and ends the session. Throws the server's refusal when not all was removed. */
+  quit(): Promise<void>;
+  /** Ends it without QUIT: nothing is removed. */
+  close(): void;
+}
+
+const defaultConnectMs = 30_000;
+const defaultCommandMs = 5 * 60_000;
+/** A listing, or what TOP gives. */
+const maxAnswerBytes = 64 << 20;
+
+/**
+ * Throws AUTHENTICATIONFAILED with the server's text when it refuses these credentials, INUSE when somebody else has
+ * the maildrop, the signal's reason, and UNAVAILABLE for anything else.
+ */
+export async function openPop3(
+  config: LegacyPop3Config,
+  credentials: Pop3Credentials,
+  signal: AbortSignal,
+): Promise<Pop3Session> {
+  const opening = AbortSignal.any([
+    signal,
+    AbortSignal.timeout(config.timeouts?.connectMs ?? defaultConnectMs),
+  ]);
+  let connection: Pop3Connection | undefined;
+  const close = (): void => connection?.close(opening.reason);
+  opening.addEventListener("abort", close, { once: true });
+  try {
+    const wrap = (socket: Socket): Pop3Connection => {
+      const silenceMs = config.timeouts?.commandMs ?? defaultCommandMs;
+      connection = createPop3Connection({ socket, silenceMs });
+      return connection;
+    };
+    const plain = await openSocket(config, opening);
+    const greeted = wrap(config.tls === "implicit" ? await secured(plain, config, opening) : plain);
+    expectOk(await greeted.run({ line: undefined }));
+    const channel = config.tls === "starttls" ? wrap(await startTls(greeted, config, opening)) : greeted;
+    await logIn(channel, await readCapabilities(channel), credentials);
+    const capabilities = await readCapabilities(channel);
+    channel.pipelining = capabilities.has("PIPELINING");
+    return sessionOf(channel, capabilities);
+  } catch (error) {
+    connection?.close(error);
+    signal.throwIfAborted();
+    if (error instanceof MailError) throw error;
+    throw new MailError(
+      "UNAVAILABLE",
+      `The old server ${config.host}:${config.port}: ${String(error)}`,
+      error,
+    );
+  } finally {
+    opening.removeEventListener("abort", close);
+  }
+}
+
+function sessionOf(connection: Pop3Connection, capabilities: ReadonlyMap<string, string>): Pop3Session {
+  const plain = async (line: string): Promise<void> => expectOk(await connection.run({ line }));
+  return {
+    capabilities,
+    get isClosed() {
+      return connection.isClosed;
+    },
+    list: async () =>
+      new Map((await readPairs(connection, "LIST")).map(([number, size]) => [number, Number(size)])),
+    uidls: async () =>
+      new Map((await readPairs(connection, "UIDL")).map(([number, text]) => [number, uidl(text)])),
+    async retrieve(number, write) {
+      expectOk(await connection.run({ line: `RETR ${number}`, onBytes: write }));
+    },
+    top: (number, lines) => readBytes(connection, `TOP ${number} ${lines}`),
+    remove: (number) => plain(`DELE ${number}`),
+    reset: () => plain("RSET"),
+    noop: () => plain("NOOP"),
+    async quit() {
+      try {
+        await plain("QUIT");
+      } finally {
+        connection.close();
+      }
+    },
+    close: () => connection.close(),
+  };
+}
+
+/** None where the server does not know CAPA (RFC 2449 5). */
+async function readCapabilities(connection: Pop3Connection): Promise<ReadonlyMap<string, string>> {
+  const { ok, bytes } = await readAnswer(connection, "CAPA");
+  const lines = ok ? linesOf(bytes) : [];
+  return new Map(
+    lines.map((line) => {
+      const [name = "", ...rest] = line.split(" ");
+      return [name.toUpperCase(), rest.join(" ")];
+    }),
+  );
+}
+
+/** `1 text` on each line; a line that is none is passed over. */
+async function readPairs(connection: Pop3Connection, command: "LIST" | "UIDL"): Promise<[number, string][]> {
+  return linesOf(await readBytes(connection, command)).flatMap((line): [number, string][] => {
+    const match = /^(\d{1,9}) +(\S(?:.*\S)?) *$/.exec(line);
+    return match?.[2] === undefined ? [] : [[Number(match[1]), match[2]]];
+  });
+}
+
+async function readBytes(connection: Pop3Connection, command: string): Promise<Buffer> {
+  const { bytes, ...reply } = await readAnswer(connection, command);
+  expectOk(reply);
+  return bytes;
+}
+
+async function readAnswer(
+  connection: Pop3Connection,
+  line: string,
+): Promise<Pop3Reply & { readonly bytes: Buffer }> {
+  const pieces: Buffer[] = [];
+  let sizeBytes = 0;
+  const onBytes = (piece: Buffer): undefined => {
+    sizeBytes += piece.length;
+    if (sizeBytes > maxAnswerBytes) throw new MailError("UNAVAILABLE", "The old server's answer is too long");
+    pieces.push(piece);
+  };
+  const reply = await connection.run({ line, onBytes });
+  return { ...reply, bytes: Buffer.concat(pieces) };
+}
+
+function linesOf(bytes: Buffer): string[] {
+  return bytes.toString("latin1").split(/\r?\n/).slice(0, -1);
+}
+
+function expectOk({ ok, code, text }: Pop3Reply): void {
+  if (ok) return;
+  const passing = code === "IN-USE" ? "INUSE" : code?.startsWith("SYS/TEMP") ? "UNAVAILABLE" : "CANNOT";
+  throw new MailError(passing, text || "The old POP3 server refuses", `-ERR ${text}`);
+}
+
+async function openSocket({ host, port }: LegacyPop3Config, signal: AbortSignal): Promise<Socket> {
+  const socket = connectTcp({ host, port, noDelay: true, keepAlive: true });
+  try {
+    await once(socket, "connect", { signal });
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
+}
+
+async function startTls(
+  connection: Pop3Connection,
+  config: LegacyPop3Config,
+  signal: AbortSignal,
+): Promise<Socket> {
+  expectOk(await connection.run({ line: "STLS" }));
+  return secured(connection.detach(), config, signal);
+}
+
+async function secured(
+  socket: Socket,
+  { host, verify, ca }: LegacyPop3Config,
+  signal: AbortSignal,
+): Promise<TLSSocket> {
+  const tls = connectTls({
+    socket,
+    host,
+    // RFC 6066 3: an address is no server name.
+    ...(isIP(host) === 0 && { servername: host }),
+    rejectUnauthorized: verify,
+    ...(ca !== undefined && { ca }),
+  });
+  try {
+    await once(tls, "secureConnect", { signal });
+    return tls;
+  } catch (error) {
+    tls.destroy();
+    throw error;
+  }
+}

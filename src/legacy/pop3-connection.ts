@@ -1,0 +1,134 @@
+/**
+ * Commands of one POP3 connection and their answers (RFC 1939). It knows what is in flight and how long it may
+ * take; what the commands mean is in pop3-client.ts. Commands are sent one behind the other without waiting where
+ * the server says that it bears that (RFC 2449 6.6), and only there.
+ *
+ * What always holds
+ * - Each command gets its own answer, or fails with UNAVAILABLE when the connection is lost before.
+ * - Nothing that came before TLS is read after it.
+ */
+import type { Socket } from "node:net";
+import { MailError } from "../errors.ts";
+import { createPop3Reader, type Pop3Asker, type Pop3Reply } from "./pop3-replies.ts";
+
+export interface Pop3Command {
+  /** Without the line end; undefined for the greeting, which comes by itself. */
+  readonly line: string | undefined;
+  /** Takes the lines that follow; a promise holds the server back. */
+  readonly onBytes?: (bytes: Buffer) => undefined | Promise<void>;
+}
+
+export interface Pop3Connection {
+  readonly isClosed: boolean;
+  run(command: Pop3Command): Promise<Pop3Reply>;
+  /** Set once the server has said so. */
+  pipelining: boolean;
+  /** Takes its hands off the socket, for TLS; fails where the server has sent something already. */
+  detach(): Socket;
+  close(reason?: unknown): void;
+}
+
+export interface Pop3ConnectionOptions {
+  readonly socket: Socket;
+  /** Silence of the server while it owes an answer. */
+  readonly silenceMs: number;
+}
+
+interface Entry extends Pop3Asker {
+  readonly line: string | undefined;
+  readonly reject: (reason: unknown) => void;
+}
+
+export function createPop3Connection({ socket, silenceMs }: Pop3ConnectionOptions): Pop3Connection {
+  const inFlight: Entry[] = [];
+  const waiting: Entry[] = [];
+  let failure: unknown;
+  let pipelining = false;
+  let isReading = false;
+  let hasEnded = false;
+  let silence: NodeJS.Timeout | undefined;
+  const reader = createPop3Reader(() => inFlight[0]);
+
+  const fail = (reason: unknown): void => {
+    failure ??= lost(reason);
+    clearTimeout(silence);
+    socket.destroy();
+    for (const entry of [...inFlight.splice(0), ...waiting.splice(0)]) entry.reject(failure);
+  };
+  const heard = (): void => {
+    clearTimeout(silence);
+    if (inFlight.length === 0 || failure !== undefined) return;
+    silence = setTimeout(() => fail(new Error(`no answer within ${silenceMs} ms`)), silenceMs);
+  };
+  const sendWaiting = (): void => {
+    while (waiting[0] && failure === undefined && (pipelining || inFlight.length === 0)) {
+      const entry = waiting.shift();
+      if (!entry) return;
+      inFlight.push(entry);
+      if (entry.line !== undefined) socket.write(`${entry.line}\r\n`, "latin1");
+    }
+    heard();
+  };
+  const read = async (): Promise<void> => {
+    if (isReading) return;
+    isReading = true;
+    try {
+      for (let chunk = socket.read(); chunk && failure === undefined; chunk = socket.read()) {
+        heard();
+        await reader.push(chunk as Buffer);
+      }
+    } catch (error) {
+      fail(error);
+    } finally {
+      isReading = false;
+      if (hasEnded) fail(new Error("the server has closed the connection"));
+    }
+  };
+  const onReadable = (): void => void read();
+  /** What it had sent before is read to its end. */
+  const onEnd = (): void => {
+    hasEnded = true;
+    void read();
+  };
+  socket.on("readable", onReadable).on("end", onEnd).on("close", onEnd).on("error", fail);
+
+  return {
+    get isClosed() {
+      return failure !== undefined;
+    },
+    get pipelining() {
+      return pipelining;
+    },
+    set pipelining(told) {
+      pipelining = told;
+    },
+    run: ({ line, onBytes }) =>
+      new Promise((resolve, reject) => {
+        if (failure !== undefined) {
+          reject(failure);
+          return;
+        }
+        const onReply = (reply: Pop3Reply): void => {
+          inFlight.shift();
+          resolve(reply);
+          sendWaiting();
+        };
+        waiting.push({ line, onBytes, onReply, reject });
+        sendWaiting();
+      }),
+    detach() {
+      if (socket.readableLength > 0) throw new MailError("UNAVAILABLE", "The old server spoke before TLS");
+      socket.off("readable", onReadable).off("end", onEnd).off("close", onEnd).off("error", fail);
+      clearTimeout(silence);
+      failure = lost(new Error("TLS has begun"));
+      return socket;
+    },
+    close: (reason) => fail(reason ?? new Error("closed")),
+  };
+}
+
+function lost(cause: unknown): MailError {
+  if (cause instanceof MailError) return cause;
+  const message = cause instanceof Error ? cause.message : "";
+  return new MailError("UNAVAILABLE", `The old POP3 server: ${message}`, cause);
+}
