@@ -9,14 +9,15 @@ const src = resolve(import.meta.dirname, "../src");
 
 /** Which folders the files of a folder may import from; their own is always allowed. */
 const allowed: Readonly<Record<string, readonly string[]>> = {
-  imap: ["account", "auth", "mail"],
-  pop3: ["account", "auth", "mail"],
+  imap: ["account", "auth", "mail", "wire"],
+  pop3: ["account", "auth", "mail", "wire"],
   admin: ["account", "auth", "mail", "migration"],
   account: ["migration", "store", "mail"],
   migration: ["store", "legacy", "mail"],
   auth: ["legacy", "mail"],
   store: ["mail"],
   legacy: ["mail"],
+  wire: ["auth"],
   mail: [],
 };
 /** Root files that every folder but mail/ may import: vocabulary of failures and logs. */

@@ -1,4 +1,4 @@
-import { isLoopback } from "./loopback.ts";
+import { isLoopback } from "../wire/loopback.ts";
 import type { Session } from "./state.ts";
 
 const always = [

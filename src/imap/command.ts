@@ -4,8 +4,8 @@
  */
 
 import { MailError } from "../errors.ts";
+import type { Output } from "../wire/output.ts";
 import type { Reply } from "./formatter.ts";
-import type { Output } from "./output.ts";
 import type { Authenticated, NotAuthenticated, Selected, Session, SessionState } from "./state.ts";
 import { type Cursor, expectEnd, ParseError } from "./tokens.ts";
 

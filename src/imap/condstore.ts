@@ -4,8 +4,8 @@
  */
 import { type ModSeq, modSeq, type Uid } from "../mail/ids.ts";
 import { asTold, parseModSeq } from "../mail/mod-seq.ts";
+import type { Output } from "../wire/output.ts";
 import { untagged } from "./formatter.ts";
-import type { Output } from "./output.ts";
 import type { Selected, Session } from "./state.ts";
 import { type Cursor, digits, ParseError } from "./tokens.ts";
 

@@ -10,12 +10,13 @@
 import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import { unreachable } from "../errors.ts";
+import { createInput, type Input, type InputEnd } from "../wire/input.ts";
+import type { Connection, Upgrade } from "../wire/listener.ts";
+import { createOutput, type Output } from "../wire/output.ts";
 import { capabilities } from "./capabilities.ts";
 import type { CommandIo } from "./command.ts";
 import { formatReply, ok } from "./formatter.ts";
 import { type CommandText, createFragmenter, type Fragment, type FragmentLimits } from "./fragments.ts";
-import { createInput, type Input, type InputEnd } from "./input.ts";
-import { createOutput, type Output } from "./output.ts";
 import { type Outcome, refuseCommand, runCommand, sayBye } from "./session.ts";
 import { closeSession, farewellOf, type Session } from "./state.ts";
 import { ParseError } from "./tokens.ts";
@@ -29,16 +30,6 @@ export interface ConnectionTimes {
   /** Without the client reading what it is sent. */
   readonly stallTimeoutMs: number;
 }
-
-export interface Connection {
-  /** Resolves when the socket is closed; never rejects. */
-  readonly finished: Promise<void>;
-  /** Lets the running command end, then says BYE. */
-  shutDown(): void;
-}
-
-/** Makes TLS of the socket; resolves after the handshake. */
-export type Upgrade = (socket: Duplex) => Promise<Duplex>;
 
 /** Caps on what is read of one command (Dovecot's: 8 KB before login, lines of 64 KB after). */
 const limitsBeforeLogin: FragmentLimits = {

@@ -8,6 +8,7 @@ import { formatEnvelope } from "../mail/envelope.ts";
 import type { Uid } from "../mail/ids.ts";
 import { formatInternalDate } from "../mail/internal-date.ts";
 import type { MessageContent } from "../mail/message.ts";
+import type { Output } from "../wire/output.ts";
 import { formatModSeq } from "./condstore.ts";
 import type { FetchItem } from "./fetch-items.ts";
 import {
@@ -18,7 +19,6 @@ import {
   sectionOfHeader,
 } from "./fetch-section.ts";
 import { formatFlags } from "./notices.ts";
-import type { Output } from "./output.ts";
 import type { Selected } from "./state.ts";
 
 export interface FetchContext {

@@ -8,8 +8,8 @@ import { selectHeaderFields } from "../mail/header.ts";
 import type { Uid } from "../mail/ids.ts";
 import type { MessageContent } from "../mail/message.ts";
 import { locateSection } from "../mail/section.ts";
+import type { Output } from "../wire/output.ts";
 import type { SectionItem } from "./fetch-items.ts";
-import type { Output } from "./output.ts";
 import type { PartTrees } from "./part-trees.ts";
 
 /** Bytes that are at hand, or a range of the message's content. */

@@ -1,9 +1,9 @@
 import { unreachable } from "../errors.ts";
 import type { Uid } from "../mail/ids.ts";
 import { formatNumberSet, lowerBound, uidSetOf } from "../mail/number-set.ts";
+import type { Output } from "../wire/output.ts";
 import { formatModSeq } from "./condstore.ts";
 import { formatList, untagged } from "./formatter.ts";
-import type { Output } from "./output.ts";
 import type { Selected } from "./state.ts";
 import type { Notice } from "./view.ts";
 

@@ -9,7 +9,7 @@ import type { MessageContent } from "../mail/message.ts";
 import { noContentFields } from "../mail/mime-fields.ts";
 import type { MimePart } from "../mail/mime-part.ts";
 import { createMimeScanner } from "../mail/mime-scanner.ts";
-import type { Output } from "./output.ts";
+import type { Output } from "../wire/output.ts";
 
 export interface PartTrees {
   /** Waits for all of the message where it is still arriving. */

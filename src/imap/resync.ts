@@ -5,10 +5,10 @@
 import type { ModSeq, Uid, UidValidity } from "../mail/ids.ts";
 import { formatNumberSet, type NumberRange } from "../mail/number-set.ts";
 import { includes, intersectRanges, withoutNumbers } from "../mail/range-sets.ts";
+import type { Output } from "../wire/output.ts";
 import { formatModSeq, modSeqOf } from "./condstore.ts";
 import { untagged } from "./formatter.ts";
 import { formatFlags } from "./notices.ts";
-import type { Output } from "./output.ts";
 import type { Selected } from "./state.ts";
 
 /** What a client knows of a mailbox (RFC 7162 3.2.5). */

@@ -2,10 +2,10 @@
 import type { ModSeq, Uid } from "../mail/ids.ts";
 import { modSeq } from "../mail/ids.ts";
 import type { SearchKey } from "../mail/search-key.ts";
+import type { Output } from "../wire/output.ts";
 import type { Call } from "./command.ts";
 import { enableCondstore, modSeqOf } from "./condstore.ts";
 import { no, ok, type Reply } from "./formatter.ts";
-import type { Output } from "./output.ts";
 import type { SearchProgram } from "./search-program.ts";
 import { chosen, type SearchReturn, writeExtended } from "./search-return.ts";
 import { runSearch, type SearchContext } from "./search-run.ts";

@@ -1,8 +1,8 @@
 /** What a search gives back, and how (RFC 4731, RFC 5182, RFC 5267 for SORT). */
 import type { ModSeq } from "../mail/ids.ts";
 import { formatNumberSet, rangesInOrder } from "../mail/number-set.ts";
+import type { Output } from "../wire/output.ts";
 import { formatString } from "./formatter.ts";
-import type { Output } from "./output.ts";
 import { type Cursor, keyword, list, ParseError, space } from "./tokens.ts";
 
 export interface SearchReturn {

@@ -8,12 +8,12 @@
  * - The one place where errors become answers is `replyToError`.
  */
 import { MailError, OutcomeUnknown } from "../errors.ts";
+import { ClientGone, disconnected, type Output } from "../wire/output.ts";
 import { type Command, type CommandIo, Farewell } from "./command.ts";
 import { commandNamed } from "./commands/table.ts";
 import { bad, formatReply, formatText, no, type Reply, untagged } from "./formatter.ts";
 import type { CommandText } from "./fragments.ts";
 import { writeNotices } from "./notices.ts";
-import { ClientGone, disconnected, type Output } from "./output.ts";
 import { type CommandLine, parseCommandLine } from "./parser.ts";
 import { closeSession, discardUpload, type Session, type SessionState } from "./state.ts";
 import { ParseError } from "./tokens.ts";

@@ -3,9 +3,9 @@ import { text } from "node:stream/consumers";
 import { describe, expect, it } from "vitest";
 import { capabilities } from "../../src/imap/capabilities.ts";
 import { serveConnection } from "../../src/imap/connection.ts";
-import { isLoopback } from "../../src/imap/loopback.ts";
 import type { Session } from "../../src/imap/state.ts";
 import { silentLogger } from "../../src/log.ts";
+import { isLoopback } from "../../src/wire/loopback.ts";
 import { createMemoryAccount } from "../helpers/memory-account.ts";
 
 const account = createMemoryAccount();

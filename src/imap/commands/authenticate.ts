@@ -2,10 +2,10 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { MailError } from "../../errors.ts";
 import { Secret } from "../../mail/secret.ts";
+import { disconnected } from "../../wire/output.ts";
 import { capabilities, mayLogIn } from "../capabilities.ts";
 import { type Call, define } from "../command.ts";
 import { bad, no, ok, type Reply } from "../formatter.ts";
-import { disconnected } from "../output.ts";
 import type { NotAuthenticated } from "../state.ts";
 import { astring, atom, type Cursor, keyword, ParseError, peek, skip, space } from "../tokens.ts";
 

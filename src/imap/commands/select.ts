@@ -2,11 +2,11 @@
 import type { MailboxChange } from "../../account/account.ts";
 import { hasFlag } from "../../mail/flags.ts";
 import { type EncodedMailboxName, encodedMailboxName, type Uid } from "../../mail/ids.ts";
+import type { Output } from "../../wire/output.ts";
 import { type Call, type Command, define, nothing } from "../command.ts";
 import { describeHighest } from "../condstore.ts";
 import { formatList, ok, type Reply, untagged } from "../formatter.ts";
 import { countRecent } from "../notices.ts";
-import type { Output } from "../output.ts";
 import { createPartTrees } from "../part-trees.ts";
 import { type Missed, missedSince, writeMissed } from "../resync.ts";
 import { noParameters, type SelectParameters, selectParameters } from "../select-parameters.ts";

@@ -2,11 +2,11 @@
 import type { FlagChange } from "../../mail/flag-change.ts";
 import type { ModSeq, Uid } from "../../mail/ids.ts";
 import { formatNumberSet, uidSetOf } from "../../mail/number-set.ts";
+import type { Output } from "../../wire/output.ts";
 import { type Command, define } from "../command.ts";
 import { enableCondstore, formatModSeq, modSeqValue } from "../condstore.ts";
 import { ok, untagged } from "../formatter.ts";
 import { type MessageSet, messageSet } from "../message-set.ts";
-import type { Output } from "../output.ts";
 import type { Selected } from "../state.ts";
 import { type Cursor, expect, flag, keyword, list, ParseError, peek, skip, space } from "../tokens.ts";
 import { namedMessages, refuseReadOnly } from "./messages.ts";

@@ -1,16 +1,15 @@
 /**
- * The way in from one socket: waits for bytes and cuts them into fragments. It reads only when asked, so
+ * The way in from one socket: waits for bytes and has them cut into pieces. It reads only when asked, so
  * a client that sends faster than it is answered is held back by TCP.
  */
 import type { Readable } from "node:stream";
-import type { Fragment, Fragmenter } from "./fragments.ts";
 
 export interface Input {
   /**
-   * The next fragment; `ended` when the client will send no more, `timeout` when `timeLeftMs` is over,
+   * The next piece; `ended` when the client will send no more, `timeout` when `timeLeftMs` is over,
    * `interrupted` when `interrupt` was called and nothing is left that was read already.
    */
-  next(take: () => Fragment | undefined, timeLeftMs: () => number): Promise<Fragment | InputEnd>;
+  next<Piece>(take: () => Piece | undefined, timeLeftMs: () => number): Promise<Piece | InputEnd>;
   /** Ends the wait that is on, or the next one. */
   interrupt(): void;
   /** Takes its hands off the socket and drops what was received. */
@@ -23,7 +22,13 @@ export interface InputEnd {
 
 const events = ["readable", "end", "close", "error"] as const;
 
-export function createInput(socket: Readable, fragmenter: Fragmenter): Input {
+/** Where received bytes are put, to be cut up. */
+export interface InputBuffer {
+  push(chunk: Buffer): void;
+  clear(): void;
+}
+
+export function createInput(socket: Readable, buffer: InputBuffer): Input {
   let isInterrupted = false;
   let wake: () => void = () => {};
   const changed = (): void => wake();
@@ -50,11 +55,11 @@ export function createInput(socket: Readable, fragmenter: Fragmenter): Input {
   return {
     next: async (take, timeLeftMs) => {
       for (;;) {
-        const fragment = take();
-        if (fragment) return fragment;
+        const piece = take();
+        if (piece) return piece;
         const chunk: Buffer | null = socket.read();
         if (chunk) {
-          fragmenter.push(chunk);
+          buffer.push(chunk);
           continue;
         }
         const leftMs = timeLeftMs();
@@ -69,7 +74,7 @@ export function createInput(socket: Readable, fragmenter: Fragmenter): Input {
     },
     detach: () => {
       for (const event of events) socket.off(event, changed);
-      fragmenter.clear();
+      buffer.clear();
       while (socket.read() !== null);
     },
   };
