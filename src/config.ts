@@ -8,6 +8,7 @@ import { parse } from "yaml";
 import { z } from "zod";
 import { isNetwork } from "./auth/networks.ts";
 import { ConfigError } from "./errors.ts";
+import { parseUidlFormat, uidlPresets } from "./mail/uidl-format.ts";
 
 const port = z.int("expected a port number").min(0).max(65_535);
 const tlsMode = z.enum(["none", "starttls", "implicit"], "expected none, starttls or implicit");
@@ -46,6 +47,10 @@ const legacy = z
 const network = text.refine(isNetwork, "expected an address or a network like 10.0.0.0/8 or fd00::/8");
 const count = z.int("expected a number").min(1, "expected at least 1");
 
+function uidlPresetOr(text: string): string {
+  return Object.hasOwn(uidlPresets, text) ? uidlPresets[text as keyof typeof uidlPresets] : text;
+}
+
 const legacyList = "expected a list of legacy servers";
 
 const schema = z.strictObject({
@@ -57,6 +62,16 @@ const schema = z.strictObject({
   auth: z
     .strictObject({
       trustedNetworks: z.array(network, "expected a list of networks").default(["127.0.0.0/8", "::1"]),
+    })
+    .prefault({}),
+  pop3: z
+    .strictObject({
+      uidlFormat: text
+        .refine((value) => parseUidlFormat(uidlPresetOr(value)) !== undefined, {
+          message: "expected dovecot, cyrus, courier or a format like %08Xu%08Xv",
+        })
+        .transform(uidlPresetOr)
+        .default(uidlPresets.dovecot),
     })
     .prefault({}),
   limits: z
@@ -130,11 +145,6 @@ function valueAt(document: unknown, path: readonly PropertyKey[]): unknown {
 
 function checkListeners(config: Config, file: string): void {
   config.listen.forEach((entry, index) => {
-    if (entry.protocol === "pop3") {
-      throw new ConfigError(
-        `${file}: listen[${index}].protocol: pop3 listeners are not served yet, expected imap`,
-      );
-    }
     if (entry.tls !== "none" && !config.tls) {
       throw new ConfigError(
         `${file}: tls: missing (listen[${index}] has tls: ${entry.tls} and needs cert and key)`,

@@ -27,6 +27,7 @@ import { beginLocalAccount, openLocalMirror } from "./migration/local-mirror.ts"
 import { type Mirror, openMirror } from "./migration/mirror.ts";
 import { type MailboxProgress, progressOf, sumProgress } from "./migration/progress.ts";
 import { moveToStage } from "./migration/stage.ts";
+import { createPop3Server } from "./pop3/server.ts";
 import { recordedUser } from "./store/account-record.ts";
 import { accountDirectory } from "./store/data-dir.ts";
 import { type AccountCounters, type Directory, openDirectory } from "./store/directory.ts";
@@ -75,6 +76,8 @@ interface LegacyHost {
   readonly budget: ConnectionBudget;
   /** For people: `imap://host:port`. */
   readonly label: string;
+  /** There is an old POP3 server, too. */
+  readonly hasPop3: boolean;
 }
 
 interface OpenAccount {
@@ -207,11 +210,18 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     return user;
   };
 
-  const accounts = createAccounts<LegacyLogin>({ open: openAccount, logger });
+  const accounts = createAccounts<LegacyLogin>({
+    open: openAccount,
+    logger,
+    uidlFormat: config.pop3.uidlFormat,
+  });
   const penalties = createPenalties({ isTrusted });
   const sessions = createPlaces(config.limits.sessionsPerUserAndAddress);
   const login: Login = async (attempt) => {
     const proven = await penalties.guard(attempt, () => authenticate(attempt));
+    // Its clients know the UIDLs of the old POP3 server, which nobody has matched yet.
+    if (attempt.peer.protocol === "pop3" && proven.legacy?.hasPop3)
+      throw new MailError("UNAVAILABLE", "POP3 of this account is still at the old server");
     const user = proven.user.canonical;
     const handle = await accounts.attach(user, proven);
     const leave = sessions.take(`${addressBlock(attempt.peer.address)} ${user}`);
@@ -291,7 +301,7 @@ function describeProblem(outcome: PullOutcome): string | undefined {
 }
 
 function legacyHost(entry: LegacyConfig): LegacyHost {
-  const { imap, domains, login, connections } = entry;
+  const { imap, pop3, domains, login, connections } = entry;
   if (!imap) throw new ConfigError("legacy: imap is needed");
   const { host, port, tls, verify, ca } = imap;
   return {
@@ -300,8 +310,11 @@ function legacyHost(entry: LegacyConfig): LegacyHost {
     target: { host, port, tls, verify, ...(ca !== undefined && { ca: readPem("legacy.imap.ca", ca) }) },
     budget: createConnectionBudget(connections),
     label: `imap://${host}:${port}`,
+    hasPop3: pop3 !== undefined,
   };
 }
+
+const createServer = { imap: createImapServer, pop3: createPop3Server } as const;
 
 interface Listeners {
   listen(): Promise<readonly BoundListener[]>;
@@ -315,7 +328,13 @@ function createListeners(config: Config, door: FrontDoor): Listeners {
   const tlsContext = config.tls && secureContext(config.tls);
   const servers = config.listen.map((entry) => ({
     entry,
-    server: createImapServer({ ...door, hostname, allowPlaintextLogin, tls: entry.tls, tlsContext }),
+    server: createServer[entry.protocol]({
+      ...door,
+      hostname,
+      allowPlaintextLogin,
+      tls: entry.tls,
+      tlsContext,
+    }),
   }));
   return {
     async listen() {

@@ -28,6 +28,7 @@ describe("configuration", () => {
       listen: [{ protocol: "imap", address: "127.0.0.1", port: 0, tls: "none" }],
       allowPlaintextLogin: false,
       auth: { trustedNetworks: ["127.0.0.0/8", "::1"] },
+      pop3: { uidlFormat: "%08Xu%08Xv" },
       limits: { connections: 10_000, connectionsPerAddress: 1_000, sessionsPerUserAndAddress: 20 },
       legacy: [
         {
@@ -45,6 +46,7 @@ describe("configuration", () => {
     const example = loadConfig(new URL("../config/mailferry.yaml", import.meta.url).pathname);
     const defaults = parseConfig(minimal, "/etc/mailferry.yaml");
     expect(example).toMatchObject({ auth: defaults.auth, limits: defaults.limits, log: defaults.log });
+    expect(example.pop3).toEqual(defaults.pop3);
   });
 
   it.each([
@@ -75,9 +77,9 @@ describe("configuration", () => {
       "tls: missing",
     ],
     [
-      "a pop3 listener",
-      minimal.replace("protocol: imap", "protocol: pop3"),
-      "listen[0].protocol: pop3 listeners are not",
+      "a UIDL format that tells no messages apart",
+      `${minimal}\npop3: { uidlFormat: "%v" }`,
+      "pop3.uidlFormat: expected dovecot, cyrus",
     ],
     [
       "a network that is none",

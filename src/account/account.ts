@@ -14,6 +14,7 @@ import type { AppendedUid, IncomingMessage, NewMessage } from "../mail/new-messa
 import type { NumberRange, UidSet } from "../mail/number-set.ts";
 import type { SortKey } from "../mail/sort-key.ts";
 import type { ThreadAlgorithm, ThreadNode } from "../mail/thread.ts";
+import type { Maildrop } from "./maildrop.ts";
 
 export interface AccountHandle {
   /** The account's canonical name. */
@@ -40,6 +41,8 @@ export interface AccountHandle {
    * server. Throws NONEXISTENT. `onChange` is called synchronously after each committed change.
    */
   open(name: EncodedMailboxName, options: OpenOptions, signal: AbortSignal): Promise<OpenMailbox>;
+  /** INBOX for a POP3 session, which is alone with it. Throws INUSE. */
+  maildrop(signal: AbortSignal): Promise<Maildrop>;
   /** Idempotent. Open mailboxes of this handle are closed with it. */
   release(): void;
 }

@@ -7,6 +7,7 @@ import type { Logger } from "../log.ts";
 import type { Mirror } from "../migration/mirror.ts";
 import type { AccountHandle } from "./account.ts";
 import { createHandle } from "./handle.ts";
+import type { MaildropLock } from "./maildrop.ts";
 import { createRecentLedger } from "./recent.ts";
 
 export interface Accounts<Login> {
@@ -30,6 +31,8 @@ export interface OpenedMirror<Login> {
 export interface AccountsOptions<Login> {
   readonly open: (user: string, login: Login | undefined) => Promise<OpenedMirror<Login>>;
   readonly logger: Logger;
+  /** Of maildrops that were never shown. */
+  readonly uidlFormat: string;
   /** How long an account stays open after its last session, in milliseconds. */
   readonly lingerMs?: number;
 }
@@ -37,6 +40,7 @@ export interface AccountsOptions<Login> {
 interface Entry<Login> {
   readonly user: string;
   readonly opening: Promise<OpenedMirror<Login>>;
+  readonly maildropLock: MaildropLock;
   holders: number;
   timer: NodeJS.Timeout | undefined;
 }
@@ -54,6 +58,7 @@ export function createAccounts<Login>(options: AccountsOptions<Login>): Accounts
     const entry: Entry<Login> = known ?? {
       user,
       opening: options.open(user, login),
+      maildropLock: { isHeld: false },
       holders: 0,
       timer: undefined,
     };
@@ -105,6 +110,8 @@ export function createAccounts<Login>(options: AccountsOptions<Login>): Accounts
         user,
         mirror,
         recentLedger: createRecentLedger(),
+        maildropLock: entry.maildropLock,
+        uidlFormat: options.uidlFormat,
         logger: logger.child({ account: user }),
         onRelease: () => release(entry),
       });

@@ -9,6 +9,7 @@ import type { MailboxMirror } from "../migration/mailbox-mirror.ts";
 import type { LegacyStatus, Mirror } from "../migration/mirror.ts";
 import { waitWith } from "../migration/waiting.ts";
 import type { AccountHandle, MailboxStatus, OpenMailbox, OpenOptions, StatusOptions } from "./account.ts";
+import { type MaildropLock, openMaildrop } from "./maildrop.ts";
 import { createOpenMailbox } from "./open-mailbox.ts";
 import type { RecentLedger } from "./recent.ts";
 
@@ -16,6 +17,8 @@ export interface HandleOptions {
   readonly user: string;
   readonly mirror: Mirror;
   readonly recentLedger: RecentLedger;
+  readonly maildropLock: MaildropLock;
+  readonly uidlFormat: string;
   readonly logger: Logger;
   readonly onRelease: () => void;
 }
@@ -24,6 +27,8 @@ export function createHandle({
   user,
   mirror,
   recentLedger,
+  maildropLock,
+  uidlFormat,
   logger,
   onRelease,
 }: HandleOptions): AccountHandle {
@@ -51,6 +56,11 @@ export function createHandle({
       });
       open.add(opened);
       mirror.learnNames();
+      mirror.wake();
+      return opened;
+    },
+    async maildrop(signal) {
+      const opened = await openMaildrop({ mirror, lock: maildropLock, uidlFormat, signal });
       mirror.wake();
       return opened;
     },

@@ -1,6 +1,7 @@
 /**
  * UIDLs that are a function of UID and UIDVALIDITY (Dovecot's pop3_uidl_format): `%u` and `%v`, each with
- * a width and `X` or `x` for hexadecimal (`%08Xu`), `%f` the name of the message's file, `%g` its GUID.
+ * a width and `X` for hexadecimal (`%08Xu`; in lower case, as Dovecot writes it), `%f` the name of the
+ * message's file, `%g` its GUID.
  */
 import { type Uid, type Uidl, type UidValidity, uidl } from "./ids.ts";
 
@@ -31,9 +32,9 @@ export const uidlPresets = {
 
 type Piece =
   | string
-  | { readonly name: "u" | "v" | "f" | "g"; readonly width: number; readonly hex: "X" | "x" | "" };
+  | { readonly name: "u" | "v" | "f" | "g"; readonly width: number; readonly isHex: boolean };
 
-const variable = /%(?:(0\d{0,2})?([Xx])?)([uvfg%])/y;
+const variable = /%(0\d{0,2})?(X)?([uvfg%])/y;
 
 /** undefined for what is none: an unknown variable, or none that tells messages apart. */
 export function parseUidlFormat(text: string): UidlFormat | undefined {
@@ -51,9 +52,7 @@ export function parseUidlFormat(text: string): UidlFormat | undefined {
     if (!match) return undefined;
     const [whole, width, hex, name] = match;
     pieces.push(
-      name === "%"
-        ? "%"
-        : { name: name as "u", width: Number(width ?? 0), hex: (hex ?? "") as "X" | "x" | "" },
+      name === "%" ? "%" : { name: name as "u", width: Number(width ?? 0), isHex: hex !== undefined },
     );
     at += whole.length;
   }
@@ -73,11 +72,10 @@ function format(pieces: readonly Piece[], parts: UidlParts): Uidl | undefined {
 }
 
 function textOf(
-  { name, width, hex }: Exclude<Piece, string>,
+  { name, width, isHex }: Exclude<Piece, string>,
   { uid, uidValidity, fileName, guid }: UidlParts,
 ): string | undefined {
   if (name === "f") return fileName;
   if (name === "g") return guid;
-  const digits = (name === "u" ? uid : uidValidity).toString(hex === "" ? 10 : 16);
-  return (hex === "X" ? digits.toUpperCase() : digits).padStart(width, "0");
+  return (name === "u" ? uid : uidValidity).toString(isHex ? 16 : 10).padStart(width, "0");
 }

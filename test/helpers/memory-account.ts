@@ -16,7 +16,7 @@ import { MailError, OutcomeUnknown } from "../../src/errors.ts";
 import type { CopiedUids } from "../../src/mail/copied-uids.ts";
 import { withChange } from "../../src/mail/flag-change.ts";
 import { type Flags, flagsOf, hasFlag } from "../../src/mail/flags.ts";
-import { encodedMailboxName, modSeq, type Uid, uid, uidValidity } from "../../src/mail/ids.ts";
+import { encodedMailboxName, modSeq, type Uid, uid, uidl, uidValidity } from "../../src/mail/ids.ts";
 import { type InternalDate, parseInternalDate } from "../../src/mail/internal-date.ts";
 import type { MessageContent, MessageMeta } from "../../src/mail/message.ts";
 import { contentOf } from "../../src/mail/message-content.ts";
@@ -53,6 +53,7 @@ export class MemoryMailbox {
   /** SELECT answers READ-WRITE. */
   writable = false;
   complete = true;
+  maildropIsOpen = false;
   /** UIDs of which nothing is here while the legacy server is away; `all` for everything. */
   unavailable: ReadonlySet<number> = new Set();
   foundRemotely: readonly number[] = [];
@@ -187,6 +188,36 @@ export function createMemoryAccount(user = "alice", password = "secret"): Memory
         const open = openMailbox(box, mailbox, options.onChange);
         opened.add(open);
         return open;
+      },
+      maildrop: async () => {
+        const box = mailbox("INBOX");
+        if (box.maildropIsOpen) throw new MailError("INUSE", "The maildrop is in use by another session");
+        box.maildropIsOpen = true;
+        const messages = box.messages.map((message) => ({
+          uid: message.uid,
+          uidl: uidl(`uidl-${message.uid}`),
+          sizeBytes: message.bytes.length,
+        }));
+        const find = (wanted: Uid): MemoryMessage | undefined =>
+          box.messages.find((message) => message.uid === wanted);
+        return {
+          messages,
+          content: async ({ uid: wanted }) => {
+            if (box.unavailable.has(wanted)) throw new MailError("UNAVAILABLE", "The mail server is away");
+            const message = find(wanted);
+            return message && (message.content?.() ?? contentOf(message.bytes));
+          },
+          remove: async (some) => {
+            if (box.unavailable.has(-1)) throw new MailError("UNAVAILABLE", "The mail server is away");
+            box.expunge(...some.map((one) => one.uid));
+          },
+          markSeen: async (some) => {
+            for (const one of some) box.setFlags(one.uid, ["\\Seen"]);
+          },
+          close: () => {
+            box.maildropIsOpen = false;
+          },
+        };
       },
       release: () => {
         if (released) return;

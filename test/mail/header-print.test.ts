@@ -29,16 +29,16 @@ it.each([
 const parts = { uid: uid(0x2a), uidValidity: uidValidity(0x4c0f1234), fileName: "1.M2.host", guid: "abc" };
 
 it.each([
-  [uidlPresets.dovecot, "0000002A4C0F1234"],
+  [uidlPresets.dovecot, "0000002a4c0f1234"],
   [uidlPresets.cyrus, "1276056116.42"],
   [uidlPresets.courier, "1276056116-42"],
-  ["%08xu", "0000002a"],
+  ["%Xu", "2a"],
   ["%f", "1.M2.host"],
   ["x%g%%", "xabc%"],
 ])("%s makes %s", (format, expected) => {
   expect(parseUidlFormat(format)?.of(parts)).toBe(expected);
 });
 
-it.each(["%v", "%m", "%", "plain", "%u x", "%8u"])("%s is no format", (format) => {
+it.each(["%v", "%m", "%", "plain", "%u x", "%08xu"])("%s is no format", (format) => {
   expect(parseUidlFormat(format)).toBeUndefined();
 });

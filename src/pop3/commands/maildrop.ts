@@ -1,0 +1,79 @@
+/** What is asked of a maildrop (RFC 1939 5, 7): STAT, LIST, UIDL, DELE, RSET. */
+import type { MaildropMessage } from "../../account/maildrop.ts";
+import { BadCommand, type Call, type Command, define, noArgument, ok } from "../command.ts";
+import type { Transaction } from "../state.ts";
+
+export const stat = define({
+  name: "STAT",
+  state: "transaction",
+  run: (call) => {
+    noArgument(call);
+    const messages = numbered(call.state);
+    const sizeBytes = messages.reduce((sum, [, message]) => sum + message.sizeBytes, 0);
+    return ok(`${messages.length} ${sizeBytes}`);
+  },
+});
+
+export const list = defineListing("LIST", ({ sizeBytes }) => String(sizeBytes));
+export const uidl = defineListing("UIDL", (message) => message.uidl);
+
+function defineListing(name: string, tell: (message: MaildropMessage) => string): Command {
+  return define({
+    name,
+    state: "transaction",
+    run: async ({ state, argument, output }) => {
+      if (argument !== "") {
+        const [number, message] = named(state, argument);
+        return ok(`${number} ${tell(message)}`);
+      }
+      const messages = numbered(state);
+      output.write(`+OK ${messages.length} messages\r\n`);
+      for (const [number, message] of messages) {
+        output.write(`${number} ${tell(message)}\r\n`);
+        await output.flushed();
+      }
+      output.write(".\r\n");
+      return { ...ok(""), isWritten: true };
+    },
+  });
+}
+
+export const dele = define({
+  name: "DELE",
+  state: "transaction",
+  run: ({ session, state, argument }) => {
+    const [number] = named(state, argument);
+    session.state = { ...state, deleted: new Set([...state.deleted, number]) };
+    return ok("Marked to be deleted.");
+  },
+});
+
+export const rset = define({
+  name: "RSET",
+  state: "transaction",
+  run: (call) => {
+    noArgument(call);
+    call.session.state = { ...call.state, deleted: new Set() };
+    return ok("");
+  },
+});
+
+/** Those that are not marked; numbers stay as they are (RFC 1939 5). */
+function numbered({ maildrop, deleted }: Transaction): readonly (readonly [number, MaildropMessage])[] {
+  return maildrop.messages.flatMap((message, index) =>
+    deleted.has(index + 1) ? [] : [[index + 1, message] as const],
+  );
+}
+
+/** Throws BadCommand for what is no number, and answers what there is none of as RFC 1939 5 has it. */
+export function named(
+  { maildrop, deleted }: Call<Transaction>["state"],
+  argument: string,
+): readonly [number, MaildropMessage] {
+  if (!/^\d{1,10}$/.test(argument)) throw new BadCommand("Invalid message number");
+  const number = Number(argument);
+  const message = maildrop.messages[number - 1];
+  if (!message) throw new BadCommand(`There's no message ${number}.`);
+  if (deleted.has(number)) throw new BadCommand("Message is deleted.");
+  return [number, message];
+}
