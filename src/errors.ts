@@ -12,6 +12,7 @@ const responseCodes = [
   "CANNOT",
   "CLIENTBUG",
   "EXPIRED",
+  "EXPUNGEISSUED",
   "INUSE",
   "LIMIT",
   "NONEXISTENT",

@@ -26,7 +26,10 @@ interface Intent {
 const intentKey = "transfer";
 
 export interface Transfers {
-  /** Throws TRYCREATE. One at a time: of two sessions that move a message one finds it gone. */
+  /**
+   * Throws TRYCREATE, and EXPUNGEISSUED where not all are there. One at a time: of two sessions that move a
+   * message one finds it gone.
+   */
   transfer(
     kind: Kind,
     from: MailboxMirror,
@@ -90,16 +93,18 @@ export function createTransfers(store: AccountStore, { target, open }: TransferM
     const to = await target(name);
     const { state } = from;
     const messages = uids.map((one) => state.table.get(one)).filter((message) => message !== undefined);
-    if (messages.length === 0) return undefined;
+    if (messages.length < uids.length) throw expungedMeanwhile();
     const whole = messages.filter(isFull);
     if (whole.length < messages.length) throw new MailError("UNAVAILABLE", "A message cannot be read");
     try {
       return await carryOut(kind, from, whole, to);
     } catch (error) {
-      if (error instanceof MessageLost) {
-        const lost = whole.map((one) => one.uid).filter((one) => !store.fileOf(state.record, one));
-        await state.exclusive(() => dropLost(store, state, lost));
-      }
+      if (!(error instanceof MessageLost)) throw error;
+      const gone = uids.filter((one) => !store.fileOf(state.record, one));
+      await state.exclusive(async () => {
+        if (gone.every((one) => state.table.get(one) === undefined)) throw expungedMeanwhile(error);
+        await dropLost(store, state, gone);
+      });
       throw error;
     } finally {
       if (left === "intent") {
@@ -115,6 +120,10 @@ export function createTransfers(store: AccountStore, { target, open }: TransferM
     settle: () => (left === "nothing" ? Promise.resolve() : inTurn(settle)),
     transfer: (...transferred) => inTurn(() => transfer(...transferred)),
   };
+}
+
+function expungedMeanwhile(cause?: unknown): MailError {
+  return new MailError("EXPUNGEISSUED", "Some of the requested messages no longer exist", cause);
 }
 
 /** Settles what was cut off; at opening to be called before anybody sees the account. */

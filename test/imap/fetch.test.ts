@@ -47,13 +47,13 @@ describe("messages that are not there", () => {
     expect(await client.command("a FETCH 1:3 FLAGS")).toEqual([
       "* 1 FETCH (FLAGS (\\Seen))",
       "* 3 FETCH (FLAGS ())",
-      "a OK Fetch completed.",
+      "a OK [EXPUNGEISSUED] Some messages were already expunged.",
     ]);
     expect(await client.command("b UID FETCH 1:3 UID")).toEqual([
       "* 1 FETCH (UID 1)",
       "* 3 FETCH (UID 3)",
       "* 2 EXPUNGE",
-      "b OK Fetch completed.",
+      "b OK [EXPUNGEISSUED] Some messages were already expunged.",
     ]);
   });
 

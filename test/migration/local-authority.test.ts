@@ -3,7 +3,7 @@ import { copyFileSync, existsSync, renameSync, rmSync, unlinkSync, writeFileSync
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { modSeq, uid } from "../../src/mail/ids.ts";
+import { modSeq, type Uid, uid } from "../../src/mail/ids.ts";
 import { contentOf } from "../../src/mail/message-content.ts";
 import { type LocalAccount, name, openLocalAccount } from "./local-fixture.ts";
 
@@ -88,9 +88,9 @@ describe("MOVE", () => {
   it("of one message by two sessions at a time gives one message", async () => {
     const from = await account.mailbox("A");
     const move = () => account.mirror.authority.move(from, [uid(1)], name("B"));
-    const [first, second] = await Promise.all([move(), move()]);
-    expect(first?.to).toEqual([1]);
-    expect(second).toBeUndefined();
+    const [first, second] = await Promise.allSettled([move(), move()]);
+    expect(first).toMatchObject({ value: { to: [1] } });
+    expect(second).toMatchObject({ reason: { code: "EXPUNGEISSUED" } });
     expect(await account.contents()).toEqual(["A: 1", "B: 1", "INBOX: 0"]);
   });
 
@@ -157,9 +157,26 @@ describe("MOVE", () => {
     expect((await copied)?.to).toEqual([1, 2]);
   });
 
-  it("of nothing that is still there tells no UIDs", async () => {
+  it("of messages that are not all there any more is refused as a whole", async () => {
     const from = await account.mailbox("A");
-    expect(await account.mirror.authority.copy(from, [uid(77)], name("B"))).toBeUndefined();
+    await expect(account.mirror.authority.copy(from, [uid(1), uid(77)], name("B"))).rejects.toMatchObject({
+      code: "EXPUNGEISSUED",
+    });
+    expect(await account.uids("B")).toEqual([]);
+  });
+
+  it("of messages that are being expunged copies them, or is told that they are gone", async () => {
+    for (let count = 0; count < 20; count++) await account.append("A", mail(`to go ${count}`));
+    const from = await account.mailbox("A");
+    const { authority } = account.mirror;
+    const { uids } = from.state.table;
+    await authority.store(from, uids, { kind: "add", flags: ["\\Deleted"] });
+    const expunged = authority.expunge(from);
+    const outcomes = await Promise.allSettled(uids.map((one) => authority.copy(from, [one], name("B"))));
+    await expunged;
+    const refusals = outcomes.filter((outcome) => outcome.status === "rejected");
+    for (const { reason } of refusals) expect(reason).toMatchObject({ code: "EXPUNGEISSUED" });
+    expect(await account.uids("A")).toEqual([]);
   });
 });
 
@@ -392,15 +409,16 @@ describe("files that are gone", () => {
     const inbox = await account.mailbox("INBOX");
     await account.mirror.authority.store(inbox, [uid(1)], { kind: "add", flags: ["\\Deleted"] });
     expect(await account.uids("INBOX")).toEqual([2]);
-    expect((await account.mirror.authority.copy(inbox, [uid(1), uid(2)], name("B")))?.from).toEqual([2]);
+    expect((await account.mirror.authority.copy(inbox, [uid(2)], name("B")))?.from).toEqual([2]);
   });
 
   it("MOVE refuses once, and is done when it is asked again", async () => {
     unlinkSync(first());
     const inbox = await account.mailbox("INBOX");
-    const move = () => account.mirror.authority.move(inbox, [uid(1), uid(2)], name("B"));
-    await expect(move()).rejects.toMatchObject({ code: "UNAVAILABLE" });
-    expect((await move())?.from).toEqual([2]);
+    const move = (uids: readonly Uid[]) => account.mirror.authority.move(inbox, uids, name("B"));
+    await expect(move([uid(1), uid(2)])).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect(await account.uids("INBOX")).toEqual([2]);
+    expect((await move([uid(2)]))?.from).toEqual([2]);
   });
 
   it("RENAME INBOX that is refused makes no mailbox", async () => {

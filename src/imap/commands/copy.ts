@@ -8,7 +8,7 @@ import { ok, type Reply, untagged } from "../formatter.ts";
 import { type MessageSet, messageSet } from "../message-set.ts";
 import type { Selected } from "../state.ts";
 import { astring, type Cursor, space } from "../tokens.ts";
-import { namedMessages, refuseReadOnly } from "./messages.ts";
+import { allNamedMessages, refuseReadOnly } from "./messages.ts";
 
 interface TransferArgs {
   readonly set: MessageSet;
@@ -33,7 +33,7 @@ function transferArgs(cursor: Cursor): TransferArgs {
 }
 
 async function copyMessages({ state, args, signal }: TransferCall, byUid: boolean): Promise<Reply> {
-  const uids = namedMessages(state, args.set, byUid);
+  const uids = allNamedMessages(state, args.set, byUid);
   if (uids.length === 0) return ok("No messages to copy.");
   return ok("Copy completed.", codeOf(await state.mailbox.copy(uids, args.target, signal)));
 }
@@ -41,7 +41,7 @@ async function copyMessages({ state, args, signal }: TransferCall, byUid: boolea
 /** COPYUID comes ahead of the EXPUNGEs, which name the messages no more (RFC 6851 4.3). */
 async function moveMessages({ state, args, output, signal }: TransferCall, byUid: boolean): Promise<Reply> {
   refuseReadOnly(state);
-  const uids = namedMessages(state, args.set, byUid);
+  const uids = allNamedMessages(state, args.set, byUid);
   if (uids.length === 0) return ok("No messages to move.");
   const code = codeOf(await state.mailbox.move(uids, args.target, signal));
   if (code) output.write(untagged(`OK [${code}] Moved.`));

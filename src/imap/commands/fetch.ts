@@ -1,7 +1,8 @@
 /**
  * FETCH and UID FETCH (RFC 3501 6.4.5, 6.4.8). Messages are made present in batches, with the least that
- * the items need, and answered one by one in order. One that was expunged meanwhile is left out; bytes
- * that cannot be had end the session (see session.ts).
+ * the items need, and answered one by one in order. One that was expunged meanwhile is left out, and
+ * the client told to ask for news (RFC 2180 4.1, RFC 5530 EXPUNGEISSUED); bytes that cannot be had end the session
+ * (see session.ts).
  */
 import type { Need, OpenMailbox } from "../../account/account.ts";
 import { isUnavailable, MailError, unreachable } from "../../errors.ts";
@@ -77,7 +78,9 @@ async function runFetch(call: Call<Selected, FetchArgs>, byUid: boolean): Promis
       needs,
     );
   }
-  return ok("Fetch completed.");
+  return uids.some((uid) => state.view.isExpunged(uid))
+    ? ok("Some messages were already expunged.", "EXPUNGEISSUED")
+    : ok("Fetch completed.");
 }
 
 /** With CHANGEDSINCE those that have changed; what was expunged since is told first. */

@@ -11,6 +11,14 @@ export function namedMessages(state: Selected, set: MessageSet, byUid: boolean):
   return view.hasExpunged ? uids.filter((uid) => !view.isExpunged(uid)) : uids;
 }
 
+/** The same for changes that are made as a whole or not at all (RFC 3501 6.4.7, RFC 2180 4.4.2). */
+export function allNamedMessages(state: Selected, set: MessageSet, byUid: boolean): readonly Uid[] {
+  const uids = messagesNamed(state, set, byUid);
+  if (state.view.hasExpunged && uids.some((uid) => state.view.isExpunged(uid)))
+    throw new MailError("EXPUNGEISSUED", "Some of the requested messages no longer exist");
+  return uids;
+}
+
 export function refuseReadOnly({ readOnly }: Selected): void {
   if (readOnly) throw new MailError("CANNOT", "The mailbox is selected read-only");
 }
