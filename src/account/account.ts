@@ -93,7 +93,7 @@ export type MailboxChange =
   | { readonly kind: "arrived"; readonly uids: readonly Uid[] }
   | { readonly kind: "expunged"; readonly uids: readonly Uid[] }
   | { readonly kind: "flags"; readonly uids: readonly Uid[] }
-  /** Deleted, renamed or its UIDVALIDITY changed: the session cannot go on with this view. */
+  /** Deleted, or its UIDVALIDITY changed: the session cannot go on with this view. */
   | { readonly kind: "gone"; readonly reason: string };
 
 /** How much of a message a command needs. `structure` = BODY and BODYSTRUCTURE. */

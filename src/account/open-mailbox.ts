@@ -73,7 +73,9 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
   };
 
   return {
-    name: state.record.name,
+    get name() {
+      return state.record.name;
+    },
     uidValidity,
     readOnly: state.readOnly,
     recent,

@@ -9,8 +9,8 @@ export interface OpenMailboxes {
 }
 
 /**
- * The mailbox goes on under another name, with its messages and UIDs. Sessions that have it selected are told
- * that it is gone; work on it that is waiting for its turn finds the new name.
+ * The mailbox goes on under another name, with its messages and UIDs. Sessions that have it selected
+ * go on with it; work on it that is waiting for its turn finds the new name.
  */
 export async function renameMailbox(
   { store, mirrors }: OpenMailboxes,
@@ -23,7 +23,6 @@ export async function renameMailbox(
     if (!mailbox) continue;
     return mailbox.state.exclusive(async () => {
       mailbox.state.commitName(store.renameMailbox(id, to));
-      mailbox.state.announceGone("Mailbox was renamed");
     });
   }
   store.renameMailbox(id, to);
