@@ -13,12 +13,36 @@ export async function writeNotices(
   output: Output,
   options: { readonly expunges: boolean },
 ): Promise<void> {
-  const notices = state.view.takeNotices(options);
+  const { view } = state;
+  writeNewFlagNames(state, output);
+  const recentBefore = options.expunges && view.hasExpunged ? countRecent(state) : undefined;
+  const notices = view.takeNotices(options);
   if (state.enabled.qresync) writeVanished(notices, output);
   for (const notice of notices) {
     output.write(formatNotice(state, notice));
     await output.flushed();
   }
+  // With EXISTS it was told already.
+  const toldRecent = notices.some((notice) => notice.kind === "exists");
+  if (recentBefore !== undefined && !toldRecent && countRecent(state) !== recentBefore)
+    output.write(untagged(`${countRecent(state)} RECENT`));
+}
+
+/** FLAGS and PERMANENTFLAGS (RFC 3501 7.2.6, 7.1), at SELECT and ahead of the first message with a new keyword. */
+export function describeFlags({ mailbox, readOnly, told }: Selected, output: Output): void {
+  told.flags = mailbox.flags;
+  output.write(untagged(`FLAGS ${formatList(mailbox.flags)}`));
+  const permanent = readOnly
+    ? "OK [PERMANENTFLAGS ()] Read-only mailbox."
+    : `OK [PERMANENTFLAGS ${formatList(mailbox.permanentFlags)}] Flags permitted.`;
+  output.write(untagged(permanent));
+}
+
+function writeNewFlagNames(state: Selected, output: Output): void {
+  const { flags } = state.mailbox;
+  if (flags === state.told.flags) return;
+  const known = new Set(state.told.flags);
+  if (flags.some((name) => !known.has(name))) describeFlags(state, output);
 }
 
 /** FLAGS of a message as this session sees them; undefined when it was expunged meanwhile. */

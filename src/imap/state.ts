@@ -29,6 +29,8 @@ export interface Selected {
   readonly trees: PartTrees;
   /** `$`: what the last search that was to be saved has found (RFC 5182), ascending. */
   readonly saved: { uids: readonly Uid[] };
+  /** What the client was told last. */
+  readonly told: { flags: readonly string[] };
   /** The session's own. */
   readonly enabled: Enabled;
 }

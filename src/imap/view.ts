@@ -30,7 +30,9 @@ export interface View {
   ofSequences(set: RawSequenceSet): readonly Uid[] | undefined;
   /** UIDs of a set of UIDs, ascending: those that this client knows. */
   ofUids(set: RawSequenceSet): readonly Uid[];
-  /** The client is not told of changes of these flags that it has made itself (STORE .SILENT). */
+  /** Flags have changed, and the client not told yet. */
+  isFlagged(uid: Uid): boolean;
+  /** The client knows the flags of these, by what it has done itself (STORE .SILENT). */
   silence(uids: readonly Uid[]): void;
   /** What the client is to be told now, in order: expunges (if permitted), EXISTS, flags. */
   takeNotices(options: { readonly expunges: boolean }): readonly Notice[];
@@ -134,6 +136,7 @@ export function createView(initial: readonly Uid[]): View {
         const { first, end } = sliceOfRange(uids, range);
         return uids.slice(first, end);
       }),
+    isFlagged: (uid) => flagged.has(uid),
     silence: (known) => {
       for (const uid of known) flagged.delete(uid);
     },

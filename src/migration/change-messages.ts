@@ -16,6 +16,7 @@ import type { StoredMessage } from "../store/store.ts";
 import { createAppend } from "./append-message.ts";
 import type { Authority } from "./authority.ts";
 import { findCopies } from "./find-copies.ts";
+import { noteKeywords } from "./local-messages.ts";
 import { lookAgain } from "./look-again.ts";
 import { hasChanged, withMailbox } from "./mailbox-lease.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
@@ -94,6 +95,7 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
           );
           return [...parted.modified, ...modified];
         } finally {
+          noteKeywords(state, seen);
           state.commitFlags(seen);
         }
       });

@@ -64,14 +64,17 @@ describe("a local account", () => {
     expect(told(await client.command("RENAME Sent INBOX"))).toMatch(/^NO \[ALREADYEXISTS\]/);
     expect(told(await client.ok("COPY 2:3 Archive.2026"))).toMatch(/^OK \[COPYUID \d+ 2:3 1:2\]/);
     expect(lines(await client.ok("STORE 2 +FLAGS (\\Flagged $Label)"))).toEqual([
+      expect.stringMatching(/^\* FLAGS .* \$Label\)$/),
+      expect.stringMatching(/^\* OK \[PERMANENTFLAGS /),
       "* 2 FETCH (UID 2 FLAGS (\\Flagged $Label \\Recent))",
     ]);
     expect(lines(await client.ok("MOVE 3 Sent"))).toEqual([
       expect.stringMatching(/^\* OK \[COPYUID \d+ 3 1\]/),
       "* 3 EXPUNGE",
+      "* 3 RECENT",
     ]);
     await client.ok("STORE 3 +FLAGS.SILENT (\\Deleted)");
-    expect(lines(await client.ok("EXPUNGE"))).toEqual(["* 3 EXPUNGE"]);
+    expect(lines(await client.ok("EXPUNGE"))).toEqual(["* 3 EXPUNGE", "* 2 RECENT"]);
     await client.ok("RENAME Archive Old");
     expect(lines(await client.ok("STATUS Old.2026 (MESSAGES UIDNEXT)"))[0]).toBe(
       "* STATUS Old.2026 (MESSAGES 2 UIDNEXT 3)",

@@ -5,8 +5,8 @@ import { type EncodedMailboxName, encodedMailboxName, type Uid } from "../../mai
 import type { Output } from "../../wire/output.ts";
 import { type Call, type Command, define, nothing } from "../command.ts";
 import { describeHighest } from "../condstore.ts";
-import { formatList, ok, type Reply, untagged } from "../formatter.ts";
-import { countRecent } from "../notices.ts";
+import { ok, type Reply, untagged } from "../formatter.ts";
+import { countRecent, describeFlags } from "../notices.ts";
 import { createPartTrees } from "../part-trees.ts";
 import { type Missed, missedSince, writeMissed } from "../resync.ts";
 import { noParameters, type SelectParameters, selectParameters } from "../select-parameters.ts";
@@ -104,6 +104,7 @@ async function openMailbox(call: SelectCall, isExamine: boolean): Promise<Reply>
     readOnly,
     trees: createPartTrees(),
     saved: { uids: [] },
+    told: { flags: mailbox.flags },
     enabled,
   };
   let missed: Missed | undefined;
@@ -121,12 +122,8 @@ async function openMailbox(call: SelectCall, isExamine: boolean): Promise<Reply>
 }
 
 function describe(selected: Selected, output: Output): void {
-  const { mailbox, view, readOnly } = selected;
-  output.write(untagged(`FLAGS ${formatList(mailbox.flags)}`));
-  const permanent = readOnly
-    ? "OK [PERMANENTFLAGS ()] Read-only mailbox."
-    : `OK [PERMANENTFLAGS ${formatList(mailbox.permanentFlags)}] Flags permitted.`;
-  output.write(untagged(permanent));
+  const { mailbox, view } = selected;
+  describeFlags(selected, output);
   output.write(untagged(`${view.uids.length} EXISTS`));
   output.write(untagged(`${countRecent(selected)} RECENT`));
   if (mailbox.firstUnseen !== undefined)

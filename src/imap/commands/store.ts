@@ -1,5 +1,6 @@
 /** STORE and UID STORE (RFC 3501 6.4.6, 6.4.8), conditional as RFC 7162 3.1.3 has it. */
-import type { FlagChange } from "../../mail/flag-change.ts";
+import { type FlagChange, withChange } from "../../mail/flag-change.ts";
+import { type Flags, sameFlags } from "../../mail/flags.ts";
 import type { ModSeq, Uid } from "../../mail/ids.ts";
 import { formatNumberSet, uidSetOf } from "../../mail/number-set.ts";
 import type { Output } from "../../wire/output.ts";
@@ -36,10 +37,11 @@ function defineStore(name: string, byUid: boolean): Command {
       // Whose flags are answered must be known here; before the change, so that a refusal is the truth.
       if (!silent || tellsModSeqs) await state.mailbox.require(uids, "meta", signal);
       if (uids.length === 0) return ok("Store completed.");
+      const expected = silent ? expectedFlags(state, uids, change) : undefined;
       const modified = new Set(await state.mailbox.store(uids, change, signal, unchangedSince));
       // All of them are answered, whether their flags have changed or not.
       const stored = modified.size > 0 ? uids.filter((uid) => !modified.has(uid)) : uids;
-      if (silent) state.view.silence(stored);
+      if (expected) state.view.silence(stored.filter((uid) => isAsExpected(state, uid, expected)));
       else state.view.apply({ kind: "flags", uids: stored });
       if (tellsModSeqs) writeModSeqs(state, stored, output);
       return modified.size > 0
@@ -47,6 +49,29 @@ function defineStore(name: string, byUid: boolean): Command {
         : ok("Store completed.");
     },
   });
+}
+
+/**
+ * What the client takes the flags to be after a silent change. Of others' changes it has to hear: where it has not
+ * heard of one yet, it cannot know the outcome.
+ */
+function expectedFlags(
+  { mailbox, view }: Selected,
+  uids: readonly Uid[],
+  change: FlagChange,
+): ReadonlyMap<Uid, Flags> {
+  const expected = new Map<Uid, Flags>();
+  for (const uid of uids) {
+    const meta = mailbox.meta(uid);
+    if (!meta || (change.kind !== "replace" && view.isFlagged(uid))) continue;
+    expected.set(uid, withChange(meta.flags, change));
+  }
+  return expected;
+}
+
+function isAsExpected({ mailbox }: Selected, uid: Uid, expected: ReadonlyMap<Uid, Flags>): boolean {
+  const [now, wanted] = [mailbox.meta(uid)?.flags, expected.get(uid)];
+  return now !== undefined && wanted !== undefined && sameFlags(now, wanted);
 }
 
 /** Also where the flags are not wanted (RFC 7162 3.1.3). */
