@@ -1,214 +1,240 @@
 /**
- * Many sessions on one mailbox, each with random commands, each checking its view by the rules; at the end all views
- * are equal. Nobody is disconnected, and nothing is answered BAD.
+ * Twenty sessions change one mailbox at the same time, by random commands. Each holds what it is told against
+ * the rules (session-model.ts); at the end all know the same.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "vitest";
+import { plainAccount } from "../helpers/account-plans.ts";
 import { startDovecot } from "../helpers/dovecot.ts";
-import type { CommandPiece, ImapClient } from "../helpers/imap-client.ts";
+import { fillAccount } from "../helpers/filler.ts";
+import type { ImapClient } from "../helpers/imap-client.ts";
 import { createAccount, startMailferry } from "../helpers/mailferry.ts";
+import { createModelledClient, type Knowledge, type ModelledClient } from "../helpers/modelled-client.ts";
 import { createRandom, type Random } from "../helpers/random.ts";
-import { createViewModel, type During, type ViewModel } from "../helpers/view-model.ts";
-
-export type Stage = "mirroring" | "local";
+import { createSharedKnowledge, type SharedKnowledge } from "../helpers/session-model.ts";
 
 const user = "alice";
-const password = "pass-alice";
-const sessions = 20;
+const sessionCount = 20;
+const other = "Other";
+/** One looks at what has become of it. */
+const extra = { limits: { sessionsPerUserAndAddress: sessionCount + 1 } };
 
-export async function manySessions(stage: Stage, durationMs: number, seed: number): Promise<void> {
-  console.log(`${stage}, seed ${seed}`);
-  const legacy = stage === "mirroring" ? await startDovecot({ users: [user], extraConfig }) : undefined;
-  const mailferry = await startMailferry(legacy ? { legacy, extra } : { extra });
+export interface ConcurrentRun {
+  readonly durationMs: number;
+  readonly seed?: number;
+}
+
+/** Mailferry has the last word. */
+export async function changeLocally(run: ConcurrentRun): Promise<void> {
+  const mailferry = await startMailferry({ extra });
   try {
-    if (stage === "local") await createAccount(mailferry, user, password);
-    const connect = (): Promise<ImapClient> => mailferry.client(user, password);
+    await createAccount(mailferry, user, "secret");
+    const connect = (): Promise<ImapClient> => mailferry.client(user, "secret");
     const first = await connect();
-    for (const name of ["Work", "Other"]) await first.ok(`CREATE ${name}`);
-    for (let count = 0; count < 20; count++) await append(first, "Work", `no. ${count}`);
-    const workers: Worker[] = [];
-    for (let index = 0; index < sessions; index++) workers.push(await openWorker(await connect()));
-    const ends = performance.now() + durationMs;
-    const counts = await Promise.all(
-      workers.map(async (worker, index) => {
-        const random = createRandom(seed + index * 7919);
-        let commands = 0;
-        for (; performance.now() < ends; commands++) await act(worker, random);
-        return commands;
-      }),
-    );
-    console.log(
-      `${counts.reduce((sum, count) => sum + count)} commands, ${Math.min(...counts)} to ${Math.max(...counts)} a session`,
-    );
-    for (const worker of [...workers, ...workers]) await worker.run("other", "NOOP");
-    for (const worker of workers) await worker.run("FETCH", "FETCH 1:* (UID FLAGS)");
-    const expected = await viewOf(await connect());
-    for (const { model } of workers) expect(describe(model)).toEqual(expected);
-    if (legacy) expect(await viewOf(await legacy.client(user))).toEqual(expected);
-    const claims = workers.flatMap(({ recent }) => [...recent]);
-    expect(claims.length, "\\Recent is of one session").toBe(new Set(claims).size);
-    expect((await mailferry.log()).match(/"level":50.*/g) ?? []).toEqual([]);
+    for (let number = 0; number < 30; number++)
+      await first.ok("APPEND INBOX ", Buffer.from(`Subject: first ${number}\r\n\r\n${number}\r\n`));
+    first.close();
+    await changeConcurrently(run, connect, []);
   } finally {
     await mailferry.close();
-    await legacy?.close();
   }
 }
 
-const extra = { limits: { sessionsPerUserAndAddress: sessions + 10 } };
-const extraConfig = "mail_max_userip_connections = 100\n";
-
-interface Worker {
-  readonly client: ImapClient;
-  model: ViewModel;
-  /** Of all times that the mailbox was selected. */
-  readonly recent: Set<number>;
-  /** The answer's status; throws where a rule is broken, and for BAD. */
-  run(during: During, ...pieces: CommandPiece[]): Promise<"OK" | "NO">;
-  select(): Promise<void>;
+/** The legacy server has, and two of the sessions are straight on it. */
+export async function changeWhileMirroring(run: ConcurrentRun): Promise<void> {
+  const legacy = await startDovecot({ users: [user], started: false });
+  await fillAccount(legacy, user, plainAccount({ messages: 30, sizeBytes: 500 }));
+  await legacy.start();
+  const mailferry = await startMailferry({ legacy, extra });
+  try {
+    const straight = [await legacy.client(user), await legacy.client(user)];
+    await changeConcurrently(run, () => mailferry.client(user), straight);
+  } finally {
+    await mailferry.close();
+    await legacy.close();
+  }
 }
 
-async function openWorker(client: ImapClient): Promise<Worker> {
-  const recent = new Set<number>();
-  const worker: Worker = {
-    client,
-    model: createViewModel(),
-    recent,
-    async run(during, ...pieces) {
-      const { status, text, untagged } = await client.command(...pieces);
-      for (const response of untagged) worker.model.take(response, during);
-      if (status === "BAD") throw new Error(`${pieces.join("")}: BAD ${text}`);
-      return status;
-    },
-    async select() {
-      for (const uid of worker.model.recent) recent.add(uid);
-      worker.model = createViewModel();
-      await worker.run("other", "SELECT Work");
-      // What was \Recent before is so to nobody else.
-      await worker.run("FETCH", "FETCH 1:* (UID FLAGS)");
-      for (const uid of worker.model.recent) recent.add(uid);
-    },
+async function changeConcurrently(
+  { durationMs, seed = Date.now() % 1_000_000 }: ConcurrentRun,
+  connect: () => Promise<ImapClient>,
+  straight: readonly ImapClient[],
+): Promise<void> {
+  console.log(`seed ${seed}`);
+  const sessions: ModelledClient[] = [];
+  const here = createKnowledge();
+  while (sessions.length + straight.length < sessionCount) {
+    sessions.push(createModelledClient(await connect(), here));
+  }
+  // \Recent is each server's own affair.
+  const there = createKnowledge();
+  sessions.push(...straight.map((client) => createModelledClient(client, there)));
+  await sessions[0]?.run(`CREATE ${other}`);
+  const ends = performance.now() + durationMs;
+  const counts = await Promise.all(
+    sessions.map((session, index) =>
+      telling(session, async () => {
+        const random = createRandom(seed + index);
+        await session.select("INBOX");
+        let commands = 0;
+        for (; performance.now() < ends; commands++) await change(session, random);
+        if (session.mailbox !== "INBOX") await session.select("INBOX");
+        return commands;
+      }),
+    ),
+  );
+  console.log(`commands ${counts.join(" ")}`);
+  await compareViews(sessions, await connect());
+  for (const session of sessions) session.close();
+}
+
+function createKnowledge(): Knowledge {
+  const byName = new Map<string, SharedKnowledge>();
+  return (mailbox) => {
+    const known = byName.get(mailbox) ?? createSharedKnowledge();
+    byName.set(mailbox, known);
+    return known;
   };
-  await worker.select();
-  return worker;
 }
 
-const flagNames = ["\\Seen", "\\Flagged", "\\Answered", "$Label1", "Work"];
-const fetchWhat = [
+async function telling<T>(session: ModelledClient, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw new Error(`${(error as Error).message}\n${session.history()}`, { cause: error });
+  }
+}
+
+/** What each has been told is what all are told that ask. */
+async function compareViews(sessions: readonly ModelledClient[], fresh: ImapClient): Promise<void> {
+  // Twice: what the first of them finds out is told to the others.
+  for (const session of [...sessions, ...sessions]) await telling(session, () => session.run("NOOP"));
+  const freshSession = createModelledClient(fresh, createKnowledge());
+  await freshSession.run("EXAMINE INBOX");
+  await freshSession.run("FETCH 1:* (UID FLAGS)");
+  const truth = viewOf(freshSession);
+  for (const session of sessions) {
+    await telling(session, async () => {
+      expect(session.model.messages).toHaveLength(truth.length);
+      for (const [index, { uid, flags }] of session.model.messages.entries()) {
+        const [trueUid, trueFlags] = truth[index] ?? [];
+        if (uid !== undefined) expect(uid).toBe(trueUid);
+        if (flags) expect([trueUid, flags]).toEqual([trueUid, trueFlags]);
+      }
+      await session.run("FETCH 1:* (UID FLAGS)");
+      expect(viewOf(session)).toEqual(truth);
+    });
+  }
+  fresh.close();
+}
+
+function viewOf({
+  model,
+}: ModelledClient): (readonly [uid: number | undefined, flags: readonly string[] | undefined])[] {
+  return model.messages.map(({ uid, flags }) => [uid, flags]);
+}
+
+type Change = (session: ModelledClient, random: Random) => Promise<unknown>;
+
+const flagNames = ["\\Seen", "\\Flagged", "\\Answered", "\\Draft", "\\Deleted", "Work", "$Later"];
+const fetchItems = [
   "FLAGS",
   "(UID FLAGS)",
-  "ENVELOPE",
-  "BODY.PEEK[]",
+  "(UID ENVELOPE)",
+  "(UID INTERNALDATE RFC822.SIZE)",
+  "(UID BODYSTRUCTURE)",
+];
+const bodyItems = [
+  "(UID BODY[])",
+  "(UID FLAGS BODY.PEEK[])",
+  "(BODY.PEEK[HEADER.FIELDS (SUBJECT)] UID)",
   "BODY[TEXT]",
-  "(UID RFC822.SIZE BODYSTRUCTURE)",
+];
+const searches = ["ALL", "UNSEEN", "KEYWORD Work", "NOT DELETED", "SUBJECT first", "RECENT", "1:* FLAGGED"];
+
+/** A change of flags as STORE has it. */
+function storeOf(random: Random): string {
+  const kind = random.pick(["+", "+", "-", ""]) + random.pick(["FLAGS", "FLAGS.SILENT"]);
+  return `${kind} (${[...new Set([random.pick(flagNames), random.pick(flagNames)])].join(" ")})`;
+}
+
+/** The number of some message. */
+function someOne({ model }: ModelledClient, random: Random): number {
+  return 1 + random.below(model.messages.length);
+}
+
+function someUid({ model }: ModelledClient, random: Random): number | undefined {
+  return random.pick(model.messages)?.uid;
+}
+
+/** For mailboxes that are not empty. */
+const changes: readonly Change[] = [
+  (session, random) => session.run(`FETCH ${someOne(session, random)} ${random.pick(fetchItems)}`),
+  (session, random) => session.run(`FETCH ${someOne(session, random)}:* ${random.pick(fetchItems)}`),
+  (session, random) => session.run(`FETCH ${someOne(session, random)} ${random.pick(bodyItems)}`),
+  (session, random) => session.run(`STORE ${someOne(session, random)} ${storeOf(random)}`),
+  (session, random) => session.run(`STORE ${someOne(session, random)} ${storeOf(random)}`),
+  (session, random) => withUid(session, random, (uid) => session.run(`UID STORE ${uid} ${storeOf(random)}`)),
+  (session, random) =>
+    withUid(session, random, (uid) => session.run(`UID FETCH ${uid}:* ${random.pick(fetchItems)}`)),
+  (session, random) => session.run(`${random.pick(["", "UID "])}SEARCH ${random.pick(searches)}`),
+  (session, random) => session.run(`COPY ${someOne(session, random)} ${random.pick(["INBOX", other])}`),
+  (session, random) => session.run(`MOVE ${someOne(session, random)} ${other}`),
+  moveBack,
+  (session, random) => session.run(`STORE ${someOne(session, random)} +FLAGS (\\Deleted)`),
+  (session) => session.run("EXPUNGE"),
+  (session, random) => withUid(session, random, (uid) => session.run(`UID EXPUNGE ${uid}`)),
+  append,
+  (session) => session.run("NOOP"),
+  (session) => session.run("CHECK"),
+  (session) => session.run("STATUS INBOX (MESSAGES UIDNEXT UNSEEN)"),
+  (session) => session.idle(300),
+  (session) => session.select("INBOX"),
+  (session) => session.pipeline(["CLOSE", "SELECT INBOX"]),
+  (session) => session.pipeline(["UNSELECT", "SELECT INBOX", "FETCH 1:* (UID FLAGS)"]),
+  (session) => session.pipeline([`SELECT ${other}`, "SELECT INBOX"]),
+  (session, random) => {
+    const one = someOne(session, random);
+    return session.pipeline([
+      `STORE ${one} ${storeOf(random)}`,
+      `SEARCH ${one} UNSEEN`,
+      `FETCH ${one} (UID FLAGS)`,
+    ]);
+  },
+  (session, random) =>
+    session.pipeline([
+      `FETCH ${someOne(session, random)} (UID BODY[])`,
+      `STORE ${someOne(session, random)} ${storeOf(random)}`,
+    ]),
 ];
 
-async function act(worker: Worker, random: Random): Promise<void> {
-  const { model, client } = worker;
-  const known = model.uids.filter((uid) => uid !== undefined);
-  const sequence = (): string => {
-    const one = 1 + random.below(model.count);
-    return random.pick([`${one}`, `${one}:*`, `${Math.max(1, one - 3)}:${one}`]);
-  };
-  const uids = (): string =>
-    known.length === 0
-      ? "1"
-      : Array.from({ length: 1 + random.below(3) }, () => random.pick(known)).join(",");
-  const change = (): string => {
-    const silent = random.chance(0.4) ? ".SILENT" : "";
-    return `${random.pick(["+", "-", ""])}FLAGS${silent} (${random.pick(flagNames)})`;
-  };
-  if (model.count < 5) {
-    await append(client, "Work", "one more", worker);
-    await worker.run("other", "NOOP");
-    return;
+async function withUid(
+  session: ModelledClient,
+  random: Random,
+  work: (uid: number) => Promise<unknown>,
+): Promise<unknown> {
+  const uid = someUid(session, random);
+  return uid === undefined ? session.run("FETCH 1:* UID") : work(uid);
+}
+
+async function append(session: ModelledClient, random: Random): Promise<unknown> {
+  const flags = random.pick(["", "(\\Seen) ", "(Work) "]);
+  const message = Buffer.from(`Subject: ${random.words(3)}\r\n\r\n${random.words(20)}\r\n`);
+  return session.run(`APPEND INBOX ${flags}`, message);
+}
+
+async function moveBack(session: ModelledClient): Promise<unknown> {
+  await session.select(other);
+  if (session.model.messages.length > 0) await session.run("MOVE 1:* INBOX");
+  return session.select("INBOX");
+}
+
+/** Keeps the mailbox at some dozens of messages. */
+async function change(session: ModelledClient, random: Random): Promise<unknown> {
+  const count = session.model.messages.length;
+  if (count < 15) return append(session, random);
+  if (count > 60 && random.chance(0.5)) {
+    await session.run(`STORE ${1 + random.below(10)}:20 +FLAGS.SILENT (\\Deleted)`);
+    return session.run("EXPUNGE");
   }
-  switch (random.below(18)) {
-    case 0:
-    case 1:
-      return void (await worker.run("FETCH", `FETCH ${sequence()} ${random.pick(fetchWhat)}`));
-    case 2:
-      return void (await worker.run("other", `UID FETCH ${uids()} ${random.pick(fetchWhat)}`));
-    case 3:
-    case 4:
-      return void (await worker.run("STORE", `STORE ${sequence()} ${change()}`));
-    case 5:
-      return void (await worker.run("other", `UID STORE ${uids()} ${change()}`));
-    case 6:
-      if (model.count < 60) await append(client, "Work", random.words(3), worker);
-      return;
-    case 7:
-      return void (await worker.run("other", `UID COPY ${uids()} ${model.count < 60 ? "Work" : "Other"}`));
-    case 8:
-      return void (await worker.run(
-        "other",
-        `${random.chance(0.5) ? `MOVE ${1 + random.below(model.count)}` : `UID MOVE ${uids()}`} Other`,
-      ));
-    case 9:
-      await worker.run("other", `UID STORE ${uids()} +FLAGS.SILENT (\\Deleted)`);
-      return void (await worker.run("other", random.chance(0.5) ? "EXPUNGE" : `UID EXPUNGE ${uids()}`));
-    case 10:
-    case 11:
-      return void (await worker.run(
-        "SEARCH",
-        `SEARCH ${random.pick(["ALL", "UNSEEN", "SUBJECT more", "1:* FLAGGED"])}`,
-      ));
-    case 12:
-      return void (await worker.run("other", `UID SEARCH ${random.pick(["ALL", "NOT SEEN"])}`));
-    case 13:
-      return void (await worker.run("other", random.chance(0.5) ? "CHECK" : "NOOP"));
-    case 14: {
-      const idle = await client.idle();
-      await delay(random.below(100));
-      const { untagged } = await idle.done();
-      for (const response of untagged) model.take(response, "other");
-      return;
-    }
-    case 15:
-      if (random.chance(0.7)) return;
-      await worker.run("other", random.chance(0.5) ? "CLOSE" : "UNSELECT");
-      return worker.select();
-    case 16:
-      return random.chance(0.3) ? worker.select() : undefined;
-    default:
-      return pipelined(worker, [
-        `STORE ${sequence()} ${change()}`,
-        `FETCH ${sequence()} (UID FLAGS)`,
-        "SEARCH ALL",
-        "NOOP",
-      ]);
-  }
-}
-
-/** All are sent before one is answered; numbers that were right for the first must be right for the others. */
-async function pipelined({ client, model }: Worker, commands: readonly string[]): Promise<void> {
-  client.send(commands.map((command, index) => `p${index} ${command}\r\n`).join(""));
-  for (const [index, command] of commands.entries()) {
-    const verb = command.split(" ", 1)[0] ?? "";
-    const during: During = verb === "FETCH" || verb === "STORE" || verb === "SEARCH" ? verb : "other";
-    for (;;) {
-      const response = await client.next();
-      const text = response.toString("latin1", 0, 40);
-      if (text.startsWith(`p${index} BAD`)) throw new Error(`${command}: ${text}`);
-      if (text.startsWith(`p${index} `)) break;
-      model.take(response, during);
-    }
-  }
-}
-
-async function append(client: ImapClient, to: string, subject: string, worker?: Worker): Promise<void> {
-  const message = Buffer.from(`Subject: ${subject}\r\n\r\ntext\r\n`);
-  if (worker) await worker.run("other", `APPEND ${to} (\\Draft) `, message);
-  else await client.ok(`APPEND ${to} `, message);
-}
-
-async function viewOf(client: ImapClient): Promise<string[]> {
-  const model = createViewModel();
-  for (const response of (await client.ok("EXAMINE Work")).untagged) model.take(response, "other");
-  for (const response of (await client.ok("FETCH 1:* (UID FLAGS)")).untagged) model.take(response, "FETCH");
-  client.close();
-  return describe(model);
-}
-
-function describe({ uids, flags }: ViewModel): string[] {
-  return uids.map((uid) => `${uid}: ${uid === undefined ? "?" : flags.get(uid)}`);
+  return random.pick(changes)(session, random);
 }
