@@ -2,7 +2,7 @@
  * What a client knows of its selected mailbox by what it was told, and whether it may be told so: holds each
  * untagged line against RFC 3501 2.3.2, 5.2, 7.3 and 7.4.
  */
-import { canonicalText, fetchItems, listOf, textOf } from "./imap-values.ts";
+import { canonicalText, fetchItems, type ImapValue, listOf, textOf } from "./imap-values.ts";
 
 export interface KnownMessage {
   uid: number | undefined;
@@ -24,12 +24,8 @@ export interface SessionModel {
 export interface SharedKnowledge {
   /** \Recent belongs to one session only: who claims a UID. */
   readonly recent: Map<number, SessionModel>;
-  /** What never changes of a UID: item and value. */
-  readonly constant: Map<string, string>;
-}
-
-export function createSharedKnowledge(): SharedKnowledge {
-  return { recent: new Map(), constant: new Map() };
+  /** What never changes of a UID: item and value. Not held against each other where there is none. */
+  readonly constant: Map<string, string> | undefined;
 }
 
 const constantItems = ["ENVELOPE", "INTERNALDATE", "RFC822.SIZE", "BODYSTRUCTURE", "BODY[]"];
@@ -69,14 +65,20 @@ export function createSessionModel(shared: SharedKnowledge): SessionModel {
       message.recent = flags.includes("\\Recent");
     }
     claimRecent(message);
+    if (shared.constant) compareConstant(shared.constant, message, items);
+  };
+  const compareConstant = (
+    constant: Map<string, string>,
+    message: KnownMessage,
+    items: ReadonlyMap<string, ImapValue>,
+  ): void => {
     for (const item of constantItems) {
       const value = items.get(item);
       // Dovecot answers NIL where the message was expunged.
       if (!value || value.kind === "nil" || message.uid === undefined) continue;
       const [key, text] = [`${message.uid} ${item}`, canonicalText(value)];
-      if ((shared.constant.get(key) ?? text) !== text)
-        throw new Error(`${item} was ${shared.constant.get(key)}`);
-      shared.constant.set(key, text);
+      if ((constant.get(key) ?? text) !== text) throw new Error(`${item} was ${constant.get(key)}`);
+      constant.set(key, text);
     }
   };
   const learnCount = (count: number): void => {

@@ -34,8 +34,9 @@ function defineStore(name: string, byUid: boolean): Command {
       if (unchangedSince !== undefined) await enableCondstore(session, output, signal);
       const uids = namedMessages(state, set, byUid);
       const tellsModSeqs = silent && state.enabled.condstore;
-      // Whose flags are answered must be known here; before the change, so that a refusal is the truth.
-      if (!silent || tellsModSeqs) await state.mailbox.require(uids, "meta", signal);
+      // What is told, here and in other sessions, is what has changed: from what, must be known. Before the change,
+      // so that a refusal is the truth.
+      await state.mailbox.require(uids, "meta", signal);
       if (uids.length === 0) return ok("Store completed.");
       const expected = silent ? expectedFlags(state, uids, change) : undefined;
       const modified = new Set(await state.mailbox.store(uids, change, signal, unchangedSince));
