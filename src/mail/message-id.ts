@@ -13,8 +13,11 @@ export function messageIds(value: string): readonly string[] {
   return ids;
 }
 
+/** A quote that is not closed stays; it is looked for once, since a hostile ID can have some ten thousand. */
 function plain(id: string): string {
   return id
     .replace(/\s+/g, "")
-    .replace(/"((?:[^"\\]|\\.)*)"/g, (_, text: string) => text.replace(/\\(.)/g, "$1"));
+    .replace(/"((?:[^"\\]|\\.)*)("|$)/g, (quoted: string, text: string, end: string) =>
+      end === "" ? quoted : text.replace(/\\(.)/g, "$1"),
+    );
 }
