@@ -1,5 +1,6 @@
 /** Puts what a search has found in order: here, or by the legacy server while headers are not here. */
 import type { Uid } from "../mail/ids.ts";
+import { sortInSteps } from "../mail/sort-in-steps.ts";
 import { needsHeader, type SortKey } from "../mail/sort-key.ts";
 import { type Sortable, sortable, sorter } from "../mail/sort-messages.ts";
 import { forEachHeader } from "./search-headers.ts";
@@ -23,44 +24,4 @@ export async function sortMessages(
   });
   const ordered = await sortInSteps(messages, sorter(keys), context.breathe);
   return ordered.map(({ uid }) => uid);
-}
-
-/** Sorted at once, and looked at before others get a turn. */
-const itemsPerTurn = 5_000;
-
-/** A merge sort that lets others go first now and then. */
-async function sortInSteps<T>(
-  items: readonly T[],
-  compare: (a: T, b: T) => number,
-  breathe: () => Promise<void>,
-): Promise<readonly T[]> {
-  let runs: T[][] = [];
-  for (let from = 0; from < items.length; from += itemsPerTurn) {
-    runs.push(items.slice(from, from + itemsPerTurn).sort(compare));
-    await breathe();
-  }
-  while (runs.length > 1) {
-    const merged: T[][] = [];
-    for (let at = 0; at < runs.length; at += 2) {
-      merged.push(await merge(runs[at] ?? [], runs[at + 1] ?? [], compare, breathe));
-    }
-    runs = merged;
-  }
-  return runs[0] ?? [];
-}
-
-async function merge<T>(
-  a: readonly T[],
-  b: readonly T[],
-  compare: (a: T, b: T) => number,
-  breathe: () => Promise<void>,
-): Promise<T[]> {
-  const merged: T[] = [];
-  let right = 0;
-  for (const item of a) {
-    for (; right < b.length && compare(b[right] as T, item) < 0; right++) merged.push(b[right] as T);
-    merged.push(item);
-    if (merged.length % itemsPerTurn === 0) await breathe();
-  }
-  return merged.concat(b.slice(right));
 }

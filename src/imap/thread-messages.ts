@@ -23,7 +23,7 @@ export async function threadMessages(
   });
   switch (algorithm) {
     case "ORDEREDSUBJECT":
-      return threadBySubject(messages);
+      return threadBySubject(messages, context.breathe);
     case "REFERENCES":
       return threadByReferences(messages, context.breathe);
     case "REFS":

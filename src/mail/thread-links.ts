@@ -2,6 +2,7 @@
  * Which message answers which (RFC 5256 3, THREAD=REFERENCES, steps 1 to 3): a tree of messages and of
  * those that are only referred to.
  */
+import type { Pause } from "./sort-in-steps.ts";
 import type { Threadable } from "./thread.ts";
 
 export interface Link {
@@ -10,9 +11,6 @@ export interface Link {
   parent: Link | undefined;
   readonly children: Set<Link>;
 }
-
-/** Called now and then in a long computation: others go first. */
-export type Pause = () => Promise<void>;
 
 /** The roots, without places that are needed by nobody. */
 export async function linkMessages(messages: readonly Threadable[], pause: Pause): Promise<readonly Link[]> {
@@ -43,6 +41,7 @@ export async function linkMessages(messages: readonly Threadable[], pause: Pause
     const link = linkOf(message);
     let above: Link | undefined;
     for (const id of message.references) {
+      await pause();
       const next = named(id);
       if (above && next.parent === undefined) attach(next, above);
       above = next;
@@ -59,8 +58,11 @@ export async function linkMessages(messages: readonly Threadable[], pause: Pause
   return roots;
 }
 
+/** Not below itself; what has no children is above nobody, and need not be looked for in a long chain. */
 function attach(link: Link, parent: Link): void {
-  for (let above: Link | undefined = parent; above; above = above.parent) if (above === link) return;
+  if (link === parent) return;
+  if (link.children.size > 0)
+    for (let above = parent.parent; above; above = above.parent) if (above === link) return;
   link.parent = parent;
   parent.children.add(link);
 }
@@ -86,14 +88,14 @@ export function withDescendants(root: Link): readonly Link[] {
   return order;
 }
 
+/** From the root down: what is above a link stays by then, or has been given to what stays above itself. */
 function prune(root: Link): void {
-  for (const link of [...withDescendants(root)].reverse()) {
+  const stays = (link: Link): boolean => link === root || link.message !== undefined;
+  for (const link of withDescendants(root)) {
     const { parent } = link;
-    if (link.message || link === root || !parent) continue;
-    parent.children.delete(link);
-    for (const child of link.children) {
-      child.parent = parent;
-      parent.children.add(child);
-    }
+    if (!parent) continue;
+    link.parent = stays(parent) ? parent : parent.parent;
+    if (stays(link)) link.parent?.children.add(link);
+    else parent.children.delete(link);
   }
 }

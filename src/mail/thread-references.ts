@@ -2,16 +2,17 @@
  * THREAD=REFERENCES (RFC 5256 3, steps 4 to 6) and THREAD=REFS (draft-ietf-morg-inthread): threads by
  * references; the first also puts threads of one subject together.
  */
+import { type Pause, sortInSteps } from "./sort-in-steps.ts";
 import type { Threadable, ThreadNode } from "./thread.ts";
-import { detach, type Link, linkMessages, type Pause, withDescendants } from "./thread-links.ts";
+import { detach, type Link, linkMessages, withDescendants } from "./thread-links.ts";
 import { bySentTime } from "./thread-subject.ts";
 
 export async function threadByReferences(
   messages: readonly Threadable[],
   pause: Pause,
 ): Promise<readonly ThreadNode[]> {
-  const roots = mergedBySubject(sortedRoots(await linkMessages(messages, pause)));
-  return toNodes(sortedRoots(roots), pause);
+  const roots = await mergedBySubject(await inOrder(await linkMessages(messages, pause), pause), pause);
+  return toNodes(await inOrder(roots, pause), pause);
 }
 
 /** Threads go by their latest message's arrival, as Dovecot has it. */
@@ -19,10 +20,18 @@ export async function threadByRefs(
   messages: readonly Threadable[],
   pause: Pause,
 ): Promise<readonly ThreadNode[]> {
-  const roots = (await linkMessages(messages, pause)).map((root) => ({ root, latest: latestOf(root) }));
-  roots.sort((a, b) => a.latest - b.latest || firstOf(a.root).uid - firstOf(b.root).uid);
+  const threads: { readonly root: Link; readonly first: First; readonly latest: number }[] = [];
+  for (const root of await linkMessages(messages, pause)) {
+    await pause();
+    threads.push({ root, first: firstOf(root), latest: latestOf(root) });
+  }
+  const ordered = await sortInSteps(
+    threads,
+    (a, b) => a.latest - b.latest || a.first.uid - b.first.uid,
+    pause,
+  );
   return toNodes(
-    roots.map(({ root }) => root),
+    ordered.map(({ root }) => root),
     pause,
   );
 }
@@ -33,23 +42,33 @@ function latestOf(root: Link): number {
   return latest;
 }
 
-function sortedRoots(roots: readonly Link[]): readonly Link[] {
-  return [...roots].sort((a, b) => bySentTime(firstOf(a), firstOf(b)));
+/** By date of the first message of each. */
+async function inOrder(links: Iterable<Link>, pause: Pause): Promise<readonly Link[]> {
+  const dated: { readonly link: Link; readonly first: First }[] = [];
+  for (const link of links) {
+    await pause();
+    dated.push({ link, first: firstOf(link) });
+  }
+  const ordered = await sortInSteps(dated, (a, b) => bySentTime(a.first, b.first), pause);
+  return ordered.map(({ link }) => link);
 }
 
+type First = Pick<Threadable, "sentTime" | "uid" | "subject" | "isReply">;
+
 /** The message itself, or the earliest child of a place. */
-function firstOf(link: Link): Pick<Threadable, "sentTime" | "uid" | "subject" | "isReply"> {
-  if (link.message) return link.message;
-  const messages = [...link.children]
-    .map(({ message }) => message)
-    .filter((message) => message !== undefined);
-  return messages.sort(bySentTime)[0] ?? { sentTime: 0, uid: 0 as never, subject: "", isReply: false };
+function firstOf({ message, children }: Link): First {
+  let first = message;
+  if (!first)
+    for (const child of children)
+      if (child.message && (!first || bySentTime(child.message, first) < 0)) first = child.message;
+  return first ?? { sentTime: 0, uid: 0 as never, subject: "", isReply: false };
 }
 
 /** Step 5. `roots` are sorted. */
-function mergedBySubject(roots: readonly Link[]): readonly Link[] {
+async function mergedBySubject(roots: readonly Link[], pause: Pause): Promise<readonly Link[]> {
   const chosen = new Map<string, Link>();
   for (const root of roots) {
+    await pause();
     const { subject, isReply } = firstOf(root);
     if (subject === "") continue;
     const known = chosen.get(subject);
@@ -61,6 +80,7 @@ function mergedBySubject(roots: readonly Link[]): readonly Link[] {
   }
   const merged = new Set(roots);
   for (const root of roots) {
+    await pause();
     const { subject } = firstOf(root);
     const target = chosen.get(subject);
     if (!target || target === root) continue;
@@ -89,9 +109,9 @@ function adopt(child: Link, parent: Link): void {
 async function toNodes(roots: readonly Link[], pause: Pause): Promise<readonly ThreadNode[]> {
   const nodes = new Map<Link, ThreadNode>();
   for (const root of roots) {
-    await pause();
     for (const link of [...withDescendants(root)].reverse()) {
-      const children = [...link.children].sort((a, b) => bySentTime(firstOf(a), firstOf(b)));
+      await pause();
+      const children = link.children.size < 2 ? [...link.children] : await inOrder(link.children, pause);
       nodes.set(link, {
         uid: link.message?.uid,
         children: children.map((child) => nodes.get(child)).filter((node) => node !== undefined),

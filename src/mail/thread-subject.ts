@@ -1,10 +1,15 @@
 /** THREAD=ORDEREDSUBJECT (RFC 5256 3): the "poor man's threading". */
+import { type Pause, sortInSteps } from "./sort-in-steps.ts";
 import type { Threadable, ThreadNode } from "./thread.ts";
 
 /** Messages of one subject are the children of the oldest of them; threads go by that one's date. */
-export function threadBySubject(messages: readonly Threadable[]): readonly ThreadNode[] {
+export async function threadBySubject(
+  messages: readonly Threadable[],
+  pause: Pause,
+): Promise<readonly ThreadNode[]> {
   const threads = new Map<string, Threadable[]>();
-  for (const message of [...messages].sort(bySentTime)) {
+  for (const message of await sortInSteps(messages, bySentTime, pause)) {
+    await pause();
     const thread = threads.get(message.subject);
     if (thread) thread.push(message);
     else threads.set(message.subject, [message]);

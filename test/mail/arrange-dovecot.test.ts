@@ -82,7 +82,7 @@ it.each(kinds)("SORT %s", async (name, kind) => {
 const never = async (): Promise<void> => undefined;
 const all = messages.map(({ meta, header }) => threadable(meta, header));
 const algorithms: readonly (readonly [string, (part: typeof all) => Promise<readonly ThreadNode[]>])[] = [
-  ["ORDEREDSUBJECT", async (part) => threadBySubject(part)],
+  ["ORDEREDSUBJECT", (part) => threadBySubject(part, never)],
   ["REFERENCES", (part) => threadByReferences(part, never)],
   ["REFS", (part) => threadByRefs(part, never)],
 ];
