@@ -54,7 +54,7 @@ export interface MailboxState {
   noteReadOnly(readOnly: boolean): void;
   /** The legacy server has no MODSEQs for this mailbox. */
   countModSeqs(uidValidity: UidValidity): void;
-  /** Local: for a change that is about to be made. */
+  /** Local: for messages that are about to be added; it is HIGHESTMODSEQ when they are. */
   nextModSeq(): ModSeq;
   commitPermanentFlags(flags: readonly string[]): void;
   /** Local: what FLAGS tells. */

@@ -18,9 +18,9 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
   const loaded = await loadMailbox(options);
   const { modSeqs } = loaded;
   record = loaded.record;
-  const bump = (): ModSeq => {
-    record = { ...record, highestModSeq: next(record.highestModSeq) };
-    return record.highestModSeq;
+  /** Only once it is written down with what has it: a number that was told is given to nothing else. */
+  const raise = (highestModSeq: ModSeq): void => {
+    if (highestModSeq > record.highestModSeq) record = { ...record, highestModSeq };
   };
   let table = createMessageTable(loaded.messages);
   /** index.db, which holds the mark, and sidecar.db, which holds the record, may be of different moments. */
@@ -94,8 +94,11 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
   };
   const saveFlags = (changes: readonly FlagsOf[]): readonly Uid[] => {
     const changed = changes.map(changedBy).filter((message) => message !== undefined);
-    const counted = modSeqs.counted && changed.length > 0 ? bump() : undefined;
-    save(counted === undefined ? changed : changed.map((message) => ({ ...message, modSeq: counted })));
+    if (modSeqs.counted && changed.length > 0) {
+      const counted = next(record.highestModSeq);
+      save(changed.map((message) => ({ ...message, modSeq: counted })));
+      raise(counted);
+    } else save(changed);
     return changed.map((message) => message.uid);
   };
   const noteEarly = (changes: readonly FlagsOf[]): void => {
@@ -138,8 +141,12 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       modSeqs.count(uidValidity);
       record = { ...record, highestModSeq: highestCounted(store, record, []) };
     },
-    nextModSeq: bump,
-    logExpunged: (uids) => modSeqs.logExpunged(uids, bump()),
+    nextModSeq: () => next(record.highestModSeq),
+    logExpunged(uids) {
+      const at = next(record.highestModSeq);
+      modSeqs.logExpunged(uids, at);
+      raise(at);
+    },
     noteReadOnly(told) {
       readOnly = told;
     },
@@ -161,17 +168,16 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       return () => listeners.delete(listener);
     },
     commitListing(listing) {
-      if (listing.arrived.length > 0 || listing.vanished.length > 0) keepListing(false);
+      const isOther = listing.arrived.length > 0 || listing.vanished.length > 0;
+      if (isOther) keepListing(false);
       // Before HIGHESTMODSEQ, which says that they are known, and before anything that only a restart repairs.
       const flagged = saveFlags(listing.flagChanges);
-      if (modSeqs.counted && (listing.arrived.length > 0 || listing.vanished.length > 0)) bump();
-      const highestModSeq = modSeqs.counted
-        ? record.highestModSeq
-        : (listing.record.highestModSeq ?? noModSeq);
+      const counted = isOther ? next(record.highestModSeq) : record.highestModSeq;
+      const highestModSeq = modSeqs.counted ? counted : (listing.record.highestModSeq ?? noModSeq);
       modSeqs.logExpunged(listing.vanished, highestModSeq);
       // Clients may know them from the legacy server itself.
-      const next = listing.record.uidNext ?? record.uidNext;
-      if (!modSeqs.counted) modSeqs.logUnseen(record.uidNext, next, listing.uids, highestModSeq);
+      const uidNext = listing.record.uidNext ?? record.uidNext;
+      if (!modSeqs.counted) modSeqs.logUnseen(record.uidNext, uidNext, listing.uids, highestModSeq);
       saveRecord({ ...listing.record, highestModSeq });
       modSeqs.startLog(highestModSeq);
       table.setUids(listing.uids);
@@ -232,6 +238,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       const uids = messages.map((message) => message.uid);
       table.setUids(table.uids.concat(uids));
       table.put(messages);
+      for (const message of messages) if (message.presence !== "remote") raise(message.modSeq);
       emit({ kind: "arrived", uids });
     },
     commitRemoved(uids) {

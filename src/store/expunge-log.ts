@@ -28,7 +28,7 @@ export interface ExpungeLog {
   add(mailbox: MailboxId, uids: readonly Uid[], at: ModSeq): void;
   /** Expunged above `since`, ascending; undefined where the log does not reach back so far. */
   since(mailbox: MailboxId, since: ModSeq): Uid[] | undefined;
-  /** The MODSEQ of the last one; 0 when there is none. */
+  /** The MODSEQ of the last one, or where the log begins; 0 when there is none. */
   highest(mailbox: MailboxId): ModSeq;
   remove(mailbox: MailboxId): void;
 }
@@ -75,7 +75,7 @@ export function createExpungeLog(db: DatabaseSync): ExpungeLog {
       if (from === undefined || since < from) return undefined;
       return above.all(mailbox, since).map((row) => uid(Number(row["uid"])));
     },
-    highest: (mailbox) => toModSeq(last.get(mailbox)) ?? modSeq(0n),
+    highest: (mailbox) => toModSeq(last.get(mailbox)) ?? log.begin(mailbox) ?? modSeq(0n),
     remove,
   };
   return log;

@@ -300,6 +300,9 @@ describe("MODSEQ", () => {
     const { expunges } = account.store;
     expect(expunges.since(state.record.id, modSeq(told))).toBeUndefined();
     expect(expunges.since(state.record.id, modSeq(await highest()))).toEqual([]);
+    const since = await highest();
+    await account.reopen();
+    expect(await highest()).toBe(since);
   });
 
   it("of a STORE with UNCHANGEDSINCE decides, message by message", async () => {
@@ -337,7 +340,7 @@ describe("a disk that fails in between", () => {
   };
   /** The store's method fails where `when` says so, for as long as `work` takes. */
   async function failing<T>(
-    method: "saveMailbox" | "writeSetting" | "removeMessages",
+    method: "saveMailbox" | "saveMessages" | "writeSetting" | "removeMessages",
     when: (...passed: never[]) => boolean,
     work: () => Promise<T>,
   ): Promise<T> {
@@ -362,6 +365,21 @@ describe("a disk that fails in between", () => {
     expect(await account.uids("INBOX")).toEqual([1, 2, 3]);
     await account.reopen();
     expect(await account.uids("INBOX")).toEqual([1, 2, 3]);
+  });
+
+  it("HIGHESTMODSEQ is not raised by what was refused, and does not go back afterwards", async () => {
+    const highest = async (): Promise<bigint> => (await account.mailbox("INBOX")).state.record.highestModSeq;
+    const told = await highest();
+    const inbox = await account.mailbox("INBOX");
+    const change = { kind: "add", flags: ["\\Seen"] } as const;
+    const store = () => account.mirror.authority.store(inbox, uids, change);
+    const append = () => account.append("INBOX", mail("four"), ["Zork"]);
+    let calls = 0;
+    await expect(failing("saveMessages", () => true, store)).rejects.toThrow("full");
+    await expect(failing("saveMailbox", () => ++calls === 2, append)).rejects.toThrow("full");
+    expect(await highest()).toBe(told);
+    await account.reopen();
+    expect(await highest()).toBe(told);
   });
 
   it("COPY that is done stays done, and its copies are their user's", async () => {
