@@ -93,6 +93,8 @@ export interface CommittedListing {
   readonly arrived: readonly Uid[];
   readonly vanished: readonly Uid[];
   readonly flagChanges: readonly FlagsOf[];
+  /** Of what has changed and was `remote`. */
+  readonly metas: readonly MessageMeta[];
   readonly record: Partial<MailboxRecord>;
   readonly firstUnseenHint: number | undefined;
 }

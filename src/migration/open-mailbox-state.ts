@@ -101,6 +101,23 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     } else save(changed);
     return changed.map((message) => message.uid);
   };
+  /** Those that were `remote`. */
+  const saveMetas = (metas: readonly MessageMeta[]): readonly MessageMeta[] => {
+    const remote = metas.filter((meta) => table.get(meta.uid)?.presence === "remote");
+    const messages = remote.map((meta): StoredMessage & MessageMeta => {
+      const { flags, modSeq } = newest(meta, early.get(meta.uid));
+      early.delete(meta.uid);
+      const fileName = store.fileOf(record, meta.uid);
+      // Rather too high than too low: who asks what has changed must hear of it.
+      const isTold = !modSeqs.counted && modSeq > 0n;
+      const known = { ...meta, flags, modSeq: isTold ? modSeq : record.highestModSeq };
+      return fileName === undefined
+        ? { presence: "meta", ...known }
+        : { presence: "full", fileName, ...known };
+    });
+    save(messages);
+    return messages;
+  };
   const noteEarly = (changes: readonly FlagsOf[]): void => {
     for (const change of changes)
       if (table.get(change.uid)?.presence === "remote") early.set(change.uid, change);
@@ -172,6 +189,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       if (isOther) keepListing(false);
       // Before HIGHESTMODSEQ, which says that they are known, and before anything that only a restart repairs.
       const flagged = saveFlags(listing.flagChanges);
+      const met = saveMetas(listing.metas).map((meta) => meta.uid);
       const counted = isOther ? next(record.highestModSeq) : record.highestModSeq;
       const highestModSeq = modSeqs.counted ? counted : (listing.record.highestModSeq ?? noModSeq);
       modSeqs.logExpunged(listing.vanished, highestModSeq);
@@ -187,27 +205,18 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       firstUnseenHint = listing.firstUnseenHint;
       emit({ kind: "expunged", uids: listing.vanished });
       emit({ kind: "arrived", uids: listing.arrived });
-      emit({ kind: "flags", uids: flagged });
+      emit({ kind: "flags", uids: flagged.concat(met) });
       if (listing.vanished.length > 0) void removeVanished(listing.vanished);
       keepIfWhole();
     },
     commitMeta(asked, metas) {
       if (asked.uidValidity !== record.uidValidity) return;
-      const messages = metas
-        .filter((meta) => table.get(meta.uid)?.presence === "remote")
-        .map((meta): StoredMessage => {
-          const { flags, modSeq } = newest(meta, early.get(meta.uid));
-          early.delete(meta.uid);
-          const fileName = store.fileOf(record, meta.uid);
-          // Rather too high than too low: who asks what has changed must hear of it.
-          const isTold = !modSeqs.counted && modSeq > 0n;
-          const known = { ...meta, flags, modSeq: isTold ? modSeq : record.highestModSeq };
-          return fileName === undefined
-            ? { presence: "meta", ...known }
-            : { presence: "full", fileName, ...known };
-        });
-      save(messages);
+      const saved = saveMetas(metas);
       keepIfWhole();
+      // The next delta finds them known: nobody would hear of it.
+      if (modSeqs.counted || record.highestModSeq === 0n) return;
+      const changed = saved.filter(({ modSeq }) => modSeq > record.highestModSeq);
+      emit({ kind: "flags", uids: changed.map((meta) => meta.uid) });
     },
     commitFlags,
     commitFiles(asked, filed) {

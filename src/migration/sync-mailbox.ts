@@ -5,9 +5,10 @@
 import { MailError } from "../errors.ts";
 import type { Examined, FlagsOf, LeaseOptions, MailboxLease } from "../legacy/source.ts";
 import { type ModSeq, modSeq, type Uid, uid } from "../mail/ids.ts";
+import type { MessageMeta } from "../mail/message.ts";
 import { uidSetOf } from "../mail/number-set.ts";
 import { compareUids, type UidDifference } from "./compare.ts";
-import type { MailboxState } from "./mailbox-state.ts";
+import type { CommittedListing, MailboxState } from "./mailbox-state.ts";
 
 export interface SyncOptions extends LeaseOptions {
   /** A client selects it read-write: what that tells is wanted too. */
@@ -40,11 +41,11 @@ export async function takeDelta(
   if (known !== undefined && known !== examined.uidValidity) await mailbox.restart(examined.uidValidity);
   if (examined.hasNoModSeqs) mailbox.countModSeqs(examined.uidValidity);
   const listing = await listUids(mailbox, lease, examined);
-  const flagChanges = await changedFlags(mailbox, lease, examined, listing.vanished);
+  const changes = await changedSince(mailbox, lease, examined, listing.vanished);
   const last = listing.uids.at(-1) ?? 0;
   mailbox.commitListing({
     ...listing,
-    flagChanges,
+    ...changes,
     firstUnseenHint: examined.firstUnseen,
     record: {
       uidValidity: examined.uidValidity,
@@ -72,24 +73,33 @@ async function listUids(mailbox: MailboxState, lease: MailboxLease, examined: Ex
   return { uids: second, ...compareUids(here, second) };
 }
 
-async function changedFlags(
+type Changes = Pick<CommittedListing, "flagChanges" | "metas">;
+
+async function changedSince(
   mailbox: MailboxState,
   lease: MailboxLease,
   examined: Examined,
   vanished: readonly Uid[],
-): Promise<FlagsOf[]> {
+): Promise<Changes> {
   const { table, record } = mailbox;
   const from = table.uids[0];
   const to = table.uids.at(-1);
-  // What is only listed gets its flags with its metadata.
-  const nothingKnown = table.remoteCount === table.uids.length || table.uids.length === vanished.length;
-  if (from === undefined || to === undefined || nothingKnown) return [];
+  const none: Changes = { flagChanges: [], metas: [] };
+  if (from === undefined || to === undefined || table.uids.length === vanished.length) return none;
   const since = mailbox.countsModSeqs ? "all" : deltaBase(record.highestModSeq, examined.highestModSeq);
-  if (since === "unchanged") return [];
-  const changes: FlagsOf[] = [];
+  if (since === "unchanged") return none;
+  if (since !== "all" && table.remoteCount > 0) {
+    // Clients may know the flags of what is only listed here: from the legacy server itself.
+    const metas: MessageMeta[] = [];
+    await lease.fetchMeta([{ from, to }], (meta) => metas.push(meta), since);
+    return { flagChanges: metas, metas };
+  }
+  // What is only listed gets its flags with its metadata.
+  if (table.remoteCount === table.uids.length) return none;
+  const flagChanges: FlagsOf[] = [];
   const uids = since === "all" ? uidSetOf(table.uids) : [{ from, to }];
-  await lease.fetchFlags(uids, (change) => changes.push(change), since === "all" ? undefined : since);
-  return changes;
+  await lease.fetchFlags(uids, (change) => flagChanges.push(change), since === "all" ? undefined : since);
+  return { flagChanges, metas: [] };
 }
 
 /** From where CHANGEDSINCE can tell all that changed (RFC 7162 3.1.4). */

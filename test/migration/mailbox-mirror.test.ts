@@ -249,3 +249,53 @@ it("flags that could not be saved are told again by the next delta", async () =>
   expect(mirror.state.table.get(uid(7))).toMatchObject({ flags: ["\\Seen"] });
   expect(mirror.state.record.highestModSeq).toBe(200n);
 });
+
+describe("a client that knows the flags from the legacy server itself", () => {
+  const flagged = (one: number, at: bigint) => ({
+    uid: uid(one),
+    flags: flagsOf(["\\Flagged"]),
+    internalDate: { epochSeconds: 1_400_000_000, zoneMinutes: 0 },
+    sizeBytes: 30,
+    modSeq: modSeq(at),
+  });
+  let highest: bigint;
+  let changed: ReturnType<typeof flagged>[];
+  async function selectedAt(at: bigint) {
+    [highest, changed] = [at, []];
+    const { mirror } = await mirrorOf({
+      adjust: (lease) => {
+        const examinedNow = () => ({ ...lease.examined, highestModSeq: modSeq(highest) });
+        return {
+          ...lease,
+          examined: examinedNow(),
+          examineAgain: async () => examinedNow(),
+          fetchFlags: async (_set, onFlags) => changed.forEach(onFlags),
+          fetchMeta: async (_set, onMeta) => changed.forEach(onMeta),
+        };
+      },
+    });
+    await mirror.sync(signal);
+    const heard: number[] = [];
+    mirror.subscribe((event) => {
+      if (event.kind === "flags") heard.push(...event.uids);
+    });
+    return { mirror, heard };
+  }
+
+  it("hears of a change though only the message's UID was known here", async () => {
+    const { mirror, heard } = await selectedAt(10n);
+    [highest, changed] = [11n, [flagged(7, 11n)]];
+    await mirror.sync(signal);
+    expect(heard).toEqual([7]);
+    expect(mirror.state.table.get(uid(7))).toMatchObject({ presence: "meta", modSeq: 11n });
+  });
+
+  it("hears of it though the metadata came ahead of the delta", async () => {
+    const { mirror, heard } = await selectedAt(10n);
+    changed = [flagged(7, 11n)];
+    await mirror.metadata([uid(7)]);
+    highest = 11n;
+    await mirror.sync(signal);
+    expect(heard).toEqual([7]);
+  });
+});
