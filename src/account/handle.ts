@@ -5,7 +5,7 @@ import { isUnavailable, MailError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { hasFlag } from "../mail/flags.ts";
 import { type EncodedMailboxName, type Uid, uid } from "../mail/ids.ts";
-import type { MailboxMirror } from "../migration/mailbox-mirror.ts";
+import { type MailboxMirror, noSuchMailbox } from "../migration/mailbox-mirror.ts";
 import type { LegacyStatus, Mirror } from "../migration/mirror.ts";
 import { waitWith } from "../migration/waiting.ts";
 import type { AccountHandle, MailboxStatus, OpenMailbox, OpenOptions, StatusOptions } from "./account.ts";
@@ -46,12 +46,15 @@ export function createHandle({
     async open(name, options, signal) {
       const mailbox = await mirror.mailbox(name, signal);
       await syncOrServeKept(mailbox, options, signal);
+      // Deleted meanwhile: who opens it now would not be told.
+      if (mailbox.state.isGone) throw noSuchMailbox();
       const opened: OpenMailbox = createOpenMailbox({
         ...options,
         mirror: mailbox,
         authority: mirror.authority,
         recentLedger,
         logger,
+        lookForNames: async (waiting) => void (await mirror.listing(waiting)),
         onClose: () => open.delete(opened),
       });
       open.add(opened);

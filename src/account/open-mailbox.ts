@@ -3,7 +3,7 @@
  * sessions share the mirror below; this holds what is one session's own: which messages are \Recent to
  * it, and the headers it has just asked for.
  */
-import { isUnavailable } from "../errors.ts";
+import { isUnavailable, MailError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { hasFlag } from "../mail/flags.ts";
 import type { Uid } from "../mail/ids.ts";
@@ -21,6 +21,8 @@ export interface OpenMailboxOptions extends OpenOptions {
   readonly authority: Authority;
   readonly recentLedger: RecentLedger;
   readonly logger: Logger;
+  /** Whatever mailboxes have gone is announced when it resolves. */
+  readonly lookForNames: (signal: AbortSignal) => Promise<void>;
   readonly onClose: () => void;
 }
 
@@ -138,6 +140,8 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
       try {
         await mirror.sync(signal);
       } catch (error) {
+        // Deleted by others: the session is to be told, and not to be refused for ever.
+        if (isMissing(error)) return options.lookForNames(signal);
         if (!isUnavailable(error)) throw error;
         logger.debug({ err: error, mailbox: state.record.name }, "no delta: the legacy server is away");
       }
@@ -151,6 +155,10 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
       options.onClose();
     },
   };
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof MailError && error.code === "NONEXISTENT";
 }
 
 function firstUnseen({ state }: MailboxMirror): number | undefined {

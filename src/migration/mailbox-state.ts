@@ -45,6 +45,9 @@ export interface MailboxState {
   /** What SELECT said last: the user may not change this mailbox. */
   readonly readOnly: boolean;
 
+  /** `announceGone` was called. */
+  readonly isGone: boolean;
+
   subscribe(listener: (event: MailboxEvent) => void): () => void;
   /**
    * One at a time: deltas and changes of the mailbox. Whoever waits here has his connection already, and

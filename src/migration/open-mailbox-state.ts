@@ -30,6 +30,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
   let firstUnseenHint: number | undefined;
   let problem = store.readSetting(problemKey);
   let readOnly = false;
+  let isGone = false;
   let inside = 0;
   let last: Promise<unknown> = Promise.resolve();
   const listeners = new Set<(event: MailboxEvent) => void>();
@@ -149,6 +150,9 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     },
     get readOnly() {
       return readOnly;
+    },
+    get isGone() {
+      return isGone;
     },
     get countsModSeqs() {
       return modSeqs.counted;
@@ -278,6 +282,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       listed = false;
     },
     announceGone(reason) {
+      isGone = true;
       emit({ kind: "gone", reason });
     },
   };

@@ -94,6 +94,21 @@ describe("changes of names", () => {
     await through.ok("NOOP");
   });
 
+  it("sends a session away whose mailbox was deleted on the legacy server", async () => {
+    await straight.ok("CREATE Short");
+    const other = await mailferry.client(user);
+    await other.ok("SELECT Short");
+    await straight.ok("DELETE Short");
+    const told: string[] = [];
+    const ask = () =>
+      other.command("NOOP").then(
+        ({ status }) => status,
+        () => "closed",
+      );
+    await expect.poll(async () => told[told.push(await ask()) - 1], { timeout: 10_000 }).toBe("closed");
+    expect(told).not.toContain("NO");
+  });
+
   it.each([
     ["CREATE Lost.1", / Lost\.1$/m],
     ["RENAME Lost.1 Found", / Found$/m],
