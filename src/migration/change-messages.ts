@@ -96,7 +96,9 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
           return [...parted.modified, ...modified];
         } finally {
           noteKeywords(state, seen);
+          const isAlone = followsOn(state, lease, seen);
           state.commitFlags(seen);
+          if (!isAlone) await readBack(mailbox, lease);
         }
       });
     } catch (error) {
@@ -238,6 +240,19 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
       return copied;
     },
   };
+}
+
+/**
+ * Nobody else has changed anything up to these MODSEQs: a client takes the highest that it is told for the
+ * mailbox's, and asks for what is above it when it comes back.
+ */
+function followsOn(
+  { countsModSeqs, record: { highestModSeq } }: MailboxState,
+  { examined }: MailboxLease,
+  seen: readonly FlagsOf[],
+): boolean {
+  if (countsModSeqs || highestModSeq === 0n || examined.highestModSeq === undefined) return true;
+  return examined.highestModSeq >= highestModSeq && seen.every(({ modSeq }) => modSeq <= highestModSeq + 1n);
 }
 
 function remoteOf({ table }: MailboxState, uids: readonly Uid[]): readonly Uid[] {

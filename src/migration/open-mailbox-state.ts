@@ -83,18 +83,21 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     store.saveMailbox(next);
     record = next;
   };
-  const changedBy = (change: FlagsOf): StoredMessage | undefined => {
+  /** `anew`: the legacy server has lost its MODSEQs, and those that are known here tell nothing any more. */
+  const changedBy = (change: FlagsOf, anew: boolean): StoredMessage | undefined => {
     const known = table.get(change.uid);
     if (!known || known.presence === "remote") return undefined;
     if (modSeqs.counted) {
       return sameFlags(known.flags, change.flags) ? undefined : { ...known, flags: change.flags };
     }
-    if (change.modSeq < known.modSeq) return undefined;
+    if (change.modSeq < known.modSeq && !anew) return undefined;
     if (sameFlags(known.flags, change.flags) && known.modSeq === change.modSeq) return undefined;
     return { ...known, flags: change.flags, modSeq: change.modSeq };
   };
-  const saveFlags = (changes: readonly FlagsOf[]): readonly Uid[] => {
-    const changed = changes.map(changedBy).filter((message) => message !== undefined);
+  const saveFlags = (changes: readonly FlagsOf[], anew = false): readonly Uid[] => {
+    const changed = changes
+      .map((change) => changedBy(change, anew))
+      .filter((message) => message !== undefined);
     if (modSeqs.counted && changed.length > 0) {
       const counted = next(record.highestModSeq);
       save(changed.map((message) => ({ ...message, modSeq: counted })));
@@ -192,10 +195,13 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       const isOther = listing.arrived.length > 0 || listing.vanished.length > 0;
       if (isOther) keepListing(false);
       // Before HIGHESTMODSEQ, which says that they are known, and before anything that only a restart repairs.
-      const flagged = saveFlags(listing.flagChanges);
+      const told = listing.record.highestModSeq ?? noModSeq;
+      const anew = !modSeqs.counted && told > 0n && told < record.highestModSeq;
+      if (anew) early.clear();
+      const flagged = saveFlags(listing.flagChanges, anew);
       const met = saveMetas(listing.metas).map((meta) => meta.uid);
       const counted = isOther ? next(record.highestModSeq) : record.highestModSeq;
-      const highestModSeq = modSeqs.counted ? counted : (listing.record.highestModSeq ?? noModSeq);
+      const highestModSeq = modSeqs.counted ? counted : told;
       modSeqs.logExpunged(listing.vanished, highestModSeq);
       // Clients may know them from the legacy server itself.
       const uidNext = listing.record.uidNext ?? record.uidNext;

@@ -2,14 +2,14 @@
  * Clients with QRESYNC (RFC 7162): what they saved at the legacy server holds here, and they are told what has
  * changed since, and no more.
  */
-import { rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { type Dovecot, startDovecot } from "../helpers/dovecot.ts";
 import type { ImapClient } from "../helpers/imap-client.ts";
 import { createAccount, type Mailferry, startMailferry } from "../helpers/mailferry.ts";
 import { createRandom, type Random } from "../helpers/random.ts";
-import { type Answer, comeBack, type Known, lookAtAll } from "../helpers/resync-client.ts";
+import { type Answer, answerOf, comeBack, type Known, lookAtAll } from "../helpers/resync-client.ts";
 
 const user = "alice";
 
@@ -26,6 +26,12 @@ async function append(client: ImapClient, ...subjects: string[]): Promise<void> 
     const text = Buffer.from(`Subject: ${subject}\r\n\r\ntext\r\n`);
     await client.ok("APPEND INBOX ", text);
   }
+}
+
+/** As after a repair: UIDs are kept in dovecot-uidlist. */
+async function removeIndexes({ root }: Dovecot): Promise<void> {
+  for (const path of await readdir(root, { recursive: true }))
+    if (/dovecot\.(index|list\.index)[^/]*$/.test(path)) await rm(join(root, path));
 }
 
 const deltaOf = (answer: Answer): Answer =>
@@ -83,6 +89,30 @@ it("tells of messages that came and went at the legacy server without being seen
   const { known: now, answer } = await comeBack(await mailferry.client(user), "INBOX", known, false);
   expect(answer).toContain("* VANISHED (EARLIER) 6");
   expect([...now.flags.keys()]).toEqual([1, 2, 3, 4, 5, 7]);
+});
+
+it("goes on when the legacy server has lost its MODSEQs: they begin anew, lower", async () => {
+  const { legacy, mailferry } = await startBoth();
+  const old = await legacy.client(user);
+  await append(old, ...numbered(3));
+  await old.ok("SELECT INBOX (CONDSTORE)");
+  for (let round = 0; round < 20; round++)
+    await old.ok(`STORE 1:2 ${round % 2 ? "-" : "+"}FLAGS (\\Flagged)`);
+  old.close();
+  await lookAtAll(await mailferry.client(user), "INBOX");
+  await mailferry.stop();
+  await legacy.stop();
+  await removeIndexes(legacy);
+  await legacy.start();
+  await mailferry.start();
+  const direct = await legacy.client(user);
+  await direct.ok("SELECT INBOX");
+  await direct.ok("STORE 1 +FLAGS (\\Answered)");
+  const client = await mailferry.client(user);
+  const { flags } = await lookAtAll(client, "INBOX");
+  expect(flags.get(1)).toBe("\\Answered");
+  const stored = await answerOf(client, "STORE 2 +FLAGS (\\Seen)");
+  expect(stored.join()).toMatch(/2 FETCH .*FLAGS \(\\Seen/);
 });
 
 interface Place {

@@ -2,7 +2,8 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { OutcomeUnknown } from "../../src/errors.ts";
 import { silentLogger } from "../../src/log.ts";
-import { uid } from "../../src/mail/ids.ts";
+import { flagsOf } from "../../src/mail/flags.ts";
+import { modSeq, uid } from "../../src/mail/ids.ts";
 import { createMessageChanges } from "../../src/migration/change-messages.ts";
 import { openMailboxMirror } from "../../src/migration/mailbox-mirror.ts";
 import type { AccountStore } from "../../src/store/store.ts";
@@ -84,4 +85,39 @@ it("UID EXPUNGE without UIDPLUS is refused where other messages would go along",
     adjust: (lease) => ({ ...lease, search: async () => [uid(1), uid(3)] }),
   });
   await expect(changes.expunge(mailbox, [uid(1)])).rejects.toMatchObject({ code: "CANNOT" });
+});
+
+it("a STORE tells of what another client has changed before: MODSEQs up to its own are known", async () => {
+  let highest = 10n;
+  const flagsAt = (one: number, at: bigint) => ({
+    uid: uid(one),
+    flags: flagsOf(["\\Seen"]),
+    internalDate: { epochSeconds: 1_400_000_000, zoneMinutes: 0 },
+    sizeBytes: 14,
+    modSeq: modSeq(at),
+  });
+  const { mailbox, changes } = await changesWith({
+    adjust: (lease) => {
+      const examinedNow = () => ({ ...lease.examined, highestModSeq: modSeq(highest) });
+      return {
+        ...lease,
+        examined: examinedNow(),
+        examineAgain: async () => examinedNow(),
+        async store(_uids, _change, onFlags) {
+          highest = 12n;
+          onFlags(flagsAt(1, 12n));
+          return [];
+        },
+        fetchFlags: async (_set, onFlags) => [flagsAt(3, 11n), flagsAt(1, 12n)].forEach(onFlags),
+      };
+    },
+  });
+  await mailbox.metadata([1, 2, 3, 4, 5].map(uid));
+  const heard: number[] = [];
+  mailbox.subscribe((event) => {
+    if (event.kind === "flags") heard.push(...event.uids);
+  });
+  await changes.store(mailbox, [uid(1)], { kind: "add", flags: ["\\Seen"] });
+  expect(heard).toEqual([1, 3]);
+  expect(mailbox.state.record.highestModSeq).toBe(12n);
 });
