@@ -58,10 +58,13 @@ export async function vanishedSince(
   const given = intersectRanges(within, [{ from: 1, to: mailbox.uidNext - 1 }]);
   if (given.length === 0) return [];
   const expunged = await mailbox.expungedSince(modSeq, given, signal);
-  if (expunged) return withoutNumbers(intersectRanges(given, expunged), view.uids);
+  // What has come meanwhile is not in the view yet.
+  const absentIn = (ranges: readonly NumberRange[]): readonly NumberRange[] =>
+    withoutNumbers(withoutNumbers(ranges, view.uids), mailbox.uids);
+  if (expunged) return absentIn(intersectRanges(given, expunged));
   // What the client has right up to there it has heard of.
   const known = pairs.findLast(([sequence, uid]) => view.uids[sequence - 1] === uid)?.[1] ?? 0;
-  return withoutNumbers(intersectRanges(given, [{ from: known + 1, to: mailbox.uidNext - 1 }]), view.uids);
+  return absentIn(intersectRanges(given, [{ from: known + 1, to: mailbox.uidNext - 1 }]));
 }
 
 export async function writeMissed(selected: Selected, missed: Missed, output: Output): Promise<void> {

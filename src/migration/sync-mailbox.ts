@@ -35,12 +35,13 @@ export async function syncMailbox(mailbox: MailboxState, options: SyncOptions): 
 export async function takeDelta(
   mailbox: MailboxState,
   lease: MailboxLease,
-  examined: Examined,
+  firstExamined: Examined,
 ): Promise<void> {
+  const { uidValidity } = firstExamined;
   const known = mailbox.record.uidValidity;
-  if (known !== undefined && known !== examined.uidValidity) await mailbox.restart(examined.uidValidity);
-  if (examined.hasNoModSeqs) mailbox.countModSeqs(examined.uidValidity);
-  const listing = await listUids(mailbox, lease, examined);
+  if (known !== undefined && known !== uidValidity) await mailbox.restart(uidValidity);
+  if (firstExamined.hasNoModSeqs) mailbox.countModSeqs(uidValidity);
+  const { examined, ...listing } = await listUids(mailbox, lease, firstExamined);
   const changes = await changedSince(mailbox, lease, examined, listing.vanished);
   const last = listing.uids.at(-1) ?? 0;
   mailbox.commitListing({
@@ -56,21 +57,26 @@ export async function takeDelta(
   });
 }
 
-type Listed = UidDifference & { readonly uids: readonly Uid[] };
+interface Listed extends UidDifference {
+  readonly uids: readonly Uid[];
+  /** Before they were listed: what has vanished had done so by its HIGHESTMODSEQ. */
+  readonly examined: Examined;
+}
 
 async function listUids(mailbox: MailboxState, lease: MailboxLease, examined: Examined): Promise<Listed> {
   const here = mailbox.table.uids;
   // Same UIDNEXT: nothing arrived. Same count on top of that: nothing left either.
   if (mailbox.listed && examined.uidNext === mailbox.record.uidNext && examined.exists === here.length) {
-    return { uids: here, arrived: [], vanished: [] };
+    return { examined, uids: here, arrived: [], vanished: [] };
   }
   const first = examined.exists === 0 ? [] : await lease.listUids();
   const difference = compareUids(here, first);
-  if (difference.vanished.length === 0) return { uids: first, ...difference };
-  const { exists } = await lease.examineAgain();
+  if (difference.vanished.length === 0) return { examined, uids: first, ...difference };
+  const again = await lease.examineAgain();
   const second = await lease.listUids();
-  if (second.length < exists) throw new MailError("UNAVAILABLE", "The old server's UID list is not whole");
-  return { uids: second, ...compareUids(here, second) };
+  if (second.length < again.exists || again.uidValidity !== examined.uidValidity)
+    throw new MailError("UNAVAILABLE", "The old server's UID list is not whole");
+  return { examined: again, uids: second, ...compareUids(here, second) };
 }
 
 type Changes = Pick<CommittedListing, "flagChanges" | "metas">;

@@ -299,3 +299,32 @@ describe("a client that knows the flags from the legacy server itself", () => {
     expect(heard).toEqual([7]);
   });
 });
+
+it("what vanished while the UIDs were listed has a MODSEQ that nobody knew before", async () => {
+  const few = new Map(messages);
+  let highest = 10n;
+  const { mirror } = await mirrorOf({
+    messages: few,
+    adjust: (lease) => {
+      const examinedNow = () => ({ ...lease.examined, exists: few.size, highestModSeq: modSeq(highest) });
+      return {
+        ...lease,
+        examined: examinedNow(),
+        examineAgain: async () => examinedNow(),
+        async listUids() {
+          if (highest === 11n) {
+            few.delete(7);
+            highest = 12n;
+          }
+          return lease.listUids();
+        },
+      };
+    },
+  });
+  await mirror.sync(signal);
+  few.set(12, "Subject: twelve\r\n\r\n");
+  highest = 11n;
+  await mirror.sync(signal);
+  // At the legacy server itself a client has seen message 7 at 11.
+  expect(store.expunges.since(mirror.state.record.id, modSeq(11n))).toEqual([7]);
+});
