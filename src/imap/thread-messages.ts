@@ -1,7 +1,13 @@
 /** Threads of what a search has found: made here, or by the legacy server while headers are not here. */
 import { unreachable } from "../errors.ts";
 import type { Uid } from "../mail/ids.ts";
-import { type ThreadAlgorithm, type Threadable, type ThreadNode, threadable } from "../mail/thread.ts";
+import {
+  referenceBudget,
+  type ThreadAlgorithm,
+  type Threadable,
+  type ThreadNode,
+  threadable,
+} from "../mail/thread.ts";
 import { threadByReferences, threadByRefs } from "../mail/thread-references.ts";
 import { threadBySubject } from "../mail/thread-subject.ts";
 import { forEachHeader } from "./search-headers.ts";
@@ -18,8 +24,9 @@ export async function threadMessages(
     if (threads) return threads;
   }
   const messages: Threadable[] = [];
+  const bounded = referenceBudget();
   await forEachHeader(context, found, true, (meta, header) => {
-    if (header) messages.push(threadable(meta, header));
+    if (header) messages.push(bounded(threadable(meta, header)));
   });
   switch (algorithm) {
     case "ORDEREDSUBJECT":

@@ -47,6 +47,27 @@ export function threadable(meta: MessageMeta, header: Buffer): Threadable {
   };
 }
 
+/** Each takes some hundred bytes while threads are made: of 64 MB of hostile mail, gigabytes. */
+const maxReferences = 1_000_000;
+
+/**
+ * Passes on messages for one THREAD. Once they have very many references, as only hostile mail does, of each
+ * further one's just the last, its parent, is kept.
+ */
+export function referenceBudget(limit: number = maxReferences): (message: Threadable) => Threadable {
+  let left = limit;
+  return (message) => {
+    const { references } = message;
+    if (references.length <= left) {
+      left -= references.length;
+      return message;
+    }
+    // A part of a string would hold the whole.
+    const parent = references.slice(-1).map((id) => Buffer.from(id, "latin1").toString("latin1"));
+    return { ...message, references: parent };
+  };
+}
+
 /** As RFC 5256 4 writes it, in pieces; `nameOf` gives what stands for a message. */
 export function* threadText(threads: readonly ThreadNode[], nameOf: (uid: Uid) => number): Generator<string> {
   const left: (ThreadNode | ")")[] = [...threads].reverse();

@@ -1,7 +1,7 @@
 /** Threads of mails that were written to keep a server busy: others get their turn all the same. */
 import { expect, it } from "vitest";
 import { uid } from "../../src/mail/ids.ts";
-import type { Threadable } from "../../src/mail/thread.ts";
+import { referenceBudget, type Threadable } from "../../src/mail/thread.ts";
 import { threadByReferences } from "../../src/mail/thread-references.ts";
 
 /** Between two turns of others; before, it was a second and more. */
@@ -45,4 +45,15 @@ it.each([
   await threadByReferences(mails, pause);
   await pause();
   expect(longest).toBeLessThan(maxStepMs);
+});
+
+it("of very many references the parents are kept, and no more than that", async () => {
+  const mails = mailsOf(50, (index) => [
+    ...ids(100, index * 100),
+    ...(index > 0 ? [`mail${index - 1}@x`] : []),
+  ]);
+  const bounded = mails.map(referenceBudget(1_000));
+  expect(bounded.slice(0, 9)).toEqual(mails.slice(0, 9));
+  expect(bounded.slice(10).map(({ references }) => references.length)).toEqual(Array(40).fill(1));
+  expect(bounded.at(-1)?.references).toEqual(["mail48@x"]);
 });
