@@ -95,6 +95,8 @@ async function matchHere(
 
 /** So much of the legacy server's search is narrowed down by naming the UIDs that are left. */
 const maxCandidateChars = 4_000;
+/** A longer command line is refused by Dovecot: then messages are fetched and read here. */
+const maxPieceBytes = 60_000;
 
 async function matchRemotely(
   context: SearchContext,
@@ -108,6 +110,7 @@ async function matchRemotely(
   const named: readonly SearchKey[] = narrow ? [{ kind: "uid", set }] : [];
   const key = withUids({ kind: "and", keys: [...named, ...keys] }, view);
   const { pieces, charset } = searchCriteria(key, mailbox.recent);
+  if (pieces.some((piece) => piece.length > maxPieceBytes)) return matchHere(context, candidates, asked);
   const found = await mailbox.searchRemotely(pieces, charset, context.signal);
   return intersection(
     candidates,

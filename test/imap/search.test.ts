@@ -124,6 +124,15 @@ describe("SEARCH", () => {
     ]);
   });
 
+  it("reads here what the legacy server cannot be asked in one line", async () => {
+    served.inbox.complete = false;
+    for (let count = 0; count < 15_000; count++) served.inbox.add({ text: "x", uid: 10 + count * 2 });
+    const client = await served.select();
+    await client.command("a SEARCH RETURN (SAVE) UID 10:*");
+    expect((await client.command("b SEARCH RETURN (COUNT) OR $ TEXT abc"))[0]).toMatch(/COUNT 1500\d$/);
+    expect(served.inbox.calls.filter((call) => call.startsWith("search"))).toEqual([]);
+  });
+
   it("is fast for 50,000 messages", async () => {
     for (let count = 0; count < 50_000; count++) served.inbox.add({ text: "x", uid: 10 + count * 2 });
     const client = await served.select();
