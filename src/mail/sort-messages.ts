@@ -16,6 +16,8 @@ export interface Sortable {
 }
 
 const fields = { cc: "cc", "display-from": "from", "display-to": "to", from: "from", to: "to" } as const;
+/** Of an address; longer ones are told apart by their beginning, since all messages' are held at once. */
+const maxChars = 1_000;
 const fieldNames = new Set(["cc", "date", "from", "subject", "to"]);
 
 /** `header` is not looked at where no key needs it. */
@@ -62,14 +64,15 @@ function sortValue(kind: SortKind, meta: MessageMeta, values: ReadonlyMap<string
 function displayName(value: string): string {
   const [first] = parseAddressList(value);
   if (!first) return "";
-  const name = first.name === undefined ? "" : decodeHeaderText(Buffer.from(first.name, "latin1"));
+  const name =
+    first.name === undefined ? "" : decodeHeaderText(Buffer.from(first.name.slice(0, maxChars), "latin1"));
   if (name !== "") return name;
   const { mailbox = "", domain } = first;
   return latin1AsUtf8(domain === undefined ? mailbox : `${mailbox}@${domain}`);
 }
 
 function latin1AsUtf8(bytes: string): string {
-  return Buffer.from(bytes, "latin1").toString("utf8");
+  return Buffer.from(bytes.slice(0, maxChars), "latin1").toString("utf8");
 }
 
 /** i;unicode-casemap (RFC 5051) compares the octets of UTF-8: one char for each. */
