@@ -9,7 +9,7 @@ export interface ModelledClient {
   run(...pieces: readonly CommandPiece[]): Promise<boolean>;
   /** Sends all at once. */
   pipeline(commands: readonly string[]): Promise<void>;
-  select(mailbox: string): Promise<void>;
+  select(mailbox: string, verb?: "SELECT" | "EXAMINE"): Promise<void>;
   /** Waits in IDLE for some news, `patienceMs` at the longest. */
   idle(patienceMs: number): Promise<void>;
   /** The last commands and their answers. */
@@ -35,7 +35,7 @@ export function createModelledClient(client: ImapClient, knowledge: Knowledge): 
   /** What a command means for the model as soon as it is sent. */
   const begin = (text: string): void => {
     note(`C: ${text}`);
-    const selected = /^SELECT (\S+)/.exec(text)?.[1];
+    const selected = /^(?:SELECT|EXAMINE) (\S+)/.exec(text)?.[1];
     if (selected !== undefined) {
       mailbox = selected;
       model = createSessionModel(knowledge(mailbox));
@@ -95,8 +95,8 @@ export function createModelledClient(client: ImapClient, knowledge: Knowledge): 
         }
       }
     },
-    async select(name) {
-      await this.run(`SELECT ${name}`);
+    async select(name, verb = "SELECT") {
+      await this.run(`${verb} ${name}`);
     },
     async idle(patienceMs) {
       const idle = await client.idle();
