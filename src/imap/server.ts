@@ -1,61 +1,21 @@
 /** One IMAP listener: its sessions, and how long they may take. */
 import { randomBytes } from "node:crypto";
-import type { SecureContext } from "node:tls";
 import type { Login } from "../account/account.ts";
-import type { Admit } from "../auth/admission.ts";
-import type { Logger } from "../log.ts";
-import { type Accepted, createListener, type Listener } from "../wire/listener.ts";
-import { type ConnectionTimes, serveConnection } from "./connection.ts";
+import type { Accepted, Listener } from "../wire/listener.ts";
+import { createMailServer, type MailServerOptions } from "../wire/mail-server.ts";
+import { serveConnection } from "./connection.ts";
 import { formatText, untagged } from "./formatter.ts";
 import type { Session, SessionOptions } from "./state.ts";
 
-export interface ImapServerOptions extends Partial<ConnectionTimes> {
-  /** In the greeting. */
-  readonly hostname: string;
-  readonly login: Login;
-  /** Passwords are taken without TLS; from this machine itself they always are. */
-  readonly allowPlaintextLogin: boolean;
-  readonly tls: "none" | "starttls" | "implicit";
-  /** Needed unless `tls` is none. */
-  readonly tlsContext?: SecureContext | undefined;
-  readonly logger: Logger;
-  /** Default 2 s. */
-  readonly loginFailureDelayMs?: number;
-  /** Default: everybody is let in. */
-  readonly admit?: Admit;
-}
+export type ImapServerOptions = MailServerOptions<Login>;
 
 export type ImapServer = Listener;
 
-const defaultTimes: ConnectionTimes = {
-  loginTimeoutMs: 3 * 60_000,
-  idleTimeoutMs: 30 * 60_000,
-  stallTimeoutMs: 5 * 60_000,
-};
-
 export function createImapServer(options: ImapServerOptions): ImapServer {
-  const { hostname, login, allowPlaintextLogin, logger } = options;
-  const times: ConnectionTimes = {
-    loginTimeoutMs: options.loginTimeoutMs ?? defaultTimes.loginTimeoutMs,
-    idleTimeoutMs: options.idleTimeoutMs ?? defaultTimes.idleTimeoutMs,
-    stallTimeoutMs: options.stallTimeoutMs ?? defaultTimes.stallTimeoutMs,
-  };
-  const loginFailureDelayMs = options.loginFailureDelayMs ?? 2_000;
-  const sessionOptions: SessionOptions = {
-    hostname,
-    login,
-    allowPlaintextLogin,
-    loginFailureDelayMs,
-    logger,
-  };
-  return createListener({
-    protocol: "imap",
-    tls: options.tls,
-    tlsContext: options.tlsContext,
-    handshakeTimeoutMs: times.loginTimeoutMs,
-    admit: options.admit,
-    logger,
-    serve: (accepted) =>
+  return createMailServer(options, {
+    name: "imap",
+    idleTimeoutMs: 30 * 60_000,
+    serve: (accepted, sessionOptions, times) =>
       serveConnection(accepted.stream, newSession(accepted, sessionOptions), times, accepted.upgrade),
     refusal: (reason) => untagged(`BYE ${formatText(reason)}`),
   });

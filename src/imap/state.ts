@@ -3,8 +3,8 @@
  * mailbox can only be read where one is selected. Leaving a state gives back what it held.
  */
 import type { AccountHandle, IncomingMessage, Login, OpenMailbox, Peer } from "../account/account.ts";
-import type { Logger } from "../log.ts";
 import type { Uid } from "../mail/ids.ts";
+import type { SessionOptions as MailSessionOptions } from "../wire/mail-server.ts";
 import type { Enabled } from "./condstore.ts";
 import type { PartTrees } from "./part-trees.ts";
 import type { View } from "./view.ts";
@@ -46,15 +46,7 @@ export type Upload =
   | { readonly kind: "receiving"; readonly incoming: IncomingMessage }
   | { readonly kind: "refused"; readonly error: unknown };
 
-export interface SessionOptions {
-  readonly hostname: string;
-  readonly login: Login;
-  /** Logins in clear text are let in from everywhere, not only from this machine. */
-  readonly allowPlaintextLogin: boolean;
-  /** How long the answer to a wrong password is held back. */
-  readonly loginFailureDelayMs: number;
-  readonly logger: Logger;
-}
+export type SessionOptions = MailSessionOptions<Login>;
 
 export interface Session {
   readonly id: string;

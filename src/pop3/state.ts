@@ -1,7 +1,7 @@
 /** What a POP3 session is at each moment (RFC 1939 3): a union that carries its data. */
 import type { AccountHandle, Login, Peer } from "../account/account.ts";
 import type { Maildrop } from "../account/maildrop.ts";
-import type { Logger } from "../log.ts";
+import type { SessionOptions as MailSessionOptions } from "../wire/mail-server.ts";
 
 export interface Authorization {
   readonly kind: "authorization";
@@ -25,13 +25,7 @@ export interface Ended {
 
 export type SessionState = Authorization | Transaction | Ended;
 
-export interface SessionOptions {
-  readonly hostname: string;
-  readonly login: Login;
-  readonly allowPlaintextLogin: boolean;
-  readonly loginFailureDelayMs: number;
-  readonly logger: Logger;
-}
+export type SessionOptions = MailSessionOptions<Login>;
 
 export interface Session {
   readonly id: string;

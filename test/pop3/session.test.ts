@@ -1,7 +1,9 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { Writable } from "node:stream";
 import fc from "fast-check";
+import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { silentLogger } from "../../src/log.ts";
 import { createTop } from "../../src/pop3/commands/retrieve.ts";
@@ -92,6 +94,32 @@ describe("a session", () => {
     expect(await client.line()).toMatch(/^-ERR \[SYS\/TEMP\]/);
     expect(await client.line()).toMatch(/^\+OK/);
     client.close();
+  });
+
+  it("gives up a client that does not read, which is no fault of ours", async () => {
+    const faults: string[] = [];
+    const write = (line: Buffer, _: unknown, done: () => void): void => {
+      faults.push(line.toString("latin1"));
+      done();
+    };
+    const impatient = createPop3Server({
+      hostname: "mail.example.com",
+      login: account.login,
+      allowPlaintextLogin: false,
+      tls: "none",
+      logger: pino({ level: "error" }, new Writable({ write })),
+      stallTimeoutMs: 100,
+    });
+    const at = await impatient.listen({ host: "127.0.0.1", port: 0 });
+    impatient.accept();
+    const socket = connect(at.port, "127.0.0.1").pause();
+    socket.on("error", () => {});
+    socket.write("CAPA\r\n".repeat(200_000));
+    await expect.poll(() => impatient.connectionCount).toBe(1);
+    await expect.poll(() => impatient.connectionCount, { timeout: 10_000 }).toBe(0);
+    await impatient.close();
+    socket.destroy();
+    expect(faults).toEqual([]);
   });
 
   it("ends what idles, what floods, and what makes no sense", async () => {
