@@ -59,7 +59,20 @@ export class ConfigError extends Error {
 
 /** Narrows an unknown error to one that the legacy server or network caused and that may pass. */
 export function isUnavailable(error: unknown): error is MailError {
-  return error instanceof MailError && (error.code === "UNAVAILABLE" || error.code === "INUSE");
+  return hasCode(error, "UNAVAILABLE", "INUSE");
+}
+
+/** A wrong password, or one that opens something else; not a server that could not tell. */
+export function isWrongLogin(error: unknown): error is MailError {
+  return hasCode(error, "AUTHENTICATIONFAILED", "AUTHORIZATIONFAILED");
+}
+
+export function isNonexistent(error: unknown): error is MailError {
+  return hasCode(error, "NONEXISTENT");
+}
+
+function hasCode(error: unknown, ...codes: readonly ResponseCode[]): error is MailError {
+  return error instanceof MailError && error.code !== undefined && codes.includes(error.code);
 }
 
 /** The `never` end of an exhaustive switch. */

@@ -3,7 +3,7 @@
  * sessions share the mirror below; this holds what is one session's own: which messages are \Recent to
  * it, and the headers it has just asked for.
  */
-import { isUnavailable, MailError } from "../errors.ts";
+import { isNonexistent, isUnavailable } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { hasFlag } from "../mail/flags.ts";
 import type { Uid } from "../mail/ids.ts";
@@ -141,7 +141,7 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
         await mirror.sync(signal);
       } catch (error) {
         // Deleted by others: the session is to be told, and not to be refused for ever.
-        if (isMissing(error)) return options.lookForNames(signal);
+        if (isNonexistent(error)) return options.lookForNames(signal);
         if (!isUnavailable(error)) throw error;
         logger.debug({ err: error, mailbox: state.record.name }, "no delta: the legacy server is away");
       }
@@ -155,10 +155,6 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
       options.onClose();
     },
   };
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof MailError && error.code === "NONEXISTENT";
 }
 
 function firstUnseen({ state }: MailboxMirror): number | undefined {

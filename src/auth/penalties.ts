@@ -8,7 +8,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import { LRUCache } from "lru-cache";
-import { MailError } from "../errors.ts";
+import { isWrongLogin } from "../errors.ts";
 import type { Secret } from "../mail/secret.ts";
 import { addressBlock } from "./networks.ts";
 
@@ -87,11 +87,4 @@ export function createPenalties({ isTrusted, wait = delayFor }: PenaltyOptions):
 
 function delayFor(ms: number, signal: AbortSignal): Promise<void> {
   return delay(ms, undefined, { signal });
-}
-
-function isWrongLogin(error: unknown): boolean {
-  return (
-    error instanceof MailError &&
-    (error.code === "AUTHENTICATIONFAILED" || error.code === "AUTHORIZATIONFAILED")
-  );
 }

@@ -1,4 +1,4 @@
-import { isLoopback } from "../wire/loopback.ts";
+import { mayLogIn } from "../wire/log-in.ts";
 import type { Session } from "./state.ts";
 
 const always = [
@@ -34,9 +34,4 @@ export function capabilities(session: Session): string {
   if (mayLogIn(session)) offered.push("AUTH=PLAIN", "AUTH=LOGIN");
   else offered.push("LOGINDISABLED");
   return offered.join(" ");
-}
-
-/** A password goes over TLS, stays within this machine, or the operator has allowed it in the clear. */
-export function mayLogIn({ peer, options }: Session): boolean {
-  return peer.secure || options.allowPlaintextLogin || isLoopback(peer.address);
 }

@@ -1,7 +1,7 @@
 /**
  * The authority of a local account: UIDs come from here, and a change is on stable storage when it resolves.
  */
-import { MailError, unreachable } from "../errors.ts";
+import { isNonexistent, MailError, unreachable } from "../errors.ts";
 import type { Listing } from "../legacy/source.ts";
 import { withChange } from "../mail/flag-change.ts";
 import { hasFlag } from "../mail/flags.ts";
@@ -39,8 +39,7 @@ export function createLocalAuthority(options: LocalAuthorityOptions): Authority 
     try {
       return await options.mailbox(name);
     } catch (error) {
-      const isMissing = error instanceof MailError && error.code === "NONEXISTENT";
-      throw isMissing ? new MailError("TRYCREATE", `Mailbox doesn't exist: ${name}`) : error;
+      throw isNonexistent(error) ? new MailError("TRYCREATE", `Mailbox doesn't exist: ${name}`) : error;
     }
   };
 

@@ -1,9 +1,9 @@
 /** CAPA (RFC 2449), NOOP and QUIT (RFC 1939 5, 6). */
 import packageJson from "../../../package.json" with { type: "json" };
 import { isUnavailable, MailError } from "../../errors.ts";
+import { mayLogIn } from "../../wire/log-in.ts";
 import { type Call, define, noArgument, ok, type Reply } from "../command.ts";
 import { closeSession, type Session, type Transaction } from "../state.ts";
-import { mayLogIn } from "./authorization.ts";
 
 export const capa = define({
   name: "CAPA",
