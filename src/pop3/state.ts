@@ -14,9 +14,9 @@ export interface Transaction {
   readonly kind: "transaction";
   readonly account: AccountHandle;
   readonly maildrop: Maildrop;
-  /** Numbers, from 1. */
-  readonly deleted: ReadonlySet<number>;
-  readonly retrieved: ReadonlySet<number>;
+  /** Numbers, from 1; both change in place, since a client may mark tens of thousands one by one. */
+  readonly deleted: Set<number>;
+  readonly retrieved: Set<number>;
 }
 
 export interface Ended {

@@ -41,9 +41,9 @@ function defineListing(name: string, tell: (message: MaildropMessage) => string)
 export const dele = define({
   name: "DELE",
   state: "transaction",
-  run: ({ session, state, argument }) => {
+  run: ({ state, argument }) => {
     const [number] = named(state, argument);
-    session.state = { ...state, deleted: new Set([...state.deleted, number]) };
+    state.deleted.add(number);
     return ok("Marked to be deleted.");
   },
 });
@@ -53,7 +53,7 @@ export const rset = define({
   state: "transaction",
   run: (call) => {
     noArgument(call);
-    call.session.state = { ...call.state, deleted: new Set() };
+    call.state.deleted.clear();
     return ok("");
   },
 });

@@ -15,7 +15,7 @@ export const retr = define({
   run: async (call) => {
     const [number, message] = named(call.state, call.argument);
     const reply = await send(call, message, `${message.sizeBytes} octets`, wholeMessage);
-    call.session.state = { ...call.state, retrieved: new Set([...call.state.retrieved, number]) };
+    call.state.retrieved.add(number);
     return reply;
   },
 });
