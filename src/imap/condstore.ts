@@ -2,8 +2,8 @@
  * What a client has switched on by asking for it (RFC 7162 3.1): from then on flags come with their MODSEQ,
  * and with QRESYNC expunges as VANISHED.
  */
-import { type ModSeq, modSeq, type Uid } from "../mail/ids.ts";
-import { asTold, parseModSeq } from "../mail/mod-seq.ts";
+import type { ModSeq, Uid } from "../mail/ids.ts";
+import { asTold, noModSeq, parseModSeq } from "../mail/mod-seq.ts";
 import type { Output } from "../wire/output.ts";
 import { untagged } from "./formatter.ts";
 import type { Selected, Session } from "./state.ts";
@@ -45,7 +45,7 @@ export function formatModSeq({ mailbox }: Pick<Selected, "mailbox">, uid: Uid): 
 /** MODSEQ of a message that the client is told of, 0 where it is gone or only its UID is known. */
 export function modSeqOf({ mailbox }: Pick<Selected, "mailbox">, uid: Uid): ModSeq {
   const meta = mailbox.meta(uid);
-  return meta ? asTold(meta.modSeq) : modSeq(0n);
+  return meta ? asTold(meta.modSeq) : noModSeq;
 }
 
 /** The code of an answer after which a client with QRESYNC knows all up to there (RFC 7162 3.2.7). */

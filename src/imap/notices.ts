@@ -24,8 +24,9 @@ export async function writeNotices(
   }
   // With EXISTS it was told already.
   const toldRecent = notices.some((notice) => notice.kind === "exists");
-  if (recentBefore !== undefined && !toldRecent && countRecent(state) !== recentBefore)
-    output.write(untagged(`${countRecent(state)} RECENT`));
+  if (recentBefore === undefined || toldRecent) return;
+  const recent = countRecent(state);
+  if (recent !== recentBefore) output.write(untagged(`${recent} RECENT`));
 }
 
 /** FLAGS and PERMANENTFLAGS (RFC 3501 7.2.6, 7.1), at SELECT and ahead of the first message with a new keyword. */

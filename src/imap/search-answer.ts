@@ -1,6 +1,6 @@
 /** What SEARCH, SORT and THREAD do alike: find, put in order, keep for `$`, answer. */
 import type { ModSeq, Uid } from "../mail/ids.ts";
-import { modSeq } from "../mail/ids.ts";
+import { noModSeq } from "../mail/mod-seq.ts";
 import type { SearchKey } from "../mail/search-key.ts";
 import type { Output } from "../wire/output.ts";
 import type { Call } from "./command.ts";
@@ -73,7 +73,7 @@ export async function searchContext(
 }
 
 function highestOf(state: Selected, uids: readonly Uid[]): ModSeq {
-  let highest = modSeq(0n);
+  let highest: ModSeq = noModSeq;
   for (const uid of uids) {
     const value = modSeqOf(state, uid);
     if (value > highest) highest = value;

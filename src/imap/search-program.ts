@@ -8,6 +8,7 @@ import {
   atom,
   type Cursor,
   expect,
+  isNext,
   keyword,
   number,
   ParseError,
@@ -37,7 +38,7 @@ const defaultCharset = "UTF-8";
 
 /** Reads to the end of the command. */
 export function searchProgram(cursor: Cursor): SearchProgram {
-  if (/^CHARSET /i.test(cursor.command.texts[cursor.part]?.slice(cursor.at, cursor.at + 8) ?? "")) {
+  if (isNext(cursor, "CHARSET ")) {
     keyword(cursor);
     space(cursor);
     return searchProgramWithCharset(cursor);

@@ -3,7 +3,7 @@ import type { ModSeq } from "../mail/ids.ts";
 import { formatNumberSet, rangesInOrder } from "../mail/number-set.ts";
 import type { Output } from "../wire/output.ts";
 import { formatString } from "./formatter.ts";
-import { type Cursor, keyword, list, ParseError, space } from "./tokens.ts";
+import { type Cursor, isNext, keyword, list, ParseError, space } from "./tokens.ts";
 
 export interface SearchReturn {
   readonly min: boolean;
@@ -17,8 +17,7 @@ const options = new Set(["MIN", "MAX", "ALL", "COUNT", "SAVE"]);
 
 /** `RETURN (…) ` if it is there; undefined: as RFC 3501 has it. */
 export function searchReturn(cursor: Cursor): SearchReturn | undefined {
-  if (!/^RETURN \(/i.test(cursor.command.texts[cursor.part]?.slice(cursor.at, cursor.at + 8) ?? ""))
-    return undefined;
+  if (!isNext(cursor, "RETURN (")) return undefined;
   keyword(cursor);
   space(cursor);
   const names = new Set(list(cursor, keyword));

@@ -10,6 +10,7 @@ import { evaluateSearch, type SearchableMessage, searchNeeds } from "../mail/sea
 import type { SearchKey } from "../mail/search-key.ts";
 import { modSeqOf } from "./condstore.ts";
 import { searchCriteria } from "./search-criteria.ts";
+import { forEachMessage } from "./search-messages.ts";
 import { intersection, isOwn, mapKeys, someKey, uidsIn, withNumbers, withUids } from "./search-sets.ts";
 import type { Selected } from "./state.ts";
 
@@ -65,31 +66,19 @@ async function changedAmong(
   return left;
 }
 
-/** Messages whose headers are asked for at once. */
-const headerBatch = 500;
-
 async function matchHere(
   context: SearchContext,
   candidates: readonly Uid[],
   keys: readonly SearchKey[],
 ): Promise<readonly Uid[]> {
   if (keys.length === 0) return candidates;
-  const { mailbox, view } = context.state;
+  const { view } = context.state;
   const key: SearchKey = { kind: "and", keys };
-  const needs = searchNeeds(key);
-  if (needs !== "none") await mailbox.require(candidates, "meta", context.signal);
   const found: Uid[] = [];
-  const batch = needs === "header" ? headerBatch : candidates.length;
-  for (let first = 0; first < candidates.length; first += batch) {
-    const uids = candidates.slice(first, first + batch);
-    if (needs === "header") await mailbox.require(uids, "header", context.signal);
-    for (const uid of uids) {
-      const message = searchable(context, uid, view.sequenceOf(uid) ?? 0);
-      const verdict = message && evaluateSearch(key, message);
-      if (verdict === true || (verdict && (await verdict))) found.push(uid);
-      await context.breathe();
-    }
-  }
+  await forEachMessage(context, candidates, searchNeeds(key), async (uid) => {
+    const verdict = evaluateSearch(key, searchable(context, uid, view.sequenceOf(uid) ?? 0));
+    if (verdict === true || (await verdict)) found.push(uid);
+  });
   return found;
 }
 

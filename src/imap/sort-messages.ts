@@ -3,7 +3,7 @@ import type { Uid } from "../mail/ids.ts";
 import { sortInSteps } from "../mail/sort-in-steps.ts";
 import { needsHeader, type SortKey } from "../mail/sort-key.ts";
 import { type Sortable, sortable, sorter } from "../mail/sort-messages.ts";
-import { forEachHeader } from "./search-headers.ts";
+import { forEachMessage } from "./search-messages.ts";
 import type { SearchContext } from "./search-run.ts";
 
 export async function sortMessages(
@@ -19,8 +19,9 @@ export async function sortMessages(
     if (ordered) return ordered;
   }
   const messages: Sortable[] = [];
-  await forEachHeader(context, found, asksHeaders, (meta, header) => {
-    messages.push(sortable(keys, meta, header));
+  await forEachMessage(context, found, asksHeaders ? "header" : "meta", (uid) => {
+    const meta = mailbox.meta(uid);
+    if (meta) messages.push(sortable(keys, meta, asksHeaders ? mailbox.header(uid) : undefined));
   });
   const ordered = await sortInSteps(messages, sorter(keys), context.breathe);
   return ordered.map(({ uid }) => uid);

@@ -10,7 +10,7 @@ import {
 } from "../mail/thread.ts";
 import { threadByReferences, threadByRefs } from "../mail/thread-references.ts";
 import { threadBySubject } from "../mail/thread-subject.ts";
-import { forEachHeader } from "./search-headers.ts";
+import { forEachMessage } from "./search-messages.ts";
 import type { SearchContext } from "./search-run.ts";
 
 export async function threadMessages(
@@ -25,8 +25,9 @@ export async function threadMessages(
   }
   const messages: Threadable[] = [];
   const bounded = referenceBudget();
-  await forEachHeader(context, found, true, (meta, header) => {
-    if (header) messages.push(bounded(threadable(meta, header)));
+  await forEachMessage(context, found, "header", (uid) => {
+    const [meta, header] = [mailbox.meta(uid), mailbox.header(uid)];
+    if (meta && header) messages.push(bounded(threadable(meta, header)));
   });
   switch (algorithm) {
     case "ORDEREDSUBJECT":

@@ -76,6 +76,12 @@ export function word(cursor: Cursor): string {
   return matched(cursor, wordPattern, "Expected a name").toUpperCase();
 }
 
+/** Whether this stands at the cursor, in upper or lower case. */
+export function isNext(cursor: Cursor, text: string): boolean {
+  const next = cursor.command.texts[cursor.part]?.slice(cursor.at, cursor.at + text.length);
+  return next?.toUpperCase() === text;
+}
+
 /** Of a number that may be larger than 2^32-1. */
 export const digits = (cursor: Cursor): string => matched(cursor, digitsPattern, "Expected a number");
 

@@ -5,8 +5,9 @@
 import { OutcomeUnknown } from "../errors.ts";
 import type { CopiedUids } from "../mail/copied-uids.ts";
 import type { FlagChange } from "../mail/flag-change.ts";
-import { type EncodedMailboxName, type ModSeq, modSeq, type Uid } from "../mail/ids.ts";
+import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
 import { formatInternalDate } from "../mail/internal-date.ts";
+import { noModSeq } from "../mail/mod-seq.ts";
 import type { NameChange } from "../mail/name-change.ts";
 import type { AppendedUid } from "../mail/new-message.ts";
 import { formatNumberSet, parseSequenceSet, type UidSet } from "../mail/number-set.ts";
@@ -78,8 +79,6 @@ function lostOr(connection: ImapConnection): (error: unknown) => void {
 function unknownOutcome(error: unknown): never {
   throw new OutcomeUnknown(error);
 }
-
-const noModSeq: ModSeq = modSeq(0n);
 
 /** The mailbox was selected a moment ago on this connection, which is therefore not dead. */
 export function mailboxChanges(connection: ImapConnection, { highestModSeq }: Examined): MailboxChanges {

@@ -3,7 +3,8 @@
  * are pipelined, and each gets its own answers.
  */
 import { noFlags } from "../mail/flags.ts";
-import { type EncodedMailboxName, type ModSeq, modSeq } from "../mail/ids.ts";
+import type { EncodedMailboxName, ModSeq } from "../mail/ids.ts";
+import { noModSeq } from "../mail/mod-seq.ts";
 import { appendMessage, changeName, mailboxChanges } from "./change.ts";
 import { type CommandPart, criteriaParts } from "./command-text.ts";
 import { type ExamineOptions, examine, readStatus } from "./examine.ts";
@@ -15,8 +16,6 @@ import { uidSort, uidThread } from "./uid-arrange.ts";
 import { fetchContents, uidFetch } from "./uid-fetch.ts";
 import { uidSearch } from "./uid-search.ts";
 import { vanishedSince } from "./vanished.ts";
-
-const noModSeq: ModSeq = modSeq(0n);
 
 export function createLease(connection: ImapConnection): ImapLease {
   return {

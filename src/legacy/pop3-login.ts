@@ -36,17 +36,12 @@ async function authenticate(
   const reply = await connection.run({
     line: isShort ? `AUTH ${mechanism} ${encoded}` : `AUTH ${mechanism}`,
   });
-  if (!isContinuation(reply)) return reply;
+  if (!reply.isChallenge) return reply;
   // A server that wants more than it was given tells why it refuses (XOAUTH2), or did not read it.
   return connection.run({ line: isShort ? "" : encoded });
 }
 
 const maxLineChars = 240;
-
-/** `+ ` and not `+OK`. */
-function isContinuation({ ok, isChallenge }: Pop3Reply): boolean {
-  return ok && isChallenge;
-}
 
 function expectLogin({ ok, code, text }: Pop3Reply): void {
   if (ok) return;

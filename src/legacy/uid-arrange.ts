@@ -1,7 +1,7 @@
 /** UID SORT and UID THREAD (RFC 5256): order among messages whose headers are only on the server. */
 import type { Uid } from "../mail/ids.ts";
 import { formatNumberSet, type UidSet } from "../mail/number-set.ts";
-import type { SortKey, SortKind } from "../mail/sort-key.ts";
+import { type SortKey, sortNames } from "../mail/sort-key.ts";
 import type { ThreadAlgorithm, ThreadNode } from "../mail/thread.ts";
 import { parseUid } from "./fetch-answer.ts";
 import type { ImapConnection } from "./imap-connection.ts";
@@ -10,18 +10,6 @@ import type { Untagged } from "./untagged.ts";
 
 /** What fits on a command line of Dovecot's. */
 const maxSetChars = 60_000;
-
-const names: Readonly<Record<SortKind, string>> = {
-  arrival: "ARRIVAL",
-  cc: "CC",
-  date: "DATE",
-  "display-from": "DISPLAYFROM",
-  "display-to": "DISPLAYTO",
-  from: "FROM",
-  size: "SIZE",
-  subject: "SUBJECT",
-  to: "TO",
-};
 
 /** undefined where the server cannot, or there are too many to name. */
 export async function uidSort(
@@ -34,7 +22,7 @@ export async function uidSort(
   const set = formatNumberSet(uids);
   if (!capabilities.has("SORT") || (needsDisplay && !capabilities.has("SORT=DISPLAY"))) return undefined;
   if (set.length > maxSetChars) return undefined;
-  const order = keys.map(({ kind, reverse }) => `${reverse ? "REVERSE " : ""}${names[kind]}`).join(" ");
+  const order = keys.map(({ kind, reverse }) => `${reverse ? "REVERSE " : ""}${sortNames[kind]}`).join(" ");
   const answer = await ask(connection, `UID SORT (${order}) US-ASCII UID ${set}`, "SORT");
   return answer
     .split(" ")

@@ -4,6 +4,8 @@ import {
   formatNumberSet,
   type NumberRange,
   parseSequenceSet,
+  type RawRange,
+  type RawSequenceSet,
   resolveSequenceSet,
   type UidSet,
 } from "../mail/number-set.ts";
@@ -22,7 +24,7 @@ export async function vanishedSince(
   if (!connection.capabilities.has("QRESYNC")) return undefined;
   const enabled = await connection.run({ parts: ["ENABLE QRESYNC"] });
   if (enabled.status !== "OK") return undefined;
-  const vanished: NumberRange[] = [];
+  const vanished: RawRange[] = [];
   const wire = formatNumberSet(uids);
   const tagged = await connection.run({
     parts: [`UID FETCH ${wire} (UID) (CHANGEDSINCE ${since} VANISHED)`],
@@ -37,9 +39,8 @@ export async function vanishedSince(
   return resolveSequenceSet(vanished, 0);
 }
 
-function earlier(untagged: Untagged): readonly NumberRange[] | undefined {
+function earlier(untagged: Untagged): RawSequenceSet | undefined {
   if (untagged.kind !== "data" || untagged.name !== "VANISHED") return undefined;
   const match = /^\(EARLIER\) ([\d:,]+)$/i.exec(untagged.text.slice(untagged.position));
-  const set = match?.[1] === undefined ? undefined : parseSequenceSet(match[1], maxRanges);
-  return set && resolveSequenceSet(set, 0);
+  return match?.[1] === undefined ? undefined : parseSequenceSet(match[1], maxRanges);
 }

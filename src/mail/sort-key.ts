@@ -4,16 +4,20 @@ export interface SortKey {
   readonly reverse: boolean;
 }
 
-export type SortKind =
-  | "arrival"
-  | "cc"
-  | "date"
-  | "display-from"
-  | "display-to"
-  | "from"
-  | "size"
-  | "subject"
-  | "to";
+/** As they are written. */
+export const sortNames = {
+  arrival: "ARRIVAL",
+  cc: "CC",
+  date: "DATE",
+  "display-from": "DISPLAYFROM",
+  "display-to": "DISPLAYTO",
+  from: "FROM",
+  size: "SIZE",
+  subject: "SUBJECT",
+  to: "TO",
+} as const;
+
+export type SortKind = keyof typeof sortNames;
 
 /** Whether it needs a message's header. */
 export function needsHeader({ kind }: SortKey): boolean {

@@ -15,7 +15,7 @@ export async function threadByReferences(
   return toNodes(await inOrder(roots, pause), pause);
 }
 
-/** Threads go by their latest message's arrival, as Dovecot has it. */
+/** Threads go by their latest message's date, as Dovecot has it. */
 export async function threadByRefs(
   messages: readonly Threadable[],
   pause: Pause,

@@ -15,9 +15,8 @@ export interface Threadable {
   /** Collated. */
   readonly subject: string;
   readonly isReply: boolean;
+  /** Seconds since 1970 of Date:, or of INTERNALDATE where it names no time. */
   readonly sentTime: number;
-  /** Seconds since 1970 of INTERNALDATE. */
-  readonly arrival: number;
   readonly messageId: string | undefined;
   /** Oldest first; the last one is the parent. */
   readonly references: readonly string[];
@@ -41,7 +40,6 @@ export function threadable(meta: MessageMeta, header: Buffer): Threadable {
     subject: collated(text),
     isReply,
     sentTime: sentDate(values.get("date") ?? "")?.epochSeconds ?? meta.internalDate.epochSeconds,
-    arrival: meta.internalDate.epochSeconds,
     messageId: messageIds(values.get("message-id") ?? "")[0],
     references: references.length > 0 ? references : answered,
   };

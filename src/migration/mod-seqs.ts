@@ -31,7 +31,6 @@ export interface ModSeqsOptions {
 /** Where more go at once the log begins anew: it would hold up everybody, and soon forget the rest. */
 const maxAtOnce = 10_000;
 
-export const noModSeq: ModSeq = modSeq(0n);
 const firstModSeq: ModSeq = modSeq(1n);
 
 export function openModSeqs({ store, record: { id, uidValidity }, isLocal }: ModSeqsOptions): ModSeqs {

@@ -4,20 +4,20 @@ import type { Flags } from "../mail/flags.ts";
 import { sameFlags } from "../mail/flags.ts";
 import { type ModSeq, type Uid, uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
+import { noModSeq } from "../mail/mod-seq.ts";
 import type { MailboxRecord, StoredMessage } from "../store/store.ts";
 import { loadMailbox } from "./load-mailbox.ts";
 import { type MailboxEvent, type MailboxState, type MailboxStateOptions, sameList } from "./mailbox-state.ts";
 import { createMessageTable } from "./message-table.ts";
-import { highestCounted, next, noModSeq } from "./mod-seqs.ts";
+import { highestCounted, next } from "./mod-seqs.ts";
 
 export async function openMailboxState(options: MailboxStateOptions): Promise<MailboxState> {
   const { store, source, logger, signal } = options;
-  let record = options.record;
-  const listedKey = `listed:${record.id}`;
-  const problemKey = `problem:${record.id}`;
   const loaded = await loadMailbox(options);
   const { modSeqs } = loaded;
-  record = loaded.record;
+  let { record } = loaded;
+  const listedKey = `listed:${record.id}`;
+  const problemKey = `problem:${record.id}`;
   /** Only once it is written down with what has it: a number that was told is given to nothing else. */
   const raise = (highestModSeq: ModSeq): void => {
     if (highestModSeq > record.highestModSeq) record = { ...record, highestModSeq };

@@ -4,8 +4,9 @@
  */
 import { MailError } from "../errors.ts";
 import type { Examined, FlagsOf, LeaseOptions, MailboxLease } from "../legacy/source.ts";
-import { type ModSeq, modSeq, type Uid, uid } from "../mail/ids.ts";
+import { type ModSeq, type Uid, uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
+import { noModSeq } from "../mail/mod-seq.ts";
 import { uidSetOf } from "../mail/number-set.ts";
 import { compareUids, type UidDifference } from "./compare.ts";
 import type { CommittedListing, MailboxState } from "./mailbox-state.ts";
@@ -51,7 +52,7 @@ export async function takeDelta(
     record: {
       uidValidity: examined.uidValidity,
       uidNext: uid(Math.max(examined.uidNext, last + 1, mailbox.record.uidNext)),
-      highestModSeq: examined.highestModSeq ?? modSeq(0n),
+      highestModSeq: examined.highestModSeq ?? noModSeq,
       flags: examined.flags,
     },
   });

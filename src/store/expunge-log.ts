@@ -4,7 +4,8 @@
  * reaches back to a MODSEQ of its own; for clients that were away longer nothing is known.
  */
 import type { DatabaseSync } from "node:sqlite";
-import { type MailboxId, type ModSeq, modSeq, type Uid, uid } from "../mail/ids.ts";
+import { type MailboxId, type ModSeq, type Uid, uid } from "../mail/ids.ts";
+import { noModSeq } from "../mail/mod-seq.ts";
 import { modSeqOfHalves } from "./index-db.ts";
 
 /** Of one mailbox; the older half goes when there are more. */
@@ -75,7 +76,7 @@ export function createExpungeLog(db: DatabaseSync): ExpungeLog {
       if (from === undefined || since < from) return undefined;
       return above.all(mailbox, since).map((row) => uid(Number(row["uid"])));
     },
-    highest: (mailbox) => toModSeq(last.get(mailbox)) ?? log.begin(mailbox) ?? modSeq(0n),
+    highest: (mailbox) => toModSeq(last.get(mailbox)) ?? log.begin(mailbox) ?? noModSeq,
     remove,
   };
   return log;

@@ -16,7 +16,6 @@ const mailsOf = (count: number, referencesOf: (index: number) => readonly string
     subject: `subject ${index}`,
     isReply: false,
     sentTime: (index * 7919) % count,
-    arrival: index,
     messageId: `mail${index}@x`,
     references: referencesOf(index),
   }));

@@ -18,6 +18,7 @@ import { type MessageSet, messageSet, messagesNamed, uidsReached } from "../mess
 import { vanishedSince, writeVanished } from "../resync.ts";
 import type { Selected } from "../state.ts";
 import { ParseError, skip, space } from "../tokens.ts";
+import { someExpunged } from "./messages.ts";
 
 export const fetch = defineFetch("FETCH", false);
 export const uidFetch = defineFetch("UID FETCH", true);
@@ -78,7 +79,7 @@ async function runFetch(call: Call<Selected, FetchArgs>, byUid: boolean): Promis
       needs,
     );
   }
-  return uids.some((uid) => state.view.isExpunged(uid))
+  return someExpunged(state, uids)
     ? ok("Some messages were already expunged.", "EXPUNGEISSUED")
     : ok("Fetch completed.");
 }

@@ -14,9 +14,13 @@ export function namedMessages(state: Selected, set: MessageSet, byUid: boolean):
 /** The same for changes that are made as a whole or not at all (RFC 3501 6.4.7, RFC 2180 4.4.2). */
 export function allNamedMessages(state: Selected, set: MessageSet, byUid: boolean): readonly Uid[] {
   const uids = messagesNamed(state, set, byUid);
-  if (state.view.hasExpunged && uids.some((uid) => state.view.isExpunged(uid)))
+  if (someExpunged(state, uids))
     throw new MailError("EXPUNGEISSUED", "Some of the requested messages no longer exist");
   return uids;
+}
+
+export function someExpunged({ view }: Selected, uids: readonly Uid[]): boolean {
+  return view.hasExpunged && uids.some((uid) => view.isExpunged(uid));
 }
 
 export function refuseReadOnly({ readOnly }: Selected): void {

@@ -1,5 +1,5 @@
 /** SORT and UID SORT (RFC 5256, RFC 5957), with RETURN (RFC 5267 3). */
-import type { SortKey, SortKind } from "../../mail/sort-key.ts";
+import { type SortKey, type SortKind, sortNames } from "../../mail/sort-key.ts";
 import { type Call, type Command, define } from "../command.ts";
 import type { Reply } from "../formatter.ts";
 import { answerSearch, type SearchArgs } from "../search-answer.ts";
@@ -37,17 +37,9 @@ function defineSort(name: string, byUid: boolean): Command {
   });
 }
 
-const kinds: Readonly<Record<string, SortKind>> = {
-  ARRIVAL: "arrival",
-  CC: "cc",
-  DATE: "date",
-  DISPLAYFROM: "display-from",
-  DISPLAYTO: "display-to",
-  FROM: "from",
-  SIZE: "size",
-  SUBJECT: "subject",
-  TO: "to",
-};
+const kinds = new Map<string, SortKind>(
+  Object.entries(sortNames).map(([kind, name]) => [name, kind as SortKind]),
+);
 
 const maxKeys = 20;
 
@@ -60,7 +52,7 @@ function sortKeys(cursor: Cursor): readonly SortKey[] {
       reverse = !reverse;
       continue;
     }
-    const kind = Object.hasOwn(kinds, name) ? kinds[name] : undefined;
+    const kind = kinds.get(name);
     if (!kind) throw new ParseError("Unknown sort key");
     keys.push({ kind, reverse });
     reverse = false;
