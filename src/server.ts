@@ -17,8 +17,8 @@ import type { Config, LegacyConfig } from "./config.ts";
 import { ConfigError, MailError, unreachable } from "./errors.ts";
 import { createImapServer, type ImapServerOptions } from "./imap/server.ts";
 import { type ConnectionBudget, createConnectionBudget } from "./legacy/budget.ts";
-import type { LegacyImapConfig } from "./legacy/connect.ts";
 import { createImapSource, type LegacyConnection, proveLogin } from "./legacy/imap-source.ts";
+import type { LegacyServerConfig } from "./legacy/server-config.ts";
 import type { ImapSource } from "./legacy/source.ts";
 import type { Logger } from "./log.ts";
 import type { Secret } from "./mail/secret.ts";
@@ -72,7 +72,7 @@ export interface Mailferry {
 interface LegacyHost {
   readonly domains: readonly string[];
   readonly login: string;
-  readonly target: LegacyImapConfig;
+  readonly target: LegacyServerConfig;
   readonly budget: ConnectionBudget;
   /** For people: `imap://host:port`. */
   readonly label: string;

@@ -8,22 +8,7 @@ import { ImapFlow } from "imapflow";
 import { MailError } from "../errors.ts";
 import type { Secret } from "../mail/secret.ts";
 import { isPassing } from "./refusal.ts";
-
-export interface LegacyImapConfig {
-  readonly host: string;
-  readonly port: number;
-  readonly tls: "none" | "starttls" | "implicit";
-  /** False takes any certificate. */
-  readonly verify: boolean;
-  /** PEM of the authority to trust instead of the system's. */
-  readonly ca?: Buffer | string;
-  readonly timeouts?: {
-    /** From the first packet to the end of the login; default 30 s. */
-    readonly connectMs?: number;
-    /** Silence while a command is in flight; default 5 min. */
-    readonly commandMs?: number;
-  };
-}
+import { defaultConnectMs, type LegacyServerConfig } from "./server-config.ts";
 
 export interface Credentials {
   readonly login: string;
@@ -37,7 +22,6 @@ export interface OpenedImap {
   readonly greeting: string;
 }
 
-const defaultConnectTimeoutMs = 30_000;
 /** Responses up to the end of a login are short. */
 const maxLoginResponseBytes = 1 << 20;
 
@@ -46,13 +30,13 @@ const maxLoginResponseBytes = 1 << 20;
  * reason when it is aborted, and UNAVAILABLE for anything else.
  */
 export async function connectImap(
-  config: LegacyImapConfig,
+  config: LegacyServerConfig,
   credentials: Credentials,
   signal: AbortSignal,
 ): Promise<OpenedImap> {
   signal.throwIfAborted();
   refuseImpossible(credentials);
-  const timeoutMs = config.timeouts?.connectMs ?? defaultConnectTimeoutMs;
+  const timeoutMs = config.timeouts?.connectMs ?? defaultConnectMs;
   const client = createClient(config, credentials, timeoutMs);
   // A failure before the hand-over rejects connect(); without a listener the event would be thrown.
   client.on("error", () => undefined);
@@ -79,7 +63,7 @@ export async function connectImap(
 }
 
 function createClient(
-  config: LegacyImapConfig,
+  config: LegacyServerConfig,
   { login, password }: Credentials,
   timeoutMs: number,
 ): ImapFlow {
@@ -123,7 +107,7 @@ interface LoginError {
   readonly serverResponseCode?: string;
 }
 
-function loginFailure(error: unknown, { host, port }: LegacyImapConfig): MailError {
+function loginFailure(error: unknown, { host, port }: LegacyServerConfig): MailError {
   const { authenticationFailed, responseText = "", message = "" } = error as LoginError;
   if (authenticationFailed && isRefusal(error as LoginError)) {
     return new MailError("AUTHENTICATIONFAILED", responseText || "Authentication failed.", error);
@@ -147,7 +131,7 @@ class HostFailure extends Error {
   override readonly name = "HostFailure";
 }
 
-function hostFailure(error: unknown, { host, port }: LegacyImapConfig): MailError {
+function hostFailure(error: unknown, { host, port }: LegacyServerConfig): MailError {
   const { message = "" } = error as LoginError;
   const cause = new HostFailure(`no greeting from ${host}:${port}`, { cause: error });
   return new MailError("UNAVAILABLE", `The old server ${host}:${port}: ${message}`, cause);

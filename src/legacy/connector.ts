@@ -10,13 +10,14 @@ import { isUnavailable, MailError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { createBackoff } from "./backoff.ts";
 import type { ConnectionBudget } from "./budget.ts";
-import { type Credentials, isHostFailure, type LegacyImapConfig } from "./connect.ts";
+import { type Credentials, isHostFailure } from "./connect.ts";
 import type { ImapConnection } from "./imap-connection.ts";
 import { openConnection } from "./prove-login.ts";
+import type { LegacyServerConfig } from "./server-config.ts";
 import type { LeaseOptions } from "./source.ts";
 
 export interface ConnectorOptions {
-  readonly config: LegacyImapConfig;
+  readonly config: LegacyServerConfig;
   /** undefined while there are none: UNAVAILABLE then. */
   readonly credentials: () => Credentials | undefined;
   readonly budget: ConnectionBudget;

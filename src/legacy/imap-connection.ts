@@ -16,6 +16,7 @@ import type { MessageContent } from "../mail/message.ts";
 import { createCommandQueue, type ImapCommand, type InFlight } from "./command-queue.ts";
 import { parseFetch } from "./fetch-answer.ts";
 import { createResponseReader, type LiteralSink, streamedLiteral } from "./response-reader.ts";
+import { defaultCommandMs } from "./server-config.ts";
 import type { Namespaces } from "./source.ts";
 import { fetchPosition, parseResponse, type Tagged, type Untagged } from "./untagged.ts";
 
@@ -49,11 +50,10 @@ export interface ConnectionOptions {
   readonly commandTimeoutMs?: number;
 }
 
-const defaultCommandTimeoutMs = 5 * 60_000;
 const logoutTimeoutMs = 2_000;
 
 export function createImapConnection(options: ConnectionOptions): ImapConnection {
-  const { socket, capabilities, logger, commandTimeoutMs = defaultCommandTimeoutMs } = options;
+  const { socket, capabilities, logger, commandTimeoutMs = defaultCommandMs } = options;
   const queue = createCommandQueue(
     capabilities,
     (piece) => {

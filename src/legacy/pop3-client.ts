@@ -11,22 +11,7 @@ import type { Secret } from "../mail/secret.ts";
 import { createPop3Connection, type Pop3Connection } from "./pop3-connection.ts";
 import { logIn } from "./pop3-login.ts";
 import type { Pop3Reply } from "./pop3-replies.ts";
-
-export interface LegacyPop3Config {
-  readonly host: string;
-  readonly port: number;
-  readonly tls: "none" | "starttls" | "implicit";
-  /** False takes any certificate. */
-  readonly verify: boolean;
-  /** PEM of the authority to trust instead of the system's. */
-  readonly ca?: Buffer | string;
-  readonly timeouts?: {
-    /** From the first packet to the end of the login; default 30 s. */
-    readonly connectMs?: number;
-    /** Silence while an answer is owed; default 5 min. */
-    readonly commandMs?: number;
-  };
-}
+import { defaultCommandMs, defaultConnectMs, type LegacyServerConfig } from "./server-config.ts";
 
 export interface Pop3Credentials {
   readonly login: string;
@@ -60,8 +45,6 @@ export interface Pop3Session {
   close(): void;
 }
 
-const defaultConnectMs = 30_000;
-const defaultCommandMs = 5 * 60_000;
 /** A listing, or what TOP gives. */
 const maxAnswerBytes = 64 << 20;
 
@@ -70,7 +53,7 @@ const maxAnswerBytes = 64 << 20;
  * the maildrop, the signal's reason, and UNAVAILABLE for anything else.
  */
 export async function openPop3(
-  config: LegacyPop3Config,
+  config: LegacyServerConfig,
   credentials: Pop3Credentials,
   signal: AbortSignal,
 ): Promise<Pop3Session> {
@@ -189,7 +172,7 @@ function expectOk({ ok, code, text }: Pop3Reply): void {
   throw new MailError(passing, text || "The old POP3 server refuses", `-ERR ${text}`);
 }
 
-async function openSocket({ host, port }: LegacyPop3Config, signal: AbortSignal): Promise<Socket> {
+async function openSocket({ host, port }: LegacyServerConfig, signal: AbortSignal): Promise<Socket> {
   const socket = connectTcp({ host, port, noDelay: true, keepAlive: true });
   try {
     await once(socket, "connect", { signal });
@@ -202,7 +185,7 @@ async function openSocket({ host, port }: LegacyPop3Config, signal: AbortSignal)
 
 async function startTls(
   connection: Pop3Connection,
-  config: LegacyPop3Config,
+  config: LegacyServerConfig,
   signal: AbortSignal,
 ): Promise<Socket> {
   expectOk(await connection.run({ line: "STLS" }));
@@ -211,7 +194,7 @@ async function startTls(
 
 async function secured(
   socket: Socket,
-  { host, verify, ca }: LegacyPop3Config,
+  { host, verify, ca }: LegacyServerConfig,
   signal: AbortSignal,
 ): Promise<TLSSocket> {
   const tls = connectTls({

@@ -1,9 +1,10 @@
 /** Opening a connection, and proving a login by it. */
 import { type Logger, silentLogger } from "../log.ts";
 import type { ConnectionBudget } from "./budget.ts";
-import { type Credentials, connectImap, isHostFailure, type LegacyImapConfig } from "./connect.ts";
+import { type Credentials, connectImap, isHostFailure } from "./connect.ts";
 import { createIdleConnection, type IdleConnection } from "./idle-connection.ts";
 import { createImapConnection, type ImapConnection } from "./imap-connection.ts";
+import type { LegacyServerConfig } from "./server-config.ts";
 
 /** A proven login's connection; it closes itself when no source adopts it. */
 export type LegacyConnection = IdleConnection;
@@ -22,7 +23,7 @@ const unadoptedMs = 60_000;
  * be handed to the user's source, so that logging in costs the old server one login only.
  */
 export async function proveLogin(
-  config: LegacyImapConfig,
+  config: LegacyServerConfig,
   credentials: Credentials,
   signal: AbortSignal,
   { logger = silentLogger, share }: ProveOptions = {},
@@ -50,7 +51,7 @@ export async function proveLogin(
 }
 
 export async function openConnection(
-  config: LegacyImapConfig,
+  config: LegacyServerConfig,
   credentials: Credentials,
   signal: AbortSignal,
   logger: Logger,

@@ -3,8 +3,9 @@ import { readFileSync } from "node:fs";
 import { inspect } from "node:util";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { connectImap, type LegacyImapConfig } from "../../src/legacy/connect.ts";
+import { connectImap } from "../../src/legacy/connect.ts";
 import { proveLogin } from "../../src/legacy/imap-source.ts";
+import type { LegacyServerConfig } from "../../src/legacy/server-config.ts";
 import { Secret } from "../../src/mail/secret.ts";
 import { type Dovecot, startDovecot } from "../helpers/dovecot.ts";
 import { freePort } from "../helpers/free-port.ts";
@@ -34,7 +35,7 @@ describe("a real server", () => {
   });
   afterAll(() => Promise.all(started.map((server) => server.close())));
 
-  const config = (more: Partial<LegacyImapConfig> = {}): LegacyImapConfig => ({
+  const config = (more: Partial<LegacyServerConfig> = {}): LegacyServerConfig => ({
     host: "127.0.0.1",
     port: more.tls === "implicit" ? dovecot.ports.imaps : dovecot.ports.imap,
     tls: "none",

@@ -1,8 +1,8 @@
 /** The pool: what is reused, retried, given back, waited for. */
 import { afterEach, describe, expect, it } from "vitest";
 import { createConnectionBudget } from "../../src/legacy/budget.ts";
-import type { LegacyImapConfig } from "../../src/legacy/connect.ts";
 import { createImapSource, type ImapConnectionPool, proveLogin } from "../../src/legacy/imap-source.ts";
+import type { LegacyServerConfig } from "../../src/legacy/server-config.ts";
 import type { ImapLease, Priority } from "../../src/legacy/source.ts";
 import { silentLogger } from "../../src/log.ts";
 import { encodedMailboxName, inbox } from "../../src/mail/ids.ts";
@@ -42,7 +42,7 @@ async function serveMail(peer: Peer, number: number, seen: string[] = []): Promi
   }
 }
 
-function config(): LegacyImapConfig {
+function config(): LegacyServerConfig {
   return { host: "127.0.0.1", port: server.port, tls: "none", verify: true, timeouts: { connectMs: 5_000 } };
 }
 

@@ -9,11 +9,11 @@ import { sortable, sorter } from "../../src/mail/sort-messages.ts";
 import { type ThreadNode, threadable, threadText } from "../../src/mail/thread.ts";
 import { threadByReferences, threadByRefs } from "../../src/mail/thread-references.ts";
 import { threadBySubject } from "../../src/mail/thread-subject.ts";
-import { type Dovecot, startDovecot } from "../helpers/dovecot.ts";
-import { fillAccount } from "../helpers/filler.ts";
+import type { Dovecot } from "../helpers/dovecot.ts";
 import type { ImapClient } from "../helpers/imap-client.ts";
 import { oddMails, type SampleMail } from "../helpers/odd-mail.ts";
 import { threadedMails } from "../helpers/threaded-mail.ts";
+import { serveMails } from "./odd-mailbox.ts";
 
 const seed = Number(process.env["SEED"] ?? 11);
 /** What is shown for an encoded word that cannot be decoded is free (RFC 2047 6.3); Dovecot shows U+FFFD. */
@@ -26,18 +26,7 @@ let dovecot: Dovecot;
 let client: ImapClient;
 
 beforeAll(async () => {
-  dovecot = await startDovecot({ users: ["bob"], started: false });
-  const planned = mails.map(({ bytes }, index) => ({
-    uid: index + 1,
-    bytes,
-    flags: [],
-    epochSeconds: epochOf(index + 1),
-  }));
-  const inbox = { path: ["INBOX"], uidValidity: 77, messages: () => planned };
-  await fillAccount(dovecot, "bob", { mailboxes: [inbox], subscriptions: [], specialUse: {} });
-  await dovecot.start();
-  client = await dovecot.client("bob");
-  await client.ok("EXAMINE INBOX");
+  ({ dovecot, client } = await serveMails(mails, epochOf));
 });
 afterAll(() => dovecot.close());
 

@@ -4,11 +4,11 @@ import { flagsOf } from "../../src/mail/flags.ts";
 import { modSeq, sequenceNumber, uid } from "../../src/mail/ids.ts";
 import { evaluateSearch, type SearchableMessage } from "../../src/mail/search-evaluate.ts";
 import type { SearchKey } from "../../src/mail/search-key.ts";
-import { type Dovecot, startDovecot } from "../helpers/dovecot.ts";
-import { fillAccount } from "../helpers/filler.ts";
+import type { Dovecot } from "../helpers/dovecot.ts";
 import type { CommandPiece, ImapClient } from "../helpers/imap-client.ts";
 import { fetchItems, textOf } from "../helpers/imap-values.ts";
 import { oddMails } from "../helpers/odd-mail.ts";
+import { serveMails } from "./odd-mailbox.ts";
 
 const mails = oddMails(5);
 const epochOf = (number: number): number => 1_000_000_000 + number * 3 * 86_400;
@@ -19,18 +19,7 @@ let client: ImapClient;
 const messages: SearchableMessage[] = [];
 
 beforeAll(async () => {
-  dovecot = await startDovecot({ users: ["bob"], started: false });
-  const planned = mails.map(({ bytes }, index) => ({
-    uid: index + 1,
-    bytes,
-    flags: [],
-    epochSeconds: epochOf(index + 1),
-  }));
-  const inbox = { path: ["INBOX"], uidValidity: 77, messages: () => planned };
-  await fillAccount(dovecot, "bob", { mailboxes: [inbox], subscriptions: [], specialUse: {} });
-  await dovecot.start();
-  client = await dovecot.client("bob");
-  await client.ok("EXAMINE INBOX");
+  ({ dovecot, client } = await serveMails(mails, epochOf));
   await client.stream((response) => {
     const items = fetchItems(response);
     const body = items?.get("BODY[]");

@@ -1,13 +1,9 @@
 /** Noise to whole POP3 sessions, in front of an account in memory. */
 import { once } from "node:events";
 import { connect } from "node:net";
-import { Writable } from "node:stream";
-import { pino } from "pino";
 import { expect } from "vitest";
-import { createPop3Server } from "../../src/pop3/server.ts";
-import { createMemoryAccount } from "../helpers/memory-account.ts";
 import { createRandom, type Random } from "../helpers/random.ts";
-import { multipartMail, plainMail } from "../imap/served-account.ts";
+import { serveMaildrop } from "./served-maildrop.ts";
 
 const validCommands = [
   ..."CAPA,STAT,LIST,LIST 1,UIDL,UIDL 2,RETR 1,RETR 3,TOP 1 0,TOP 2 5,DELE 2,RSET,NOOP".split(","),
@@ -59,26 +55,9 @@ export async function fuzzSessions(
   cuts: boolean,
 ): Promise<void> {
   const random = createRandom(seed);
-  const faults: string[] = [];
-  const write = (line: Buffer, _: unknown, done: () => void): void => {
-    faults.push(line.toString("latin1"));
-    done();
-  };
-  const account = createMemoryAccount();
-  const inbox = account.addMailbox("INBOX");
+  const { account, server, port, faults } = await serveMaildrop({ loginFailureDelayMs: 0 });
+  const inbox = account.mailbox("INBOX");
   inbox.writable = true;
-  for (const text of [plainMail, multipartMail, ".\r\n..\r\n\xff no end"])
-    inbox.add({ text: Buffer.from(text, "latin1") });
-  const server = createPop3Server({
-    hostname: "mail.example.com",
-    login: account.login,
-    allowPlaintextLogin: false,
-    tls: "none",
-    logger: pino({ level: "error" }, new Writable({ write })),
-    loginFailureDelayMs: 0,
-  });
-  const { port } = await server.listen({ host: "127.0.0.1", port: 0 });
-  server.accept();
   try {
     for (let count = 0; count < sessions; count++) {
       const bytes = sessionBytes(random, lines);

@@ -1,41 +1,23 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { Writable } from "node:stream";
 import fc from "fast-check";
-import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { silentLogger } from "../../src/log.ts";
 import { createTop } from "../../src/pop3/commands/retrieve.ts";
 import { createLineBuffer, type Line } from "../../src/pop3/lines.ts";
-import { createPop3Server } from "../../src/pop3/server.ts";
 import type { Listener } from "../../src/wire/listener.ts";
 import { connectClient, type LineClient } from "../helpers/line-client.ts";
-import { createMemoryAccount, type MemoryAccount } from "../helpers/memory-account.ts";
+import type { MemoryAccount } from "../helpers/memory-account.ts";
 import { createRandom } from "../helpers/random.ts";
 import { playTranscript } from "../helpers/transcript.ts";
-import { multipartMail, plainMail } from "../imap/served-account.ts";
+import { serveMaildrop } from "./served-maildrop.ts";
 
 let account: MemoryAccount;
 let server: Listener;
 let port: number;
 
 beforeEach(async () => {
-  account = createMemoryAccount();
-  const inbox = account.addMailbox("INBOX");
-  for (const text of [plainMail, multipartMail, ".\r\n..\r\n\xff no end"])
-    inbox.add({ text: Buffer.from(text, "latin1") });
-  server = createPop3Server({
-    hostname: "mail.example.com",
-    login: account.login,
-    allowPlaintextLogin: false,
-    tls: "none",
-    logger: silentLogger,
-    loginFailureDelayMs: 1,
-    idleTimeoutMs: 500,
-  });
-  ({ port } = await server.listen({ host: "127.0.0.1", port: 0 }));
-  server.accept();
+  ({ account, server, port } = await serveMaildrop({ idleTimeoutMs: 500 }));
 });
 afterEach(() => server.close());
 
@@ -97,22 +79,8 @@ describe("a session", () => {
   });
 
   it("gives up a client that does not read, which is no fault of ours", async () => {
-    const faults: string[] = [];
-    const write = (line: Buffer, _: unknown, done: () => void): void => {
-      faults.push(line.toString("latin1"));
-      done();
-    };
-    const impatient = createPop3Server({
-      hostname: "mail.example.com",
-      login: account.login,
-      allowPlaintextLogin: false,
-      tls: "none",
-      logger: pino({ level: "error" }, new Writable({ write })),
-      stallTimeoutMs: 100,
-    });
-    const at = await impatient.listen({ host: "127.0.0.1", port: 0 });
-    impatient.accept();
-    const socket = connect(at.port, "127.0.0.1").pause();
+    const { server: impatient, port: at, faults } = await serveMaildrop({ stallTimeoutMs: 100 });
+    const socket = connect(at, "127.0.0.1").pause();
     socket.on("error", () => {});
     socket.write("CAPA\r\n".repeat(200_000));
     await expect.poll(() => impatient.connectionCount).toBe(1);
