@@ -1,0 +1,132 @@
+/** What servers have in common that are unpacked beside Dovecot (test/install-servers.sh): see cyrus.ts, courier.ts. */
+import { spawn } from "node:child_process";
+import { closeSync, existsSync, openSync, readdirSync } from "node:fs";
+import { chmod, mkdtemp, readFile } from "node:fs/promises";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ImapClient } from "./imap-client.ts";
+import { atProcessEnd } from "./process-end.ts";
+import { waitUntil } from "./wait-until.ts";
+
+export interface UnpackedServer {
+  readonly host: string;
+  readonly ports: { readonly imap: number; readonly pop3: number };
+  readonly root: string;
+  readonly users: readonly string[];
+  /** Leaders of process groups, which together are all its processes. */
+  readonly pids: readonly number[];
+  passwordOf(user: string): string;
+  /** A logged-in session. */
+  client(user: string): Promise<ImapClient>;
+  /** Stops at once and removes the folder. */
+  close(): Promise<void>;
+}
+
+/** `nobody`, where tests run as root: these servers do not touch mail as root. */
+export const mailOwner =
+  process.getuid?.() === 0 ? ({ name: "nobody", uid: 65534, gid: 65534 } as const) : undefined;
+
+export function passwordOf(user: string): string {
+  return `pass-${user}`;
+}
+
+/** Where install-servers.sh unpacks what cannot be installed beside Dovecot. */
+export function unpacked(name: "cyrus" | "courier"): { prefix: string; libraryPath: string } {
+  const prefix = join("/var/cache/mailferry-tests", name);
+  if (!existsSync(prefix)) throw new Error(`no ${prefix}: run test/install-servers.sh`);
+  const libraries = join(prefix, "usr", "lib");
+  const perMachine = readdirSync(libraries).filter((folder) => folder.includes("-linux-gnu"));
+  return { prefix, libraryPath: [".", ...perMachine].map((folder) => join(libraries, folder)).join(":") };
+}
+
+export async function makeRoot(name: string): Promise<string> {
+  const root = await mkdtemp(join(tmpdir(), `${name}-`));
+  // Unprivileged processes must reach what is theirs.
+  await chmod(root, 0o755);
+  return root;
+}
+
+/** Serves a socket that any user may write to; does not keep this process alive. */
+export function listenOn(path: string, serve: (socket: Socket) => void): Promise<Server> {
+  const server = createServer((socket) => {
+    socket.on("error", () => undefined);
+    serve(socket);
+  });
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ path, readableAll: true, writableAll: true }, () => resolve(server.unref()));
+  });
+}
+
+export interface Daemon {
+  readonly pid: number;
+  /** Resolves once it sends a greeting. */
+  listensOn(port: number): Promise<void>;
+  /** Kills the process group. */
+  kill(): Promise<void>;
+}
+
+/** Runs a command in `root` as a process group that ends with this process, with its output in `root`/log. */
+export function startDaemon(
+  root: string,
+  [command = "", ...args]: readonly string[],
+  env: Readonly<Record<string, string>>,
+  owner?: { readonly uid: number; readonly gid: number },
+): Daemon {
+  const log = openSync(join(root, "log"), "a");
+  const child = spawn(command, args, {
+    cwd: root,
+    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", TZ: "UTC", ...env },
+    stdio: ["ignore", log, log],
+    detached: true,
+    ...(owner && { uid: owner.uid, gid: owner.gid }),
+  });
+  closeSync(log);
+  child.on("error", () => undefined);
+  child.unref();
+  const { pid } = child;
+  if (pid === undefined) throw new Error(`cannot run ${command}`);
+  const cleanup = atProcessEnd(-pid, [root]);
+  const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  return {
+    pid,
+    async listensOn(port) {
+      await waitUntil(`${command} listens on ${port}`, async () => {
+        if (child.exitCode !== null || child.signalCode !== null) {
+          const said = await readFile(join(root, "log"), "latin1");
+          throw new Error(`${command} did not start, exit code ${child.exitCode}: ${said}`);
+        }
+        return greets(port);
+      });
+    },
+    async kill() {
+      child.ref();
+      killGroup(pid);
+      await exited;
+      cleanup.dismiss();
+    },
+  };
+}
+
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+function greets(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    const done = (answer: boolean): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.once("data", () => done(true));
+    socket.once("error", () => done(false));
+    socket.once("close", () => resolve(false));
+    socket.setTimeout(5000, () => done(false));
+  });
+}
