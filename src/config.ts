@@ -72,6 +72,9 @@ const schema = z.strictObject({
         })
         .transform(uidlPresetOr)
         .default(uidlPresets.dovecot),
+      markSeen: z.boolean("expected true or false").default(true),
+      mailboxes: z.enum(["inbox", "all"], "expected inbox or all").default("inbox"),
+      onUnmatched: z.enum(["passthrough", "refuse"], "expected passthrough or refuse").default("passthrough"),
     })
     .prefault({}),
   limits: z
@@ -148,13 +151,6 @@ function checkListeners(config: Config, file: string): void {
     if (entry.tls !== "none" && !config.tls) {
       throw new ConfigError(
         `${file}: tls: missing (listen[${index}] has tls: ${entry.tls} and needs cert and key)`,
-      );
-    }
-  });
-  config.legacy.forEach((entry, index) => {
-    if (!entry.imap) {
-      throw new ConfigError(
-        `${file}: legacy[${index}].imap: missing (a legacy server with POP3 only is not served yet)`,
       );
     }
   });

@@ -2,32 +2,35 @@
  * Builds everything from the configuration once and owns its lifetime: nothing else holds state of the
  * process. What opens here is closed here, in the opposite order.
  */
-import { readFileSync } from "node:fs";
 import { createSecureContext, type SecureContext } from "node:tls";
 import type { Login } from "./account/account.ts";
 import { createAccounts, type OpenedMirror } from "./account/accounts.ts";
 import { createAdmission } from "./auth/admission.ts";
 import { createCapturedPasswords } from "./auth/captured-passwords.ts";
-import { createAuthenticator, type ProvenLogin } from "./auth/login.ts";
+import { createAuthenticator } from "./auth/login.ts";
 import { addressBlock, networkTest } from "./auth/networks.ts";
 import { createPenalties } from "./auth/penalties.ts";
 import { createPlaces } from "./auth/places.ts";
 import { legacyFor, parseUserName, type UserName } from "./auth/user-name.ts";
-import type { Config, LegacyConfig } from "./config.ts";
-import { ConfigError, MailError, unreachable } from "./errors.ts";
+import type { Config } from "./config.ts";
+import { ConfigError, MailError } from "./errors.ts";
 import { createImapServer, type ImapServerOptions } from "./imap/server.ts";
-import { type ConnectionBudget, createConnectionBudget } from "./legacy/budget.ts";
-import { createImapSource, type LegacyConnection, proveLogin } from "./legacy/imap-source.ts";
-import type { LegacyServerConfig } from "./legacy/server-config.ts";
-import type { ImapSource } from "./legacy/source.ts";
+import { type LegacyHost, type LegacyProof, legacyHost, prove } from "./legacy-host.ts";
 import type { Logger } from "./log.ts";
 import type { Secret } from "./mail/secret.ts";
-import type { PullOutcome } from "./migration/background-pull.ts";
-import { beginLocalAccount, openLocalMirror } from "./migration/local-mirror.ts";
-import { type Mirror, openMirror } from "./migration/mirror.ts";
+import { beginLocalAccount } from "./migration/local-mirror.ts";
+import type { Mirror } from "./migration/mirror.ts";
 import { type MailboxProgress, progressOf, sumProgress } from "./migration/progress.ts";
 import { moveToStage } from "./migration/stage.ts";
+import {
+  type LegacyLogin,
+  type LegacySources,
+  type OpenAccount,
+  openLegacyAccount,
+  openLocalAccount,
+} from "./open-account.ts";
 import { createPop3Server } from "./pop3/server.ts";
+import { readPem } from "./read-pem.ts";
 import { recordedUser } from "./store/account-record.ts";
 import { accountDirectory } from "./store/data-dir.ts";
 import { type AccountCounters, type Directory, openDirectory } from "./store/directory.ts";
@@ -61,32 +64,12 @@ export interface Mailferry {
     user: string,
     password: Secret | undefined,
     signal: AbortSignal,
-    work: (user: string, mirror: Mirror, source: ImapSource) => Promise<T>,
+    work: (user: string, mirror: Mirror, sources: LegacySources) => Promise<T>,
   ): Promise<T>;
   /** Runs a job on what is here. */
   inspect<T>(user: string, work: (mirror: Mirror) => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
-
-/** One entry of `legacy` in the configuration, with the budget that all its users share. */
-interface LegacyHost {
-  readonly domains: readonly string[];
-  readonly login: string;
-  readonly target: LegacyServerConfig;
-  readonly budget: ConnectionBudget;
-  /** For people: `imap://host:port`. */
-  readonly label: string;
-  /** There is an old POP3 server, too. */
-  readonly hasPop3: boolean;
-}
-
-interface OpenAccount {
-  readonly mirror: Mirror;
-  readonly source: ImapSource;
-  readonly hasCredentials: () => boolean;
-}
-
-type LegacyLogin = ProvenLogin<LegacyHost, LegacyConnection>;
 
 export async function createMailferry(config: Config, logger: Logger): Promise<Mailferry> {
   const hosts = config.legacy.map(legacyHost);
@@ -95,13 +78,9 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
   writer.start();
   const captured = createCapturedPasswords(directory, logger);
   const isTrusted = networkTest(config.auth.trustedNetworks);
-  const authenticate = createAuthenticator<LegacyHost, LegacyConnection>({
+  const authenticate = createAuthenticator<LegacyHost, LegacyProof>({
     legacy: hosts,
-    prove: ({ user, legacy, credentials, signal }) =>
-      proveLogin(legacy.target, credentials, signal, {
-        logger,
-        share: { budget: legacy.budget, user: user.canonical },
-      }),
+    prove: (attempt) => prove(attempt, logger),
     captured,
     isLocal: (user) => directory.account(user)?.stage === "local",
     logger,
@@ -113,50 +92,24 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     login: LegacyLogin | undefined,
   ): Promise<OpenedMirror<LegacyLogin>> => {
     const name = canonical(user);
-    if (directory.account(user)?.stage === "local") return openLocalAccount(user, name);
+    const place = {
+      user,
+      folder: ownFolder(user, name),
+      directory,
+      writer,
+      logger: logger.child({ account: user }),
+    };
+    if (directory.account(user)?.stage === "local") return openLocalAccount(place);
     const host = login?.legacy ?? legacyFor(hosts, name);
     if (!host) throw new MailError("CANNOT", `no legacy server for ${user}`);
-    const folder = ownFolder(user, name);
     directory.ensureAccount(user, host.label);
-    let credentials = login?.credentials;
-    const accountLogger = logger.child({ account: user });
-    const source = createImapSource({
-      config: host.target,
-      credentials: () => credentials,
-      budget: host.budget,
-      logger: accountLogger,
-      user,
-      ...(login?.connection && { first: login.connection }),
-    });
-    const store = await openAccountStore(folder, { writer, logger: accountLogger });
-    if (directory.account(user)?.stage === "new") moveToStage(directory, folder, user, "mirroring");
-    const mirror = openMirror({
-      store,
-      source,
-      logger: accountLogger,
-      onOutcome: (outcome) => {
-        directory.noteError(user, describeProblem(outcome));
-        if (outcome.kind !== "failed") {
-          moveToStage(directory, folder, user, outcome.kind === "complete" ? "complete" : "mirroring");
-        }
-      },
-    });
-    mirrors.set(user, { mirror, source, hasCredentials: () => credentials !== undefined });
+    const opened = await openLegacyAccount(place, { host, login, maildrop: config.pop3 });
+    mirrors.set(user, opened.account);
     return {
-      mirror,
-      close: async () => {
-        try {
-          directory.noteCounters(user, sumProgress((await mirror.all()).map(progressOf)));
-        } catch (error) {
-          accountLogger.error({ err: error }, "the counters of the account could not be kept");
-        } finally {
-          mirrors.delete(user);
-          await mirror.close();
-        }
-      },
-      renew: (renewed) => {
-        credentials = renewed.credentials;
-        if (renewed.connection) source.adopt(renewed.connection);
+      ...opened,
+      async close() {
+        mirrors.delete(user);
+        await opened.close();
       },
     };
   };
@@ -166,26 +119,6 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     const owner = recordedUser(folder);
     if (owner !== undefined && owner !== user) throw new MailError("CANNOT", `${folder} belongs to ${owner}`);
     return folder;
-  };
-  const openLocalAccount = async (user: string, name: UserName): Promise<OpenedMirror<LegacyLogin>> => {
-    const accountLogger = logger.child({ account: user });
-    const folder = ownFolder(user, name);
-    const store = await openAccountStore(folder, { writer, logger: accountLogger, durable: true });
-    const mirror = await openLocalMirror({ store, logger: accountLogger }).catch(async (error) => {
-      await store.close();
-      throw error;
-    });
-    return {
-      mirror,
-      renew: () => undefined,
-      close: async () => {
-        try {
-          directory.noteCounters(user, sumProgress((await mirror.all()).map(progressOf)));
-        } finally {
-          await mirror.close();
-        }
-      },
-    };
   };
   const createAccount = async (typed: string, password: Secret): Promise<string> => {
     const name = canonical(typed);
@@ -210,20 +143,17 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     return user;
   };
 
-  const accounts = createAccounts<LegacyLogin>({
-    open: openAccount,
-    logger,
-    uidlFormat: config.pop3.uidlFormat,
-  });
+  const accounts = createAccounts<LegacyLogin>({ open: openAccount, logger, pop3: config.pop3 });
   const penalties = createPenalties({ isTrusted });
   const sessions = createPlaces(config.limits.sessionsPerUserAndAddress);
   const login: Login = async (attempt) => {
     const proven = await penalties.guard(attempt, () => authenticate(attempt));
-    // Its clients know the UIDLs of the old POP3 server, which nobody has matched yet.
-    if (attempt.peer.protocol === "pop3" && proven.legacy?.hasPop3)
-      throw new MailError("UNAVAILABLE", "POP3 of this account is still at the old server");
     const user = proven.user.canonical;
-    const handle = await accounts.attach(user, proven);
+    const handle = await accounts.attach(user, proven).catch((error) => {
+      // Left open, it would lock the old maildrop.
+      if (proven.connection?.kind === "pop3") proven.connection.session.close();
+      throw error;
+    });
     const leave = sessions.take(`${addressBlock(attempt.peer.address)} ${user}`);
     if (!leave) {
       handle.release();
@@ -264,9 +194,9 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
         throw new MailError("CANNOT", `nobody is logged in as ${name}: give the password by --password-file`);
       }
       return accounts.withMirror(name, proven, (mirror) => {
-        const source = mirrors.get(name)?.source;
-        if (!source) throw new Error("an open account has a source");
-        return work(name, mirror, source);
+        const sources = mirrors.get(name)?.sources;
+        if (!sources) throw new Error("an open account has a legacy side");
+        return work(name, mirror, sources);
       });
     },
     inspect: (user, work) => accounts.withMirror(canonical(user).canonical, undefined, work),
@@ -285,33 +215,6 @@ function canonical(typed: string): UserName {
   const user = parseUserName(typed);
   if (!user) throw new MailError("CANNOT", "not a user name");
   return user;
-}
-
-function describeProblem(outcome: PullOutcome): string | undefined {
-  switch (outcome.kind) {
-    case "complete":
-      return undefined;
-    case "incomplete":
-      return `${outcome.problems.length} problems, the first: ${outcome.problems[0]}`;
-    case "failed":
-      return outcome.error instanceof Error ? outcome.error.message : String(outcome.error);
-    default:
-      return unreachable(outcome);
-  }
-}
-
-function legacyHost(entry: LegacyConfig): LegacyHost {
-  const { imap, pop3, domains, login, connections } = entry;
-  if (!imap) throw new ConfigError("legacy: imap is needed");
-  const { host, port, tls, verify, ca } = imap;
-  return {
-    domains,
-    login,
-    target: { host, port, tls, verify, ...(ca !== undefined && { ca: readPem("legacy.imap.ca", ca) }) },
-    budget: createConnectionBudget(connections),
-    label: `imap://${host}:${port}`,
-    hasPop3: pop3 !== undefined,
-  };
 }
 
 const createServer = { imap: createImapServer, pop3: createPop3Server } as const;
@@ -364,15 +267,5 @@ function secureContext({ cert, key }: NonNullable<Config["tls"]>): SecureContext
     return createSecureContext({ ...pem, minVersion: "TLSv1.2" });
   } catch (error) {
     throw new ConfigError(`tls: not a certificate and its key (${(error as Error).message})`);
-  }
-}
-
-function readPem(key: string, path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    throw new ConfigError(
-      `${key}: ${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? error})`,
-    );
   }
 }

@@ -28,7 +28,12 @@ describe("configuration", () => {
       listen: [{ protocol: "imap", address: "127.0.0.1", port: 0, tls: "none" }],
       allowPlaintextLogin: false,
       auth: { trustedNetworks: ["127.0.0.0/8", "::1"] },
-      pop3: { uidlFormat: "%08Xu%08Xv" },
+      pop3: {
+        uidlFormat: "%08Xu%08Xv",
+        markSeen: true,
+        mailboxes: "inbox",
+        onUnmatched: "passthrough",
+      },
       limits: { connections: 10_000, connectionsPerAddress: 1_000, sessionsPerUserAndAddress: 20 },
       legacy: [
         {

@@ -7,7 +7,7 @@ import type { Logger } from "../log.ts";
 import type { Mirror } from "../migration/mirror.ts";
 import type { AccountHandle } from "./account.ts";
 import { createHandle } from "./handle.ts";
-import type { MaildropLock } from "./maildrop.ts";
+import type { MaildropLock, Pop3Options } from "./maildrop.ts";
 import { createRecentLedger } from "./recent.ts";
 
 export interface Accounts<Login> {
@@ -31,8 +31,7 @@ export interface OpenedMirror<Login> {
 export interface AccountsOptions<Login> {
   readonly open: (user: string, login: Login | undefined) => Promise<OpenedMirror<Login>>;
   readonly logger: Logger;
-  /** Of maildrops that were never shown. */
-  readonly uidlFormat: string;
+  readonly pop3: Pop3Options;
   /** How long an account stays open after its last session, in milliseconds. */
   readonly lingerMs?: number;
 }
@@ -111,7 +110,7 @@ export function createAccounts<Login>(options: AccountsOptions<Login>): Accounts
         mirror,
         recentLedger: createRecentLedger(),
         maildropLock: entry.maildropLock,
-        uidlFormat: options.uidlFormat,
+        pop3: options.pop3,
         logger: logger.child({ account: user }),
         onRelease: () => release(entry),
       });

@@ -9,7 +9,7 @@ import { type MailboxMirror, noSuchMailbox } from "../migration/mailbox-mirror.t
 import type { LegacyStatus, Mirror } from "../migration/mirror.ts";
 import { waitWith } from "../migration/waiting.ts";
 import type { AccountHandle, MailboxStatus, OpenMailbox, OpenOptions, StatusOptions } from "./account.ts";
-import { type MaildropLock, openMaildrop } from "./maildrop.ts";
+import { type MaildropLock, openMaildrop, type Pop3Options } from "./maildrop.ts";
 import { createOpenMailbox } from "./open-mailbox.ts";
 import type { RecentLedger } from "./recent.ts";
 
@@ -18,7 +18,7 @@ export interface HandleOptions {
   readonly mirror: Mirror;
   readonly recentLedger: RecentLedger;
   readonly maildropLock: MaildropLock;
-  readonly uidlFormat: string;
+  readonly pop3: Pop3Options;
   readonly logger: Logger;
   readonly onRelease: () => void;
 }
@@ -28,7 +28,7 @@ export function createHandle({
   mirror,
   recentLedger,
   maildropLock,
-  uidlFormat,
+  pop3,
   logger,
   onRelease,
 }: HandleOptions): AccountHandle {
@@ -63,7 +63,7 @@ export function createHandle({
       return opened;
     },
     async maildrop(signal) {
-      const opened = await openMaildrop({ mirror, lock: maildropLock, uidlFormat, signal });
+      const opened = await openMaildrop({ ...pop3, mirror, lock: maildropLock, signal });
       mirror.wake();
       return opened;
     },

@@ -1,18 +1,15 @@
 /**
- * INBOX as POP3 sees it (RFC 1939): the messages of one moment, in a lasting order, each with a UIDL that never
- * changes. One session at a time has it (RFC 1939 4).
+ * The maildrop as POP3 sees it (RFC 1939): the messages of one moment, in a lasting order, each with a UIDL that
+ * never changes. One session at a time has it (RFC 1939 4).
  */
 import { MailError } from "../errors.ts";
-import { inbox, type Uid, type Uidl } from "../mail/ids.ts";
-import type { MessageContent } from "../mail/message.ts";
-import { parseUidlFormat, type UidlFormat } from "../mail/uidl-format.ts";
-import type { Authority } from "../migration/authority.ts";
-import type { MailboxMirror } from "../migration/mailbox-mirror.ts";
+import type { Uidl } from "../mail/ids.ts";
+import type { TakeBytes } from "../mail/send-message.ts";
 import type { Mirror } from "../migration/mirror.ts";
-import { waitWith } from "../migration/waiting.ts";
+import { filedMaildrop } from "./filed-maildrop.ts";
+import { relayedMaildrop } from "./relayed-maildrop.ts";
 
 export interface MaildropMessage {
-  readonly uid: Uid;
   readonly uidl: Uidl;
   readonly sizeBytes: number;
 }
@@ -20,14 +17,28 @@ export interface MaildropMessage {
 export interface Maildrop {
   /** As it was when the session began. */
   readonly messages: readonly MaildropMessage[];
-  /** undefined where it was expunged meanwhile. The caller closes it. */
-  content(message: MaildropMessage, signal: AbortSignal): Promise<MessageContent | undefined>;
-  /** Removes them for good, here and on the legacy server. */
-  remove(messages: readonly MaildropMessage[], signal: AbortSignal): Promise<void>;
-  /** They were read. */
-  markSeen(messages: readonly MaildropMessage[], signal: AbortSignal): Promise<void>;
+  /**
+   * Gives the bytes of a message, or its header and so many lines of its body, to `take`; false where it was
+   * expunged meanwhile.
+   */
+  read(
+    message: MaildropMessage,
+    lines: number | undefined,
+    take: TakeBytes,
+    signal: AbortSignal,
+  ): Promise<boolean>;
+  /**
+   * The client has said QUIT: those that it has read are marked, those that it has deleted are removed for good, here
+   * and on the legacy server.
+   */
+  update(changes: MaildropChanges, signal: AbortSignal): Promise<void>;
   /** Idempotent. */
   close(): void;
+}
+
+export interface MaildropChanges {
+  readonly read: readonly MaildropMessage[];
+  readonly deleted: readonly MaildropMessage[];
 }
 
 /** Of one account. */
@@ -35,80 +46,49 @@ export interface MaildropLock {
   isHeld: boolean;
 }
 
-export interface MaildropOptions {
-  readonly mirror: Mirror;
-  readonly lock: MaildropLock;
+export interface Pop3Options {
   /** For messages of which no UIDL was ever shown; what was shown once stays. */
   readonly uidlFormat: string;
+  /** What was read is \Seen for IMAP. */
+  readonly markSeen: boolean;
+}
+
+export interface MaildropOptions extends Pop3Options {
+  readonly mirror: Mirror;
+  readonly lock: MaildropLock;
   readonly signal: AbortSignal;
 }
 
 /** Throws INUSE, and UNAVAILABLE where the messages cannot be told for certain. */
-export async function openMaildrop({ mirror, lock, uidlFormat, signal }: MaildropOptions): Promise<Maildrop> {
+export async function openMaildrop(options: MaildropOptions): Promise<Maildrop> {
+  const { lock } = options;
   if (lock.isHeld) throw new MailError("INUSE", "The maildrop is in use by another session");
   lock.isHeld = true;
   let isOpen = true;
-  const close = (): void => {
+  const release = (): void => {
     if (isOpen) lock.isHeld = false;
     isOpen = false;
   };
   try {
-    const mailbox = await mirror.mailbox(inbox, signal);
-    await mailbox.select(signal);
+    const maildrop = await maildropOf(options);
     return {
-      ...(await maildropOf(mailbox, mirror.authority, keptFormat(mirror, uidlFormat), signal)),
-      close,
+      ...maildrop,
+      close() {
+        maildrop.close();
+        release();
+      },
     };
   } catch (error) {
-    close();
+    release();
     throw error;
   }
 }
 
-async function maildropOf(
-  mailbox: MailboxMirror,
-  authority: Authority,
-  format: UidlFormat,
-  signal: AbortSignal,
-): Promise<Omit<Maildrop, "close">> {
-  const { state } = mailbox;
-  const { uidValidity } = state.record;
-  if (uidValidity === undefined) throw new MailError("UNAVAILABLE", "The maildrop is not known yet");
-  const { uids } = state.table;
-  await waitWith(mailbox.metadata(uids.filter((uid) => state.table.get(uid)?.presence === "remote")), signal);
-  const messages = uids.flatMap((uid): MaildropMessage[] => {
-    const message = state.table.get(uid);
-    const uidl = format.of({ uid, uidValidity });
-    if (!message || message.presence === "remote" || uidl === undefined) return [];
-    return [{ uid, uidl, sizeBytes: message.sizeBytes }];
-  });
-  const uidsOf = (some: readonly MaildropMessage[]): readonly Uid[] =>
-    some.map(({ uid }) => uid).filter((uid) => state.table.get(uid) !== undefined);
-  return {
-    messages,
-    content: ({ uid }, waiting) => mailbox.content(uid, waiting),
-    async remove(some, waiting) {
-      const present = uidsOf(some);
-      if (present.length === 0) return;
-      const change = { kind: "add", flags: ["\\Deleted"] } as const;
-      await waitWith(authority.store(mailbox, present, change), waiting);
-      await waitWith(authority.expunge(mailbox, present), waiting);
-    },
-    async markSeen(some, waiting) {
-      const present = uidsOf(some);
-      if (present.length === 0) return;
-      await waitWith(authority.store(mailbox, present, { kind: "add", flags: ["\\Seen"] }), waiting);
-    },
-  };
-}
-
-const formatKey = "uidl-format";
-
-/** The format of the first maildrop that was shown is the account's for good: its clients know those UIDLs. */
-function keptFormat({ store }: Mirror, configured: string): UidlFormat {
-  const kept = store.readSetting(formatKey);
-  const format = parseUidlFormat(kept ?? configured);
-  if (!format) throw new Error(`${kept ?? configured} is no UIDL format`);
-  if (kept === undefined) store.writeSetting(formatKey, format.text);
-  return format;
+async function maildropOf(options: MaildropOptions): Promise<Maildrop> {
+  const { mirror, signal } = options;
+  if (!mirror.maildrop) return filedMaildrop(options, mirror.store.maildrop.entries(), true);
+  const opened = await mirror.maildrop.open(signal);
+  return opened.kind === "ours"
+    ? filedMaildrop(options, opened.entries, opened.hasOthers)
+    : relayedMaildrop(options, opened);
 }

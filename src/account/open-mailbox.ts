@@ -7,12 +7,12 @@ import { isNonexistent, isUnavailable } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { hasFlag } from "../mail/flags.ts";
 import type { Uid } from "../mail/ids.ts";
+import { readHeader } from "../mail/read-header.ts";
 import type { ThreadNode } from "../mail/thread.ts";
 import type { Authority } from "../migration/authority.ts";
 import type { MailboxMirror } from "../migration/mailbox-mirror.ts";
 import { waitWith } from "../migration/waiting.ts";
 import type { MailboxChange, Need, OpenMailbox, OpenOptions } from "./account.ts";
-import { readHeader } from "./message-header.ts";
 import { computeStructure } from "./message-structure.ts";
 import type { RecentLedger } from "./recent.ts";
 

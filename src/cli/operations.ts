@@ -4,6 +4,8 @@
  */
 import type { Secret } from "../mail/secret.ts";
 import type { MailboxProgress } from "../migration/progress.ts";
+import type { MailboxVerdict } from "../migration/verify.ts";
+import type { MaildropVerdict } from "../migration/verify-maildrop.ts";
 import type { AccountCounters, Stage } from "../store/directory.ts";
 
 export type Operation = "migrate" | "verify" | "status" | "create-account";
@@ -29,6 +31,21 @@ export interface MigrateResult extends AccountCounters {
   readonly elapsedMs: number;
 }
 
+export interface AccountVerdict {
+  readonly equal: boolean;
+  /** None where the legacy server has POP3 only. */
+  readonly mailboxes: readonly MailboxVerdict[];
+  /** Where it has POP3. */
+  readonly maildrop?: MaildropVerdict | undefined;
+}
+
+/** The maildrop of the legacy POP3 server, and how much of it is known here. */
+export interface MaildropStatus {
+  readonly messages: number;
+  readonly matched: number;
+  readonly problems: readonly string[];
+}
+
 export interface AccountStatus extends AccountCounters {
   readonly user: string;
   readonly stage: Stage;
@@ -38,4 +55,6 @@ export interface AccountStatus extends AccountCounters {
   readonly lastError: string | null;
   /** Only when one user was asked for. */
   readonly perMailbox?: readonly MailboxProgress[];
+  /** The same, where the legacy server has POP3. */
+  readonly maildrop?: MaildropStatus;
 }

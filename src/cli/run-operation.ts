@@ -4,11 +4,14 @@
 import { MailError, unreachable } from "../errors.ts";
 import type { Mirror } from "../migration/mirror.ts";
 import { progressOf, sumProgress } from "../migration/progress.ts";
-import { type AccountVerdict, verifyAccount } from "../migration/verify.ts";
+import { verifyMailboxes } from "../migration/verify.ts";
+import { verifyMaildrop } from "../migration/verify-maildrop.ts";
 import type { Mailferry } from "../server.ts";
 import type { AccountCounters, AccountRow } from "../store/directory.ts";
 import type {
   AccountStatus,
+  AccountVerdict,
+  MaildropStatus,
   MigrateProgress,
   MigrateResult,
   Operation,
@@ -105,14 +108,32 @@ function pause(delayMs: number, signal: AbortSignal): Promise<void> {
 }
 
 async function verify(mailferry: Mailferry, request: OperationRequest): Promise<AccountVerdict> {
-  return mailferry.withMirror(userOf(request), request.password, request.signal, async (_, mirror, source) =>
-    verifyAccount({
-      store: mirror.store,
-      source,
-      signal: request.signal,
-      resync: async (name) => (await mirror.mailbox(name, request.signal)).sync(request.signal),
-      onMailbox: (verdict) => request.onProgress({ mailbox: verdict.name }),
-    }),
+  const { signal } = request;
+  return mailferry.withMirror(
+    userOf(request),
+    request.password,
+    signal,
+    async (_, mirror, { imap, pop3 }) => {
+      const { store } = mirror;
+      const { mailboxes, equal } = imap
+        ? await verifyMailboxes({
+            store,
+            source: imap,
+            signal,
+            resync: async (name) => (await mirror.mailbox(name, signal)).sync(signal),
+            onMailbox: (verdict) => request.onProgress({ mailbox: verdict.name }),
+          })
+        : { mailboxes: [], equal: true };
+      if (!pop3) return { equal, mailboxes };
+      const maildrop = await verifyMaildrop({
+        store,
+        source: pop3,
+        signal,
+        withBytes: imap === undefined,
+        resync: async () => void (await mirror.pull(signal)),
+      });
+      return { equal: equal && maildrop.differences.length === 0, mailboxes, maildrop };
+    },
   );
 }
 
@@ -130,8 +151,18 @@ async function status(mailferry: Mailferry, request: OperationRequest): Promise<
   if (!row) throw new MailError("NONEXISTENT", `no account ${user}`);
   return mailferry.inspect(user, async (mirror) => {
     const perMailbox = (await mirror.all()).map(progressOf);
-    return [{ ...statusOf(row, mirror.busy, sumProgress(perMailbox)), perMailbox }];
+    const maildrop = maildropStatus(mirror);
+    return [
+      { ...statusOf(row, mirror.busy, sumProgress(perMailbox)), perMailbox, ...(maildrop && { maildrop }) },
+    ];
   });
+}
+
+function maildropStatus({ maildrop, store }: Mirror): MaildropStatus | undefined {
+  if (!maildrop) return undefined;
+  const entries = store.maildrop.entries().filter(({ isRemoved }) => !isRemoved);
+  const matched = entries.filter(({ message }) => message !== undefined).length;
+  return { messages: entries.length, matched, problems: maildrop.problems() };
 }
 
 function statusOf(row: AccountRow, pulling: boolean, counters: AccountCounters): AccountStatus {

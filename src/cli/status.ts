@@ -12,6 +12,9 @@ import {
 import { formatBytes, formatTable } from "./format.ts";
 import type { AccountStatus } from "./operations.ts";
 
+/** So many problems are printed; --json has them all. */
+const maxPrinted = 20;
+
 export function statusCommand(): Command {
   return mailferryCommand("status", "show how far accounts have come")
     .argument("[user]", "one user, mailbox by mailbox; without it, all accounts")
@@ -46,7 +49,18 @@ function printAccounts(accounts: readonly AccountStatus[]): void {
     account.lastError ?? "-",
   ]);
   printLine(formatTable(header, rows));
-  for (const { perMailbox } of accounts) if (perMailbox) printMailboxes(perMailbox);
+  for (const { perMailbox, maildrop } of accounts) {
+    if (perMailbox) printMailboxes(perMailbox);
+    if (maildrop) printMaildrop(maildrop);
+  }
+}
+
+function printMaildrop({ messages, matched, problems }: NonNullable<AccountStatus["maildrop"]>): void {
+  printLine("");
+  printLine(`POP3: ${matched} of ${messages} messages of the maildrop are known by their UIDLs`);
+  for (const problem of problems.slice(0, maxPrinted)) printLine(problem);
+  if (problems.length > maxPrinted)
+    printLine(`${problems.length - maxPrinted} more problems (--json has them all)`);
 }
 
 function printMailboxes(mailboxes: NonNullable<AccountStatus["perMailbox"]>): void {

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { decodeMailboxName } from "../mail/mailbox-name.ts";
-import type { AccountVerdict, Difference, MailboxVerdict } from "../migration/verify.ts";
+import type { Difference, MailboxVerdict } from "../migration/verify.ts";
+import type { MaildropVerdict } from "../migration/verify-maildrop.ts";
 import {
   type CommonOptions,
   jsonOption,
@@ -12,6 +13,7 @@ import {
 } from "./command.ts";
 import { exitFailed, exitOk } from "./exit-codes.ts";
 import { formatTable } from "./format.ts";
+import type { AccountVerdict } from "./operations.ts";
 
 /** So many differences of a mailbox are printed; --json has them all. */
 const maxPrinted = 20;
@@ -24,8 +26,8 @@ export function verifyCommand(): Command {
     .addHelpText(
       "after",
       `
-Reads both sides anew: UIDs, flags, dates, sizes, and every byte of every message. Exit code 1 on any
-difference.
+Reads both sides anew: UIDs, flags, dates, sizes, and every byte of every message; POP3 UIDLs, their order
+and sizes where the legacy server has POP3. Exit code 1 on any difference.
 
 Examples:
   mailferry verify -c /etc/mailferry.yaml alice@example.com --password-file alice.pw
@@ -43,8 +45,9 @@ async function run(user: string, options: CommonOptions): Promise<void> {
 
 function print(verdict: AccountVerdict): void {
   const header = ["mailbox", "legacy", "here", "bytes compared", "missing", "extra", "not pulled", "differ"];
-  printLine(formatTable(header, verdict.mailboxes.map(row)));
+  if (verdict.mailboxes.length > 0) printLine(formatTable(header, verdict.mailboxes.map(row)));
   for (const mailbox of verdict.mailboxes) printDifferences(mailbox);
+  if (verdict.maildrop) printMaildrop(verdict.maildrop);
   printLine(verdict.equal ? "equal" : "NOT EQUAL");
 }
 
@@ -67,6 +70,17 @@ function row({
     count("not-pulled"),
     count("mailbox", "flags", "date", "size", "bytes"),
   ];
+}
+
+function printMaildrop({ messagesLegacy, messagesHere, bytesCompared, differences }: MaildropVerdict): void {
+  const bytes = bytesCompared === 0 ? "" : `, ${bytesCompared} bytes compared`;
+  printLine(
+    `POP3: ${messagesLegacy} messages there, ${messagesHere} here${bytes}, ${differences.length} differences`,
+  );
+  for (const { number, uidl, detail } of differences.slice(0, maxPrinted))
+    printLine(`POP3${number === undefined ? "" : ` message ${number}`} (UIDL ${uidl}): ${detail}`);
+  const more = differences.length - maxPrinted;
+  if (more > 0) printLine(`POP3: ${more} more differences (--json has them all)`);
 }
 
 function printDifferences({ name, differences }: MailboxVerdict): void {

@@ -7,6 +7,7 @@ import type { Socket } from "node:net";
 import { ImapFlow } from "imapflow";
 import { MailError } from "../errors.ts";
 import type { Secret } from "../mail/secret.ts";
+import { hostFailure } from "./host-failure.ts";
 import { isPassing } from "./refusal.ts";
 import { defaultConnectMs, type LegacyServerConfig } from "./server-config.ts";
 
@@ -124,20 +125,4 @@ function isRefusal({ responseStatus, serverResponseCode, responseText = "" }: Lo
   if (responseStatus !== "NO" || isPassing(serverResponseCode)) return false;
   if (serverResponseCode === "PRIVACYREQUIRED" || serverResponseCode === "REFERRAL") return false;
   return !passingText.test(responseText);
-}
-
-/** Stands between the MailError and its cause when the server never got as far as greeting. */
-class HostFailure extends Error {
-  override readonly name = "HostFailure";
-}
-
-function hostFailure(error: unknown, { host, port }: LegacyServerConfig): MailError {
-  const { message = "" } = error as LoginError;
-  const cause = new HostFailure(`no greeting from ${host}:${port}`, { cause: error });
-  return new MailError("UNAVAILABLE", `The old server ${host}:${port}: ${message}`, cause);
-}
-
-/** True for a failure of `connectImap` that concerns all users of the host. */
-export function isHostFailure(error: unknown): boolean {
-  return error instanceof MailError && error.cause instanceof HostFailure;
 }

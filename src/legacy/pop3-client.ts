@@ -8,6 +8,7 @@ import { connect as connectTls, type TLSSocket } from "node:tls";
 import { MailError } from "../errors.ts";
 import { type Uidl, uidl } from "../mail/ids.ts";
 import type { Secret } from "../mail/secret.ts";
+import { hostFailure } from "./host-failure.ts";
 import { createPop3Connection, type Pop3Connection } from "./pop3-connection.ts";
 import { logIn } from "./pop3-login.ts";
 import type { Pop3Reply } from "./pop3-replies.ts";
@@ -62,6 +63,7 @@ export async function openPop3(
     AbortSignal.timeout(config.timeouts?.connectMs ?? defaultConnectMs),
   ]);
   let connection: Pop3Connection | undefined;
+  let isGreeted = false;
   const close = (): void => connection?.close(opening.reason);
   opening.addEventListener("abort", close, { once: true });
   try {
@@ -72,15 +74,21 @@ export async function openPop3(
     };
     const plain = await openSocket(config, opening);
     const greeted = wrap(config.tls === "implicit" ? await secured(plain, config, opening) : plain);
-    expectOk(await greeted.run({ line: undefined }));
+    const greeting = await greeted.run({ line: undefined });
+    isGreeted = true;
+    expectOk(greeting);
     const channel = config.tls === "starttls" ? wrap(await startTls(greeted, config, opening)) : greeted;
-    await logIn(channel, await readCapabilities(channel), credentials);
+    const offered = await readCapabilities(channel);
+    // RFC 6856 2.1: else Courier gives another text in place of one with 8-bit bytes in its header.
+    if (offered.has("UTF8")) await channel.run({ line: "UTF8" });
+    await logIn(channel, offered, credentials);
     const capabilities = await readCapabilities(channel);
     channel.pipelining = capabilities.has("PIPELINING");
     return sessionOf(channel, capabilities);
   } catch (error) {
     connection?.close(error);
     signal.throwIfAborted();
+    if (!isGreeted) throw hostFailure(error, config);
     if (error instanceof MailError) throw error;
     throw new MailError(
       "UNAVAILABLE",

@@ -1,7 +1,8 @@
 /** Opening a connection, and proving a login by it. */
 import { type Logger, silentLogger } from "../log.ts";
 import type { ConnectionBudget } from "./budget.ts";
-import { type Credentials, connectImap, isHostFailure } from "./connect.ts";
+import { type Credentials, connectImap } from "./connect.ts";
+import { isHostFailure } from "./host-failure.ts";
 import { createIdleConnection, type IdleConnection } from "./idle-connection.ts";
 import { createImapConnection, type ImapConnection } from "./imap-connection.ts";
 import type { LegacyServerConfig } from "./server-config.ts";

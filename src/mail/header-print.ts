@@ -1,7 +1,7 @@
 /**
  * A fingerprint of a message's header that is the same for what IMAP and POP3 show of it, though servers change
  * headers between the two (Dovecot's pop3_migration, hash version 4): fields that only one of them has are left
- * out, and white space and 8-bit text count for nothing.
+ * out, and white space, folding and 8-bit text count for nothing.
  */
 import { createHash } from "node:crypto";
 
@@ -31,6 +31,12 @@ export function headerPrint(bytes: Buffer): HeaderPrint {
   const hash = createHash("sha1");
   let isWhole = false;
   let isKept = false;
+  /** Its lines are joined: servers fold anew. */
+  let field = "";
+  const endField = (): void => {
+    if (field !== "") hash.update(`${compared(field)}\n`);
+    field = "";
+  };
   const lines = bytes.toString("latin1").split("\n");
   for (const [index, line] of lines.entries()) {
     // Courier's BODY[HEADER] ends at a line of two CRs, its TOP does not.
@@ -39,14 +45,18 @@ export function headerPrint(bytes: Buffer): HeaderPrint {
     if (text === "") {
       // What follows the last line end is no line.
       isWhole = index < lines.length - 1;
-      if (isWhole) hash.update("\n");
       break;
     }
     const isContinuation = /^[ \t]/.test(text);
     if (isContinuation && text.trim() === "") continue;
-    if (!isContinuation) isKept = isField(text);
-    if (isKept) hash.update(`${compared(text)}\n`);
+    if (!isContinuation) {
+      endField();
+      isKept = isField(text);
+    }
+    if (isKept) field += text;
   }
+  endField();
+  if (isWhole) hash.update("\n");
   return { hash: hash.digest("hex"), isWhole };
 }
 

@@ -15,6 +15,8 @@ export interface UidlParts {
 
 export interface UidlFormat {
   readonly text: string;
+  /** UIDVALIDITY is part of it. */
+  readonly hasValidity: boolean;
   /** undefined where something is wanted that is not known. */
   of(parts: UidlParts): Uidl | undefined;
 }
@@ -58,7 +60,8 @@ export function parseUidlFormat(text: string): UidlFormat | undefined {
   }
   const tellsApart = pieces.some((piece) => typeof piece !== "string" && piece.name !== "v");
   if (!tellsApart || /[^\x21-\x7e]/.test(text)) return undefined;
-  return { text, of: (parts) => format(pieces, parts) };
+  const hasValidity = pieces.some((piece) => typeof piece !== "string" && piece.name === "v");
+  return { text, hasValidity, of: (parts) => format(pieces, parts) };
 }
 
 function format(pieces: readonly Piece[], parts: UidlParts): Uidl | undefined {

@@ -8,6 +8,7 @@ import type { Logger } from "../log.ts";
 import { inbox } from "../mail/ids.ts";
 import type { AccountStore } from "../store/store.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
+import type { MaildropMirror } from "./maildrop-mirror.ts";
 
 export type PullOutcome =
   | { readonly kind: "complete" }
@@ -32,6 +33,8 @@ export interface BackgroundPullOptions {
   readonly signal: AbortSignal;
   /** Refreshes the listing and opens every mailbox. */
   readonly list: () => Promise<readonly MailboxMirror[]>;
+  /** Where the legacy server has POP3: matched when all is here that it may be matched with. */
+  readonly maildrop?: MaildropMirror | undefined;
   readonly onOutcome: (outcome: PullOutcome) => void;
 }
 
@@ -66,7 +69,13 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
       });
       await store.makeDurable();
       if (failures.length > 0) throw failures[0];
-      const problems = [...refusals, ...mailboxes.flatMap(problemsOf)];
+      if (await options.maildrop?.match()) {
+        // Their UIDLs belong to what Dovecot reads.
+        for (const mailbox of mailboxes) await mailbox.checkpoint();
+        await store.makeDurable();
+      }
+      const unmatched = options.maildrop?.problems() ?? [];
+      const problems = [...refusals, ...mailboxes.flatMap(problemsOf), ...unmatched];
       return problems.length === 0 ? { kind: "complete" } : { kind: "incomplete", problems };
     } catch (error) {
       return { kind: "failed", error };

@@ -5,7 +5,7 @@ import type { InternalDate } from "../mail/internal-date.ts";
 import type { MessageContent } from "../mail/message.ts";
 import type { AccountStore, MailboxRecord, MessageToAdd, StoredMessage } from "../store/store.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
-import type { MailboxState } from "./mailbox-state.ts";
+import type { MailboxState, RemovalCause } from "./mailbox-state.ts";
 
 /** What is added, but for its UID. */
 export interface Addition {
@@ -61,10 +61,11 @@ export async function removeAlone(
   store: AccountStore,
   state: MailboxState,
   uids: readonly Uid[],
+  cause: RemovalCause = "wanted",
 ): Promise<void> {
   const present = uids.filter((one) => state.table.get(one) !== undefined);
   if (present.length === 0) return;
-  state.logExpunged(present);
+  state.logExpunged(present, cause);
   await store.removeMessages(state.record, present);
   store.syncFolder(state.record);
   state.commitRemoved(present);
@@ -82,7 +83,7 @@ export async function dropLost(
   if (lost.length === 0) return;
   logger.error({ mailbox: record.name, uids: lost }, "messages are lost");
   store.setAside(record, lost);
-  await removeAlone(store, state, lost);
+  await removeAlone(store, state, lost, "lost");
 }
 
 /** FLAGS tells the keywords in use (RFC 3501 7.2.6). */

@@ -15,6 +15,7 @@ import { dropLost } from "./local-messages.ts";
 import { firstListing, type Renamed, withParents, withRenamed } from "./local-names.ts";
 import { finishTransfer } from "./local-transfer.ts";
 import { type MailboxMirror, noSuchMailbox } from "./mailbox-mirror.ts";
+import type { MailboxStateOptions, OnRemoving } from "./mailbox-state.ts";
 import type { Mirror } from "./mirror.ts";
 import { openMailboxState } from "./open-mailbox-state.ts";
 import { renameMailbox } from "./rename-mailbox.ts";
@@ -25,9 +26,11 @@ import { watchWhileWanted } from "./watch.ts";
 export interface LocalMirrorOptions {
   readonly store: AccountStore;
   readonly logger: Logger;
+  /** Called before messages are removed that somebody wants removed. */
+  readonly onRemoving?: OnRemoving;
 }
 
-export async function openLocalMirror({ store, logger }: LocalMirrorOptions): Promise<Mirror> {
+export async function openLocalMirror({ store, logger, onRemoving }: LocalMirrorOptions): Promise<Mirror> {
   const closing = new AbortController();
   const { signal } = closing;
   const mirrors = new Map<MailboxId, Promise<MailboxMirror>>();
@@ -36,7 +39,7 @@ export async function openLocalMirror({ store, logger }: LocalMirrorOptions): Pr
   const open = (record: MailboxRecord): Promise<MailboxMirror> => {
     const known = mirrors.get(record.id);
     if (known) return known;
-    const opening = openLocalMailbox(store, record, logger, signal).then((mailbox) => {
+    const opening = openLocalMailbox({ store, record, logger, signal, onRemoving }).then((mailbox) => {
       opened.set(record.id, mailbox);
       return mailbox;
     });
@@ -88,6 +91,7 @@ export async function openLocalMirror({ store, logger }: LocalMirrorOptions): Pr
 
   return {
     store,
+    maildrop: undefined,
     authority: createLocalAuthority({
       store,
       listing,
@@ -158,12 +162,10 @@ const nobody: ImapSource = {
 };
 
 async function openLocalMailbox(
-  store: AccountStore,
-  record: MailboxRecord,
-  logger: Logger,
-  signal: AbortSignal,
+  options: Omit<MailboxStateOptions, "source" | "local">,
 ): Promise<MailboxMirror> {
-  const state = await openMailboxState({ store, source: nobody, logger, signal, record, local: true });
+  const { store, signal } = options;
+  const state = await openMailboxState({ ...options, source: nobody, local: true });
   const look = singleFlight(() => takeDropped(state));
   const watch = watchWhileWanted((ended) => watchDropped(state, look, ended), signal);
   const sync = async (waiting: AbortSignal): Promise<void> => void (await waitWith(look(), waiting));

@@ -73,7 +73,7 @@ export interface MailboxState {
   /** Local: messages that were added, ascending, above all others. */
   commitAdded(messages: readonly StoredMessage[]): void;
   /** Local: before messages are removed, so that what has left is known whatever comes in between. */
-  logExpunged(uids: readonly Uid[]): void;
+  logExpunged(uids: readonly Uid[], cause: RemovalCause): void;
   /** Local: messages that were removed. */
   commitRemoved(uids: readonly Uid[]): void;
   /** The mailbox goes on under another name. */
@@ -85,6 +85,11 @@ export interface MailboxState {
   /** The mailbox is not on the legacy server any more. */
   announceGone(reason: string): void;
 }
+
+/** Somebody wants it, or its file is gone. */
+export type RemovalCause = "wanted" | "lost";
+
+export type OnRemoving = (mailbox: MailboxRecord, uids: readonly Uid[]) => void;
 
 export interface FiledMessage {
   readonly meta: MessageMeta;
@@ -110,6 +115,8 @@ export interface MailboxStateOptions {
   readonly record: MailboxRecord;
   /** Mailferry has the last word: no listing is asked for, and every message is `full`. */
   readonly local?: boolean;
+  /** Local: called before messages are removed that somebody wants removed. */
+  readonly onRemoving?: OnRemoving | undefined;
 }
 
 export function sameList(a: readonly string[], b: readonly string[]): boolean {

@@ -4,6 +4,7 @@
  * a signal of his own, the work itself lives as long as the mirror.
  */
 import { isUnavailable, MailError } from "../errors.ts";
+import type { Pop3Source } from "../legacy/pop3-source.ts";
 import type { ImapSource, LegacyStatus, Listing } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
 import { type EncodedMailboxName, encodedMailboxName, inbox, type MailboxId } from "../mail/ids.ts";
@@ -14,6 +15,7 @@ import { createMessageChanges } from "./change-messages.ts";
 import { createNameChanges } from "./change-names.ts";
 import { commitListing, fetchListing, isSelectable, keptListing } from "./listing.ts";
 import { type MailboxMirror, noSuchMailbox, openMailboxMirror } from "./mailbox-mirror.ts";
+import { type MaildropMirror, type MaildropMirrorOptions, openMaildropMirror } from "./maildrop-mirror.ts";
 import { renameMailbox } from "./rename-mailbox.ts";
 import { singleFlight, waitWith } from "./waiting.ts";
 
@@ -21,6 +23,8 @@ export type { LegacyStatus } from "../legacy/source.ts";
 
 export interface Mirror {
   readonly store: AccountStore;
+  /** undefined where there is no legacy POP3 server: its UIDLs are made here. */
+  readonly maildrop: MaildropMirror | undefined;
   /** As the legacy server lists it now; as last seen while it is away. */
   listing(signal: AbortSignal): Promise<Listing>;
   /** Fetches the names in the background where none were fetched yet: INBOX is opened without them. */
@@ -50,12 +54,21 @@ export interface Mirror {
 export interface MirrorOptions {
   readonly store: AccountStore;
   readonly source: ImapSource;
+  /** Where the legacy server has POP3, too. */
+  readonly pop3?: LegacyMaildrop | undefined;
   readonly logger: Logger;
   /** Called whenever a pull has ended. */
   readonly onOutcome: (outcome: PullOutcome) => void;
 }
 
-export function openMirror({ store, source, logger, onOutcome }: MirrorOptions): Mirror {
+/** The maildrop of the legacy server, and what is known of it beforehand. */
+export interface LegacyMaildrop extends Pick<MaildropMirrorOptions, "onUnmatched"> {
+  readonly source: Pop3Source;
+  /** In which mailboxes its messages are: INBOX, or any. */
+  readonly mailboxes: "inbox" | "all";
+}
+
+export function openMirror({ store, source, pop3, logger, onOutcome }: MirrorOptions): Mirror {
   const closing = new AbortController();
   const { signal } = closing;
   const mirrors = new Map<MailboxId, Promise<MailboxMirror>>();
@@ -142,8 +155,19 @@ export function openMirror({ store, source, logger, onOutcome }: MirrorOptions):
   const all = (): Promise<readonly MailboxMirror[]> =>
     Promise.all(store.mailboxes().filter(isSelectable).map(open));
 
+  const maildropMailboxes = async (waiting: AbortSignal): Promise<readonly MailboxMirror[]> => {
+    if (pop3?.mailboxes === "all") await waitWith(refresh(), waiting);
+    const mailboxes =
+      pop3?.mailboxes === "all" ? await all() : [await open(recordOf(inbox) ?? store.addMailbox(firstInbox))];
+    for (const mailbox of mailboxes) await mailbox.sync(waiting);
+    return mailboxes;
+  };
+  const maildrop =
+    pop3 && openMaildropMirror({ ...pop3, store, logger, signal, mailboxes: maildropMailboxes });
+
   const background = createBackgroundPull({
     store,
+    maildrop,
     logger,
     signal,
     list: async () => {
@@ -155,6 +179,7 @@ export function openMirror({ store, source, logger, onOutcome }: MirrorOptions):
 
   return {
     store,
+    maildrop,
     authority,
     listing: freshListing,
     learnNames() {
@@ -197,7 +222,11 @@ export function openMirror({ store, source, logger, onOutcome }: MirrorOptions):
       closing.abort(new MailError("UNAVAILABLE", "the account is being closed"));
       try {
         await background.ended();
-        const ends = [source.close(), ...[...opened.values()].map((mirror) => mirror.checkpoint())];
+        const ends = [
+          source.close(),
+          pop3?.source.close(),
+          ...[...opened.values()].map((mirror) => mirror.checkpoint()),
+        ];
         for (const end of await Promise.allSettled(ends)) {
           if (end.status === "rejected") logger.error({ err: end.reason }, "not all could be written");
         }

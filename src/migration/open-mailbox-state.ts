@@ -166,7 +166,8 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       record = { ...record, highestModSeq: highestCounted(store, record, []) };
     },
     nextModSeq: () => next(record.highestModSeq),
-    logExpunged(uids) {
+    logExpunged(uids, cause) {
+      if (cause === "wanted") options.onRemoving?.(record, uids);
       const at = next(record.highestModSeq);
       modSeqs.logExpunged(uids, at);
       raise(at);

@@ -4,17 +4,18 @@
  * costs more. A pair that is given is never taken back.
  *
  * 1. `matchByRecipe`: the server's UIDL is a function of UID and UIDVALIDITY; held against the live listing.
- * 2. `matchBySizeAndOrder`: from the first message on, as long as sizes tell neighbours apart.
- * 3. `matchByKey`: a hash of the header, or of the whole message; equal ones are told apart by their order.
+ * 2. `matchBySizeAndOrder`: both sides have the same sizes in the same order.
+ * 3. `matchByKey`: a print of the header, or of the whole message.
  */
 import type { MailboxId, Uid, Uidl, UidValidity } from "../mail/ids.ts";
-import { parseUidlFormat, uidlPresets } from "../mail/uidl-format.ts";
+import { parseUidlFormat, type UidlFormat, uidlPresets } from "../mail/uidl-format.ts";
 
 export interface ImapSide {
   readonly mailbox: MailboxId;
   readonly uidValidity: UidValidity;
   readonly uid: Uid;
-  readonly sizeBytes: number;
+  /** undefined where it is not known yet. */
+  readonly sizeBytes: number | undefined;
 }
 
 export interface Pop3Side {
@@ -41,23 +42,35 @@ export function unmatched(imap: readonly ImapSide[], pop3: readonly Pop3Side[]):
 }
 
 /**
- * Tries each recipe. One is believed that explains every UIDL of the maildrop, each by one message; all of the
- * maildrop is matched then. Which one it was is told, for the messages to come.
+ * Tries each recipe. One is believed that explains every UIDL of the maildrop, each by one message; or some of them,
+ * if it holds a UIDVALIDITY that nobody hits by chance. Which one it was is told, for the messages to come.
  */
 export function matchByRecipe(
   matching: Matching,
   recipes: readonly string[] = Object.values(uidlPresets),
 ): Matching & { readonly recipe: string | undefined } {
   for (const recipe of new Set(recipes)) {
-    const pairs = pairsOfRecipe(matching, recipe);
-    if (pairs) return { ...withPairs(matching, pairs), recipe };
+    const format = parseUidlFormat(recipe);
+    if (!format) continue;
+    const pairs = pairsOfRecipe(matching, format);
+    const isWhole = pairs.length === matching.pop3.length;
+    if (pairs.length > 0 && (isWhole || isTelling(format, matching)))
+      return { ...withPairs(matching, pairs), recipe };
   }
   return { ...matching, recipe: undefined };
 }
 
-function pairsOfRecipe({ imap, pop3 }: Matching, recipe: string): readonly Pair[] | undefined {
+/** The recipe was believed before: what it explains is taken. */
+export function matchByKnownRecipe(matching: Matching, recipe: string): Matching {
   const format = parseUidlFormat(recipe);
-  if (!format || pop3.length === 0) return undefined;
+  return format ? withPairs(matching, pairsOfRecipe(matching, format)) : matching;
+}
+
+function isTelling({ hasValidity }: UidlFormat, { imap }: Matching): boolean {
+  return hasValidity && imap.every((message) => message.uidValidity >= 1_000_000);
+}
+
+function pairsOfRecipe({ imap, pop3 }: Matching, format: UidlFormat): readonly Pair[] {
   const byUidl = new Map<Uidl, ImapSide | "several">();
   for (const message of imap) {
     const uidl = format.of(message);
@@ -66,7 +79,10 @@ function pairsOfRecipe({ imap, pop3 }: Matching, recipe: string): readonly Pair[
   const pairs: Pair[] = [];
   for (const message of pop3) {
     const found = byUidl.get(message.uidl);
-    if (found === undefined || found === "several") return undefined;
+    if (found === undefined || found === "several") continue;
+    // A bare number may be anything.
+    const isOther = found.sizeBytes !== undefined && found.sizeBytes !== message.sizeBytes;
+    if (isOther && !format.hasValidity) return [];
     byUidl.set(message.uidl, "several");
     pairs.push({ imap: found, pop3: message });
   }
@@ -74,18 +90,20 @@ function pairsOfRecipe({ imap, pop3 }: Matching, recipe: string): readonly Pair[
 }
 
 /**
- * Walks both sides from their beginning while sizes agree; stops at the first that differ, and before two neighbours
- * of one size, of which nobody can say which is which.
+ * Where one size differs nothing is said: a message that only one side has would shift all others. Neighbours of one
+ * size are left, since nobody can say which is which.
  */
 export function matchBySizeAndOrder(matching: Matching): Matching {
   const { imap, pop3 } = matching;
-  const pairs: Pair[] = [];
-  for (let at = 0; at < Math.min(imap.length, pop3.length); at++) {
-    const [left, right] = [imap[at], pop3[at]];
-    if (!left || !right || left.sizeBytes !== right.sizeBytes) break;
-    if (pop3[at + 1]?.sizeBytes === right.sizeBytes || imap[at + 1]?.sizeBytes === left.sizeBytes) break;
-    pairs.push({ imap: left, pop3: right });
-  }
+  const isSame =
+    imap.length === pop3.length && imap.every(({ sizeBytes }, at) => sizeBytes === pop3[at]?.sizeBytes);
+  if (!isSame) return matching;
+  const hasTwin = (at: number): boolean =>
+    [at - 1, at + 1].some((other) => pop3[other] && pop3[other].sizeBytes === pop3[at]?.sizeBytes);
+  const pairs = imap.flatMap((left, at): Pair[] => {
+    const right = pop3[at];
+    return right && !hasTwin(at) ? [{ imap: left, pop3: right }] : [];
+  });
   return withPairs(matching, pairs);
 }
 
@@ -96,22 +114,36 @@ export interface Keys {
 }
 
 /**
- * Pairs messages of one key. Where both sides have equally many of it, they are paired in their order; where they
- * have not, nobody can say which one is missing, and `mayBeUneven` decides whether order is believed all the same.
+ * `single`: a key that one message of each side has. `even`: as many on both sides, told apart by their order. `any`:
+ * by their order as far as they go, for keys that say that messages are equal to the last byte.
  */
-export function matchByKey(matching: Matching, keys: Keys, mayBeUneven = false): Matching {
+export type KeyRule = "single" | "even" | "any";
+
+export function matchByKey(matching: Matching, keys: Keys, rule: KeyRule): Matching {
   const left = groups(matching.imap, keys.ofImap);
   const right = groups(matching.pop3, keys.ofPop3);
   const pairs: Pair[] = [];
   for (const [key, messages] of left) {
     const others = right.get(key) ?? [];
-    if (messages.length !== others.length && !mayBeUneven) continue;
+    const isEven = messages.length === others.length;
+    if (rule !== "any" && !(isEven && (rule === "even" || messages.length === 1))) continue;
     for (let at = 0; at < Math.min(messages.length, others.length); at++) {
       const [imap, pop3] = [messages[at], others[at]];
       if (imap && pop3) pairs.push({ imap, pop3 });
     }
   }
   return withPairs(matching, pairs);
+}
+
+/** Of what is not matched, the messages whose key is on both sides: each could be one of several. */
+export function rivals({ imap, pop3 }: Matching, keys: Keys): Pick<Matching, "imap" | "pop3"> {
+  const left = groups(imap, keys.ofImap);
+  const right = groups(pop3, keys.ofPop3);
+  const isOnBoth = (key: string | undefined): boolean => key !== undefined && left.has(key) && right.has(key);
+  return {
+    imap: imap.filter((message) => isOnBoth(keys.ofImap(message))),
+    pop3: pop3.filter((message) => isOnBoth(keys.ofPop3(message))),
+  };
 }
 
 function groups<T>(messages: readonly T[], keyOf: (message: T) => string | undefined): Map<string, T[]> {

@@ -29,7 +29,7 @@ export interface MailboxVerdict {
   readonly differences: readonly Difference[];
 }
 
-export interface AccountVerdict {
+export interface MailboxesVerdict {
   readonly equal: boolean;
   readonly mailboxes: readonly MailboxVerdict[];
 }
@@ -48,7 +48,7 @@ export interface VerifyOptions {
 const bodyRange = 200;
 const pieceBytes = 256 << 10;
 
-export async function verifyAccount(options: VerifyOptions): Promise<AccountVerdict> {
+export async function verifyMailboxes(options: VerifyOptions): Promise<MailboxesVerdict> {
   const { store, source, signal } = options;
   const listing = await fetchListing(source, "background", signal);
   const records = new Map(store.mailboxes().map((record) => [record.name, record]));
@@ -177,7 +177,7 @@ function hashingSink(digests: Map<Uid, string>): BodySink {
 }
 
 /** A file that is damaged or gone is a difference, not a failure of the comparison. */
-async function digestHere(open: () => MessageContent): Promise<string> {
+export async function digestHere(open: () => MessageContent): Promise<string> {
   try {
     return await digestOf(open());
   } catch (error) {

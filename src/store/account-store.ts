@@ -16,7 +16,9 @@ import { findRenamed, scanFolder } from "./folder-scan.ts";
 import { loadMessages } from "./load-messages.ts";
 import { curPath, type MailboxFolder } from "./mailbox-folder.ts";
 import type { MailboxRegistry } from "./mailbox-registry.ts";
+import type { MaildropTable } from "./maildrop-table.ts";
 import { openFiledMessage } from "./open-filed-message.ts";
+import { pop3FieldsOf } from "./pop3-fields.ts";
 import { removeMailboxFiles, removeMessages } from "./remove-messages.ts";
 import { saveMessages } from "./save-messages.ts";
 import { setAside } from "./set-aside.ts";
@@ -64,7 +66,14 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
     const folder = await scanned(mailbox);
     const { guid } = registry.kept(mailbox.id);
     const names = await addMessages(context, folder, messages, pathOf, (added) =>
-      appendToUidlist({ folder, mailbox, guid, names: added, signal }),
+      appendToUidlist({
+        folder,
+        mailbox,
+        guid,
+        names: added,
+        fieldsOf: pop3FieldsOf(context, mailbox, false),
+        signal,
+      }),
     );
     return messages.map(({ meta }) => ({
       presence: "full",
@@ -97,6 +106,7 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
     ...mailboxMethods(parts, track),
     ...cacheMethods(context, current),
     expunges: expungeLog(context),
+    maildrop: maildropTable(context),
     ...spools,
     writeSubscriptions(names: readonly EncodedMailboxName[], separator) {
       void track(() => writeSubscriptions(context, registry, { names, separator, signal })).catch((error) =>
@@ -142,7 +152,8 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
     checkpoint: (mailbox, messages) =>
       track(async () => {
         const { guid } = registry.kept(mailbox.id);
-        await writeUidlist({ folder: current(mailbox), mailbox, guid, messages, signal });
+        const fieldsOf = pop3FieldsOf(context, mailbox, true);
+        await writeUidlist({ folder: current(mailbox), mailbox, guid, messages, fieldsOf, signal });
         raiseUidValidity(context.maildir, highestUidValidity(registry));
       }),
     makeDurable: () => track(() => makeDurable(context)),
@@ -183,6 +194,19 @@ function expungeLog({ database, expunges }: StoreContext): ExpungeLog {
     since: (mailbox, since) => storing(() => expunges.since(mailbox, since)),
     highest: (mailbox) => storing(() => expunges.highest(mailbox)),
     remove: (mailbox) => storing(() => database.transaction(() => expunges.remove(mailbox))),
+  };
+}
+
+function maildropTable({ maildrop }: StoreContext): MaildropTable {
+  return {
+    entries: () => storing(() => maildrop.entries()),
+    change: (change) => storing(() => maildrop.change(change)),
+    entryOf: (mailbox, uid) => storing(() => maildrop.entryOf(mailbox, uid)),
+    ofMailbox: (mailbox) => storing(() => maildrop.ofMailbox(mailbox)),
+    markRemoved: (mailbox, uids) => storing(() => maildrop.markRemoved(mailbox, uids)),
+    forgetMailbox: (mailbox) => storing(() => maildrop.forgetMailbox(mailbox)),
+    listedUpTo: (mailbox) => storing(() => maildrop.listedUpTo(mailbox)),
+    noteListedUpTo: (mailbox, uidNext) => storing(() => maildrop.noteListedUpTo(mailbox, uidNext)),
   };
 }
 

@@ -14,6 +14,7 @@ import {
 } from "./dovecot-uidlist.ts";
 import type { MailboxFolder } from "./mailbox-folder.ts";
 import { baseOf } from "./maildir-name.ts";
+import type { Pop3FieldsOf } from "./pop3-fields.ts";
 import type { MailboxRecord, StoredMessage } from "./store.ts";
 import { errorCode } from "./store-errors.ts";
 import { syncPath } from "./sync-path.ts";
@@ -27,11 +28,13 @@ export interface Checkpoint {
   readonly guid: string;
   /** Ascending by UID. */
   readonly messages: readonly StoredMessage[];
+  readonly fieldsOf: Pop3FieldsOf;
   readonly signal: AbortSignal;
 }
 
 /** Does nothing for a mailbox whose UIDVALIDITY is not known. */
-export async function writeUidlist({ folder, mailbox, guid, messages, signal }: Checkpoint): Promise<void> {
+export async function writeUidlist(checkpoint: Checkpoint): Promise<void> {
+  const { folder, mailbox, guid, messages, signal } = checkpoint;
   if (mailbox.uidValidity === undefined) return;
   const path = join(folder.path, "dovecot-uidlist");
   const lock = await acquireDotlock(path, uidlistLock, signal);
@@ -41,7 +44,7 @@ export async function writeUidlist({ folder, mailbox, guid, messages, signal }: 
     const temporary = `${path}.tmp`;
     const file = await open(temporary, "w", 0o600);
     try {
-      await writeLines(file, header, messages, lock);
+      await writeLines(file, header, checkpoint, lock);
       if (folder.isLocal) await file.sync();
     } catch (error) {
       await unlink(temporary);
@@ -62,6 +65,7 @@ export interface UidlistAddition {
   readonly guid: string;
   /** Base names or names, ascending by UID, above all that are in the list. */
   readonly names: ReadonlyMap<Uid, string>;
+  readonly fieldsOf: Pop3FieldsOf;
   readonly signal: AbortSignal;
 }
 
@@ -70,7 +74,7 @@ export interface UidlistAddition {
  * of this UIDVALIDITY.
  */
 export async function appendToUidlist(addition: UidlistAddition): Promise<void> {
-  const { folder, mailbox, guid, names, signal } = addition;
+  const { folder, mailbox, guid, names, fieldsOf, signal } = addition;
   if (mailbox.uidValidity === undefined) throw new Error("a mailbox without UIDVALIDITY has no uidlist");
   const path = join(folder.path, "dovecot-uidlist");
   const lock = await acquireDotlock(path, uidlistLock, signal);
@@ -79,7 +83,7 @@ export async function appendToUidlist(addition: UidlistAddition): Promise<void> 
     const header = await readHeader(path);
     const isNew = header?.uidValidity !== mailbox.uidValidity;
     const lines = [...names].map(([number, name]) =>
-      formatUidlistRecord({ uid: number, fields: [], fileName: baseOf(name) }),
+      formatUidlistRecord({ uid: number, fields: fieldsOf(number), fileName: baseOf(name) }),
     );
     const { uidValidity, uidNext } = mailbox;
     const head = isNew ? formatUidlistHeader({ uidValidity, uidNext, guid, otherFields: [] }) : "";
@@ -102,7 +106,7 @@ export async function appendToUidlist(addition: UidlistAddition): Promise<void> 
 async function writeLines(
   file: FileHandle,
   header: UidlistHeader,
-  messages: readonly StoredMessage[],
+  { messages, fieldsOf }: Checkpoint,
   lock: Dotlock,
 ): Promise<void> {
   await file.write(formatUidlistHeader(header));
@@ -111,7 +115,8 @@ async function writeLines(
     for (const message of messages.slice(from, from + linesPerWrite)) {
       // Dovecot takes 2^32-1 for damage and would throw the whole list away.
       if (message.presence !== "full" || message.uid >= maxUid) continue;
-      lines += formatUidlistRecord({ uid: message.uid, fields: [], fileName: baseOf(message.fileName) });
+      const { uid: number, fileName } = message;
+      lines += formatUidlistRecord({ uid: number, fields: fieldsOf(number), fileName: baseOf(fileName) });
     }
     if (lines !== "") await file.writeFile(lines, "latin1");
     lock.touch();

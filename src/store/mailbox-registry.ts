@@ -34,7 +34,7 @@ export interface MailboxRegistry {
 }
 
 export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
-  const { maildir, database, index, sidecar, expunges } = context;
+  const { maildir, database, index, sidecar, expunges, maildrop } = context;
   const mailboxes = new Map<MailboxId, KeptMailbox>();
   const folders = new Map<MailboxId, MailboxFolder>();
   for (const kept of sidecar.mailboxes()) mailboxes.set(kept.record.id, kept);
@@ -142,6 +142,7 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
         index.removeMailbox(id);
         sidecar.removeMailbox(id);
         expunges.remove(id);
+        maildrop.forgetMailbox(id);
       });
       mailboxes.delete(id);
       folders.delete(id);
@@ -154,6 +155,7 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
         index.removeMailbox(id);
         sidecar.removeAllExtras(id);
         expunges.remove(id);
+        maildrop.forgetMailbox(id);
         sidecar.setGuid(id, guid);
       });
       write({ ...record, uidValidity, uidNext: uid(1), highestModSeq: modSeq(0n) });

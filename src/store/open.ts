@@ -10,6 +10,7 @@ import { createExpungeLog } from "./expunge-log.ts";
 import { createIndexDb } from "./index-db.ts";
 import { makeFolder } from "./mailbox-folder.ts";
 import { createMailboxRegistry } from "./mailbox-registry.ts";
+import { createMaildropTable } from "./maildrop-table.ts";
 import { createMessageCache } from "./message-cache.ts";
 import { createSidecarDb } from "./sidecar-db.ts";
 import type { AccountStore } from "./store.ts";
@@ -56,6 +57,7 @@ export async function openAccountStore(
         cache,
         sidecar,
         expunges: createExpungeLog(db),
+        maildrop: createMaildropTable(db, database.transaction),
         writer,
         flushAhead: createFlushAhead(directory),
         logger,

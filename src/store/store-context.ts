@@ -3,6 +3,7 @@ import type { AccountDatabase } from "./database.ts";
 import type { FlushAhead } from "./durable.ts";
 import type { ExpungeLog } from "./expunge-log.ts";
 import type { IndexDb } from "./index-db.ts";
+import type { MaildropTable } from "./maildrop-table.ts";
 import type { MessageCache } from "./message-cache.ts";
 import type { SidecarDb } from "./sidecar-db.ts";
 import type { Writer } from "./writer.ts";
@@ -18,6 +19,7 @@ export interface StoreContext {
   readonly cache: MessageCache;
   readonly sidecar: SidecarDb;
   readonly expunges: ExpungeLog;
+  readonly maildrop: MaildropTable;
   readonly writer: Writer;
   readonly flushAhead: FlushAhead;
   readonly logger: Logger;

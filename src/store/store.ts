@@ -16,6 +16,7 @@ import type { InternalDate } from "../mail/internal-date.ts";
 import type { MessageContent, MessageMeta } from "../mail/message.ts";
 import type { IncomingMessage } from "../mail/new-message.ts";
 import type { ExpungeLog } from "./expunge-log.ts";
+import type { MaildropTable } from "./maildrop-table.ts";
 
 export interface MailboxRecord {
   readonly id: MailboxId;
@@ -115,6 +116,9 @@ export interface AccountStore {
 
   /** Of all mailboxes, by id. */
   readonly expunges: ExpungeLog;
+
+  /** What POP3 clients know of the account. */
+  readonly maildrop: MaildropTable;
 
   /**
    * All messages by UID, the index reconciled with what is in cur/: a file that the index does not know

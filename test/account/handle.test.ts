@@ -20,7 +20,7 @@ it("a mailbox that is deleted while it is opened is not there, or is told to be 
     mirror,
     recentLedger: createRecentLedger(),
     maildropLock: { isHeld: false },
-    uidlFormat: "%u",
+    pop3: { uidlFormat: "%u", markSeen: true },
     logger: silentLogger,
     onRelease: () => undefined,
   });

@@ -13,7 +13,7 @@ import { testCertificate } from "./tls.ts";
 
 export interface MailferryOptions {
   /** Without one: local accounts only. */
-  readonly legacy?: Dovecot;
+  readonly legacy?: Pick<Dovecot, "host" | "passwordOf"> & { readonly ports: { readonly imap: number } };
   /** Where mail is kept; default: in the temporary folder, removed by `close()`. */
   readonly dataDir?: string;
   /** Merged over the configuration, key by key at the top level. */

@@ -20,6 +20,7 @@ import { encodedMailboxName, modSeq, type Uid, uid, uidl, uidValidity } from "..
 import { type InternalDate, parseInternalDate } from "../../src/mail/internal-date.ts";
 import type { MessageContent, MessageMeta } from "../../src/mail/message.ts";
 import { contentOf } from "../../src/mail/message-content.ts";
+import { sendMessage } from "../../src/mail/send-message.ts";
 
 export interface MemoryMessage {
   readonly uid: Uid;
@@ -194,25 +195,27 @@ export function createMemoryAccount(user = "alice", password = "secret"): Memory
         if (box.maildropIsOpen) throw new MailError("INUSE", "The maildrop is in use by another session");
         box.maildropIsOpen = true;
         const messages = box.messages.map((message) => ({
-          uid: message.uid,
           uidl: uidl(`uidl-${message.uid}`),
           sizeBytes: message.bytes.length,
         }));
+        const uidOf = (listed: { readonly uidl: string }): Uid =>
+          uid(Number(listed.uidl.slice("uidl-".length)));
         const find = (wanted: Uid): MemoryMessage | undefined =>
           box.messages.find((message) => message.uid === wanted);
         return {
           messages,
-          content: async ({ uid: wanted }) => {
+          read: async (listed, lines, take) => {
+            const wanted = uidOf(listed);
             if (box.unavailable.has(wanted)) throw new MailError("UNAVAILABLE", "The mail server is away");
             const message = find(wanted);
-            return message && (message.content?.() ?? contentOf(message.bytes));
+            const content = message && (message.content?.() ?? contentOf(message.bytes));
+            if (content) await sendMessage(content, lines, take).finally(() => content.close());
+            return content !== undefined;
           },
-          remove: async (some) => {
+          update: async ({ read, deleted }) => {
+            for (const one of read) box.setFlags(uidOf(one), ["\\Seen"]);
             if (box.unavailable.has(-1)) throw new MailError("UNAVAILABLE", "The mail server is away");
-            box.expunge(...some.map((one) => one.uid));
-          },
-          markSeen: async (some) => {
-            for (const one of some) box.setFlags(one.uid, ["\\Seen"]);
+            if (deleted.length > 0) box.expunge(...deleted.map(uidOf));
           },
           close: () => {
             box.maildropIsOpen = false;

@@ -156,13 +156,3 @@ it("fetchmail, pointed here with its state of the legacy server, fetches what is
   expect(await fetch(mailferry.port("pop3"))).toEqual(["new one"]);
   expect(await fetch(mailferry.port("pop3"))).toEqual([]);
 });
-
-it("an account whose old POP3 server is known is not shown UIDLs of our own", async () => {
-  const legacy = await startDovecot({ users: [user] });
-  onTestFinished(() => legacy.close());
-  const pop3 = { host: legacy.host, port: legacy.ports.pop3, tls: "none" };
-  const mailferry = await startMailferry({ legacy, extra, legacyExtra: { pop3 } });
-  onTestFinished(() => mailferry.close());
-  await expect(open(mailferry.port("pop3"))).rejects.toMatchObject({ code: "UNAVAILABLE" });
-  await (await mailferry.client(user)).ok("SELECT INBOX");
-});

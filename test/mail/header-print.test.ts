@@ -18,6 +18,8 @@ it.each([
 it.each([
   ["Status: RO\r\nX-UIDL: 7\r\nSubject: a\r\n\r\n", "Subject: a\r\n\r\n"],
   ["Subject: a\r\n b\r\n\r\nbody", "Subject: a\r\n\tb\r\n\r\nother body"],
+  ["Received: from a by b; date\r\n\r\n", "Received: from a\r\n\tby b;\r\n date\r\n\r\n"],
+  ["Subject: \xe4\xf6\r\n \xfc\r\n\r\n", "Subject: \xe4\xf6 \xfc\r\n\r\n"],
   ["Subject: \xe4\xf6\r\n\r\n", "Subject: ?\r\n\r\n"],
   ["Content-Length: 12\r\n\t13\r\nSubject: a\r\n\r\n", "Subject: a\r\n\r\n"],
   ["no field\r\nSubject: a\r\n\r\n", "Subject: a\r\n\r\n"],

@@ -296,7 +296,10 @@ describe("MODSEQ", () => {
     await account.append("INBOX", mail("one"));
     const { state } = await account.mailbox("INBOX");
     const told = await highest();
-    state.logExpunged(Array.from({ length: 20_000 }, (_, index) => uid(index + 10)));
+    state.logExpunged(
+      Array.from({ length: 20_000 }, (_, index) => uid(index + 10)),
+      "wanted",
+    );
     const { expunges } = account.store;
     expect(expunges.since(state.record.id, modSeq(told))).toBeUndefined();
     expect(expunges.since(state.record.id, modSeq(await highest()))).toEqual([]);

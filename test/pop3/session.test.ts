@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { createTop } from "../../src/pop3/commands/retrieve.ts";
+import { createTop } from "../../src/mail/send-message.ts";
 import { createLineBuffer, type Line } from "../../src/pop3/lines.ts";
 import type { Listener } from "../../src/wire/listener.ts";
 import { connectClient, type LineClient } from "../helpers/line-client.ts";

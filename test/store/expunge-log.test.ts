@@ -63,7 +63,9 @@ it("is added to a sidecar of the version before", async () => {
   await store.close();
   const path = join(fixture.directory, "sidecar.db");
   const database = new DatabaseSync(path);
-  database.exec("DROP TABLE expunged; DROP TABLE expunged_from; PRAGMA user_version = 1;");
+  database.exec(
+    "DROP TABLE expunged; DROP TABLE expunged_from; DROP TABLE maildrop; DROP TABLE maildrop_mailboxes; PRAGMA user_version = 1;",
+  );
   database.close();
   store = await fixture.open();
   expect(store.mailboxes()).toHaveLength(1);

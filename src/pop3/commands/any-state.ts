@@ -63,6 +63,6 @@ async function update({ state, signal }: Call<Transaction>): Promise<void> {
   const { maildrop, deleted, retrieved } = state;
   const named = (numbers: Iterable<number>) =>
     [...numbers].map((number) => maildrop.messages[number - 1]).filter((message) => message !== undefined);
-  await maildrop.markSeen(named([...retrieved].filter((number) => !deleted.has(number))), signal);
-  await maildrop.remove(named(deleted), signal);
+  const read = [...retrieved].filter((number) => !deleted.has(number));
+  await maildrop.update({ read: named(read), deleted: named(deleted) }, signal);
 }

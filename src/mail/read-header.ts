@@ -1,4 +1,5 @@
-import type { MessageContent } from "../mail/message.ts";
+import type { MessageContent } from "./message.ts";
+import { endOfHeader } from "./message-print.ts";
 
 const firstReadBytes = 16 << 10;
 
@@ -14,15 +15,4 @@ export async function readHeader(content: MessageContent): Promise<Buffer> {
   } finally {
     content.close();
   }
-}
-
-/** Offset behind the blank line; undefined when there is none in `bytes`. */
-function endOfHeader(bytes: Buffer): number | undefined {
-  if (bytes[0] === 0x0a) return 1;
-  if (bytes[0] === 0x0d && bytes[1] === 0x0a) return 2;
-  for (let at = bytes.indexOf(0x0a); at >= 0; at = bytes.indexOf(0x0a, at + 1)) {
-    if (bytes[at + 1] === 0x0a) return at + 2;
-    if (bytes[at + 1] === 0x0d && bytes[at + 2] === 0x0a) return at + 3;
-  }
-  return undefined;
 }

@@ -1,0 +1,199 @@
+/**
+ * One user's legacy POP3 server. A maildrop has room for one session (RFC 1939 4), so there is one at a time:
+ * the background gives way to a client.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { isUnavailable, MailError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import type { ConnectionBudget, Permit } from "./budget.ts";
+import { isHostFailure } from "./host-failure.ts";
+import { openPop3, type Pop3Credentials, type Pop3Session } from "./pop3-client.ts";
+import type { LegacyServerConfig } from "./server-config.ts";
+import type { Priority } from "./source.ts";
+
+export interface Pop3Source {
+  /** For a client, who ends the session. Throws INUSE, UNAVAILABLE and AUTHENTICATIONFAILED. */
+  open(signal: AbortSignal): Promise<Pop3Session>;
+  /**
+   * For the background: throws INUSE while a client has the maildrop. The signal that `work` gets is aborted when
+   * one comes; the session ends with QUIT after `work`.
+   */
+  inBackground<T>(
+    signal: AbortSignal,
+    work: (session: Pop3Session, signal: AbortSignal) => Promise<T>,
+  ): Promise<T>;
+  /** A session on which the login was proven: the next one who wants one gets it. */
+  adopt(session: Pop3Session): void;
+  close(): Promise<void>;
+}
+
+export interface Pop3SourceOptions {
+  readonly config: LegacyServerConfig;
+  /** undefined while there are none: UNAVAILABLE then. */
+  readonly credentials: () => Pop3Credentials | undefined;
+  readonly budget: ConnectionBudget;
+  readonly logger: Logger;
+  readonly user: string;
+}
+
+/** Servers end a session that is silent for ten minutes (RFC 1939 3). */
+const keepAliveMs = 60_000;
+/** How long a proven session waits for its use. */
+const adoptedMs = 10_000;
+/** A server that has just been left may still think that somebody is there. */
+const inUseTries = 5;
+const inUsePauseMs = 300;
+
+export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
+  const { config, credentials, budget, logger, user } = options;
+  const closing = new AbortController();
+  let adopted: { readonly session: Pop3Session; readonly timer: NodeJS.Timeout } | undefined;
+  let client: Pop3Session | "coming" | undefined;
+  let background: { readonly giveWay: AbortController; readonly ended: Promise<unknown> } | undefined;
+
+  const takeAdopted = (): Pop3Session | undefined => {
+    const taken = adopted;
+    adopted = undefined;
+    clearTimeout(taken?.timer);
+    return taken?.session.isClosed ? undefined : taken?.session;
+  };
+  const connect = async (priority: Priority, signal: AbortSignal): Promise<Pop3Session> => {
+    const known = takeAdopted();
+    const permit = await budget.acquire(user, { priority, signal });
+    if (known) return held(known, permit);
+    try {
+      const current = credentials();
+      if (!current) throw new MailError("UNAVAILABLE", "Nobody is logged in whose password could be used");
+      if (budget.backoff.failure !== undefined) throw budget.backoff.failure;
+      await budget.makeRoom();
+      const session = await openPop3(config, current, signal);
+      budget.backoff.noteSuccess();
+      return held(session, permit);
+    } catch (error) {
+      permit.release();
+      if (isHostFailure(error)) budget.backoff.noteFailure(error);
+      throw error;
+    }
+  };
+
+  const refuseSecond = (): void => {
+    if (client === "coming" || client?.isClosed === false) throw inUse();
+  };
+  const openForClient = async (signal: AbortSignal): Promise<Pop3Session> => {
+    const wasBusy = background !== undefined;
+    background?.giveWay.abort(inUse());
+    await background?.ended;
+    for (let tries = wasBusy ? inUseTries : 1; ; tries--) {
+      try {
+        return keptAlive(await connect("interactive", signal));
+      } catch (error) {
+        if (tries <= 1 || !(error instanceof MailError && error.code === "INUSE")) throw error;
+        await delay(inUsePauseMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+      }
+    }
+  };
+
+  return {
+    async open(signal) {
+      refuseSecond();
+      client = "coming";
+      try {
+        const session = await openForClient(AbortSignal.any([signal, closing.signal]));
+        client = session;
+        return session;
+      } catch (error) {
+        client = undefined;
+        throw error;
+      }
+    },
+    async inBackground(signal, work) {
+      while (background) await background.ended;
+      refuseSecond();
+      const giveWay = new AbortController();
+      const working = AbortSignal.any([signal, giveWay.signal, closing.signal]);
+      const run = async (): Promise<Awaited<ReturnType<typeof work>>> => {
+        const session = await connect("background", working);
+        try {
+          const result = await work(session, working);
+          await session.quit();
+          return result;
+        } finally {
+          await leave(session, logger);
+        }
+      };
+      const result = run();
+      const ended = result.catch(() => undefined).finally(() => (background = undefined));
+      background = { giveWay, ended };
+      return result;
+    },
+    adopt(session) {
+      takeAdopted()?.close();
+      const timer = setTimeout(
+        () =>
+          void takeAdopted()
+            ?.quit()
+            .catch(() => undefined),
+        adoptedMs,
+      );
+      adopted = { session, timer };
+    },
+    async close() {
+      closing.abort(new MailError("UNAVAILABLE", "the account is being closed"));
+      takeAdopted()?.close();
+      if (client !== "coming") client?.close();
+      await background?.ended;
+    },
+  };
+}
+
+/** In good order where that goes quickly: the server frees the maildrop at once. */
+async function leave(session: Pop3Session, logger: Logger): Promise<void> {
+  if (session.isClosed) return;
+  const timer = setTimeout(() => session.close(), 2_000);
+  try {
+    await session.quit();
+  } catch (error) {
+    if (!isUnavailable(error)) logger.debug({ err: error }, "the old POP3 server did not like QUIT");
+  } finally {
+    clearTimeout(timer);
+    session.close();
+  }
+}
+
+function inUse(): MailError {
+  return new MailError("INUSE", "The maildrop is in use by another session");
+}
+
+/** Gives the permit back with its end. */
+function held(session: Pop3Session, permit: Permit): Pop3Session {
+  return withEnd(session, () => permit.release());
+}
+
+function keptAlive(session: Pop3Session): Pop3Session {
+  const timer = setInterval(() => {
+    if (session.isClosed) clearInterval(timer);
+    else void session.noop().catch(() => undefined);
+  }, keepAliveMs);
+  return withEnd(session, () => clearInterval(timer));
+}
+
+function withEnd(session: Pop3Session, onEnd: () => void): Pop3Session {
+  return {
+    capabilities: session.capabilities,
+    get isClosed() {
+      return session.isClosed;
+    },
+    list: () => session.list(),
+    uidls: () => session.uidls(),
+    retrieve: (number, write) => session.retrieve(number, write),
+    top: (number, lines) => session.top(number, lines),
+    remove: (number) => session.remove(number),
+    reset: () => session.reset(),
+    noop: () => session.noop(),
+    quit: () => session.quit().finally(onEnd),
+    close() {
+      session.close();
+      onEnd();
+    },
+  };
+}

@@ -1,0 +1,201 @@
+/**
+ * The maildrop of an account whose legacy server has POP3: what the old server lists, and which message here each
+ * of it is. A client is shown it from here only when that is known of every message; until then the old server
+ * serves it.
+ */
+import { isUnavailable, MailError } from "../errors.ts";
+import type { Pop3Session } from "../legacy/pop3-client.ts";
+import type { Pop3Source } from "../legacy/pop3-source.ts";
+import type { Logger } from "../log.ts";
+import type { MaildropEntry } from "../store/maildrop-table.ts";
+import type { AccountStore } from "../store/store.ts";
+import { followListing } from "./follow-maildrop.ts";
+import type { MailboxMirror } from "./mailbox-mirror.ts";
+import { matchMaildrop, type PrintCache } from "./match-maildrop.ts";
+import type { Pop3Side } from "./uidl-match.ts";
+
+/** What a client gets to see, in order. */
+export type OpenedMaildrop =
+  /** Every message is known: the old server is not needed any more. */
+  | {
+      readonly kind: "ours";
+      readonly entries: readonly MaildropEntry[];
+      /** INBOX holds messages that the old server does not know of. */
+      readonly hasOthers: boolean;
+    }
+  /** The caller ends the session. */
+  | { readonly kind: "theirs"; readonly messages: readonly ListedMessage[]; readonly session: Pop3Session };
+
+export interface ListedMessage {
+  /** In the old server's session. */
+  readonly number: number;
+  readonly entry: MaildropEntry;
+}
+
+export interface MaildropMirror {
+  /** For a client. Throws the old server's refusal, INUSE and UNAVAILABLE. */
+  open(signal: AbortSignal): Promise<OpenedMaildrop>;
+  /**
+   * Matches what is not matched yet, and tells whether anything has changed; throws INUSE while a client has the
+   * maildrop of the old server.
+   */
+  match(): Promise<boolean>;
+  /** A client deletes these at the old server, in the session that it was given. */
+  noteRemoved(entries: readonly MaildropEntry[]): Promise<void>;
+  /** Deletes there what was deleted here, where that has not gone there as it happened. */
+  writeThrough(signal: AbortSignal): Promise<void>;
+  /** For people: each message that could not be matched, with the reason. */
+  problems(): readonly string[];
+}
+
+export interface MaildropMirrorOptions {
+  readonly store: AccountStore;
+  readonly source: Pop3Source;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  /** Where messages of the maildrop may be. */
+  readonly mailboxes: (signal: AbortSignal) => Promise<readonly MailboxMirror[]>;
+  /** What a client gets while messages are not matched. */
+  readonly onUnmatched: "passthrough" | "refuse";
+}
+
+/** Of a client that waits: about as long as a login may take. */
+const questionsOfClient = 100;
+
+export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirror {
+  const { store, source, logger, signal: closing } = options;
+  const prints: PrintCache = new Map();
+  /** What the last whole matching saw: where nothing has changed since, the old server is not asked again. */
+  let matchedAt: string | undefined;
+
+  /** The IMAP side is looked at after the listing: what that names is there. */
+  const lookAt = async (
+    session: Pop3Session,
+    maxQuestions: number,
+    signal: AbortSignal,
+  ): Promise<readonly ListedMessage[]> => {
+    const before = new Map(store.mailboxes().map(({ id, uidNext }) => [id, uidNext]));
+    const listing = await listingOf(session);
+    const { entries, change } = followListing(store.maildrop.entries(), listing, "match-anew");
+    store.maildrop.change(change);
+    const mailboxes = await candidates(signal);
+    if (!mailboxes) return numbered(listing, entries);
+    const present = entries.map((entry) =>
+      isStale(entry, mailboxes) ? { ...entry, message: undefined } : entry,
+    );
+    const request = { store, listing, entries: present, mailboxes, session, prints, maxQuestions, signal };
+    const matched = await matchMaildrop(request);
+    store.maildrop.change({ removed: [], put: matched.filter((entry, index) => entry !== entries[index]) });
+    for (const { state } of mailboxes) {
+      const { id } = state.record;
+      store.maildrop.noteListedUpTo(id, before.get(id) ?? state.record.uidNext);
+    }
+    if (matched.every(isMatched)) prints.clear();
+    return numbered(listing, matched);
+  };
+  /** undefined while the legacy IMAP server is away. */
+  const candidates = async (signal: AbortSignal): Promise<readonly MailboxMirror[] | undefined> => {
+    try {
+      return await options.mailboxes(signal);
+    } catch (error) {
+      if (!isUnavailable(error)) throw error;
+      logger.warn({ err: error }, "the maildrop is not matched now");
+      return undefined;
+    }
+  };
+  const kept = (): readonly MaildropEntry[] | undefined => {
+    const entries = store.maildrop.entries();
+    return entries.length > 0 ? entries.filter(isMatched) : undefined;
+  };
+  const openSession = async (signal: AbortSignal): Promise<Pop3Session | undefined> => {
+    try {
+      return await source.open(signal);
+    } catch (error) {
+      // Somebody else has it: he may be about to change it.
+      if (!isUnavailable(error) || error.code === "INUSE") throw error;
+      logger.warn({ err: error }, "the old POP3 server is away");
+      return undefined;
+    }
+  };
+
+  return {
+    async open(signal) {
+      const session = await openSession(signal);
+      if (!session) {
+        const entries = kept();
+        if (!entries) throw new MailError("UNAVAILABLE", "The mail server behind is not available");
+        return { kind: "ours", entries, hasOthers: false };
+      }
+      try {
+        const messages = await lookAt(session, questionsOfClient, signal);
+        const entries = messages.map(({ entry }) => entry);
+        if (!entries.every(isMatched)) {
+          if (options.onUnmatched === "refuse")
+            throw new MailError("UNAVAILABLE", "This mailbox is being moved. Please try again later.");
+          logger.info({ messages: entries.length }, "the old POP3 server serves this session");
+          return { kind: "theirs", messages, session };
+        }
+        await session.quit().catch((error: unknown) => logger.debug({ err: error }, "QUIT was refused"));
+        return { kind: "ours", entries, hasOthers: false };
+      } catch (error) {
+        session.close();
+        throw error;
+      }
+    },
+    async match() {
+      const mailboxes = await options.mailboxes(closing);
+      if (matchedAt !== undefined && matchedAt === stateOf(mailboxes)) return false;
+      await source.inBackground(closing, async (session, signal) => {
+        await lookAt(session, Number.POSITIVE_INFINITY, signal);
+        matchedAt = stateOf(await options.mailboxes(signal));
+      });
+      return true;
+    },
+    // IMAP tells what has left.
+    noteRemoved: async () => undefined,
+    writeThrough: async () => undefined,
+    problems: () =>
+      store.maildrop
+        .entries()
+        .flatMap(({ uidl, problem }, index) =>
+          problem === undefined ? [] : [`POP3 message ${index + 1} (UIDL ${uidl}): ${problem}`],
+        ),
+  };
+}
+
+export const isMatched = ({ message }: MaildropEntry): boolean => message !== undefined;
+
+/** LIST and UIDL in the order of the numbers. A message without UIDL is none that a client could keep apart. */
+export async function listingOf(session: Pop3Session): Promise<readonly Pop3Side[]> {
+  const [sizes, uidls] = await Promise.all([session.list(), session.uidls()]);
+  return [...sizes]
+    .sort(([a], [b]) => a - b)
+    .flatMap(([number, sizeBytes]): Pop3Side[] => {
+      const uidl = uidls.get(number);
+      return uidl === undefined ? [] : [{ number, uidl, sizeBytes }];
+    });
+}
+
+/** Each entry with its number in the session. */
+export function numbered(listing: readonly Pop3Side[], entries: readonly MaildropEntry[]): ListedMessage[] {
+  return listing.flatMap(({ number }, index) => {
+    const entry = entries[index];
+    return entry ? [{ number, entry }] : [];
+  });
+}
+
+/** The message it was is not there any more: it may have come back under another UID. */
+function isStale({ message }: MaildropEntry, mailboxes: readonly MailboxMirror[]): boolean {
+  if (!message) return false;
+  const mailbox = mailboxes.find(({ state }) => state.record.id === message.mailbox);
+  return mailbox?.state.table.get(message.uid) === undefined;
+}
+
+function stateOf(mailboxes: readonly MailboxMirror[]): string {
+  return mailboxes
+    .map(
+      ({ state: { record, table } }) =>
+        `${record.id} ${record.uidValidity} ${record.uidNext} ${table.uids.length}`,
+    )
+    .join("\n");
+}

@@ -1,0 +1,182 @@
+/**
+ * An account whose legacy server has POP3 only: INBOX is fed from its maildrop, and all else (flags, other
+ * mailboxes, what clients file) is here from the start, as in a local account.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { isUnavailable } from "../errors.ts";
+import type { Pop3Source } from "../legacy/pop3-source.ts";
+import type { Logger } from "../log.ts";
+import { inbox } from "../mail/ids.ts";
+import type { AccountStore } from "../store/store.ts";
+import { createBackgroundPull, type PullOutcome } from "./background-pull.ts";
+import { keptListing } from "./listing.ts";
+import { beginLocalAccount, openLocalMirror } from "./local-mirror.ts";
+import type { MailboxMirror } from "./mailbox-mirror.ts";
+import type { MaildropMirror } from "./maildrop-mirror.ts";
+import type { Mirror } from "./mirror.ts";
+import { createPop3Feed, type Pop3Feed } from "./pop3-feed.ts";
+import { singleFlight, waitWith } from "./waiting.ts";
+import { watchWhileWanted } from "./watch.ts";
+
+export interface Pop3MirrorOptions {
+  readonly store: AccountStore;
+  readonly source: Pop3Source;
+  readonly logger: Logger;
+  /** Called whenever a pull has ended. */
+  readonly onOutcome: (outcome: PullOutcome) => void;
+}
+
+/** Between two looks at a maildrop: each is a login there. */
+const pollMs = 60_000;
+/** How long a client waits for a look: what comes later is announced. */
+const patienceMs = 10_000;
+
+export async function openPop3Mirror({
+  store,
+  source,
+  logger,
+  onOutcome,
+}: Pop3MirrorOptions): Promise<Mirror> {
+  if (!keptListing(store)) beginLocalAccount(store);
+  const local = await openLocalMirror({
+    store,
+    logger,
+    onRemoving: ({ id }, uids) => store.maildrop.markRemoved(id, uids),
+  });
+  const closing = new AbortController();
+  const { signal } = closing;
+  const inboxHere = await local.mailbox(inbox, signal);
+  const feed = createPop3Feed({ store, source, inbox: inboxHere, logger, signal });
+  let lookedAt = Number.NEGATIVE_INFINITY;
+  const run = singleFlight(async () => {
+    await feed.run();
+    lookedAt = performance.now();
+  });
+  /** New mail may wait where the old server cannot be asked, or takes long. */
+  const lookWithPatience = async (waiting: AbortSignal): Promise<void> => {
+    if (performance.now() - lookedAt < pollMs) return;
+    const patience = AbortSignal.any([waiting, AbortSignal.timeout(patienceMs)]);
+    await waitWith(run(), patience).catch((error: unknown) => {
+      waiting.throwIfAborted();
+      if (!patience.aborted && !isUnavailable(error)) throw error;
+    });
+  };
+  const fed = fedInbox(inboxHere, lookWithPatience, signal);
+  const maildrop = maildropOf({ store, source, feed, logger, run });
+  const background = createBackgroundPull({
+    store,
+    logger,
+    signal,
+    maildrop,
+    list: async () => {
+      await run();
+      return local.all();
+    },
+    onOutcome,
+  });
+
+  return {
+    store,
+    maildrop,
+    authority: local.authority,
+    listing: (waiting) => local.listing(waiting),
+    learnNames: () => undefined,
+    mailbox: async (name, waiting) => (name === inbox ? fed : local.mailbox(name, waiting)),
+    legacyStatus: async (name, waiting) => {
+      if (name === inbox) await lookWithPatience(waiting);
+      return undefined;
+    },
+    opened: () => local.opened(),
+    all: () => local.all(),
+    get isWholeOpen() {
+      return local.isWholeOpen;
+    },
+    pull: (waiting) => waitWith(background.run(), waiting),
+    wake: () => background.wake(),
+    get outcome() {
+      return background.outcome;
+    },
+    get busy() {
+      return background.busy;
+    },
+    async close() {
+      closing.abort();
+      await source.close();
+      await background.ended();
+      await local.close();
+    },
+  };
+}
+
+/** INBOX, for whose sake the old server is looked at. */
+function fedInbox(
+  here: MailboxMirror,
+  look: (waiting: AbortSignal) => Promise<void>,
+  signal: AbortSignal,
+): MailboxMirror {
+  const sync = async (waiting: AbortSignal): Promise<void> => {
+    await look(waiting);
+    await here.sync(waiting);
+  };
+  const poll = watchWhileWanted(async (ended) => {
+    while (!ended.aborted) {
+      await delay(pollMs, undefined, { signal: ended }).catch(() => undefined);
+      if (!ended.aborted)
+        await look(ended).catch((error: unknown) => here.state.logger.debug({ err: error }, "no look"));
+    }
+  }, signal);
+  return {
+    ...here,
+    sync,
+    select: sync,
+    watch() {
+      const ends = [here.watch(), poll.start()];
+      return () => {
+        for (const end of ends) end();
+      };
+    },
+  };
+}
+
+interface MaildropParts extends Pick<Pop3MirrorOptions, "store" | "source" | "logger"> {
+  readonly feed: Pop3Feed;
+  readonly run: () => Promise<void>;
+}
+
+function maildropOf({ store, source, feed, logger, run }: MaildropParts): MaildropMirror {
+  return {
+    async open(waiting) {
+      const session = await source.open(waiting).catch((error: unknown) => {
+        if (!isUnavailable(error) || error.code === "INUSE" || !feed.isWhole) throw error;
+        logger.warn({ err: error }, "the old POP3 server is away");
+        return undefined;
+      });
+      try {
+        const messages = session && (await feed.look(session));
+        if (session && messages && !feed.isWhole) return { kind: "theirs", messages, session };
+        await session?.quit();
+        return {
+          kind: "ours",
+          entries: store.maildrop.entries().filter(({ isRemoved }) => !isRemoved),
+          hasOthers: true,
+        };
+      } catch (error) {
+        session?.close();
+        throw error;
+      }
+    },
+    match: async () => false,
+    async noteRemoved(entries) {
+      const put = entries.map((entry) => ({ ...entry, isRemoved: true }));
+      store.maildrop.change({ removed: [], put });
+    },
+    async writeThrough(waiting) {
+      const patience = AbortSignal.any([waiting, AbortSignal.timeout(patienceMs)]);
+      // They are marked, and go with the next look.
+      await waitWith(run(), patience).catch((error: unknown) =>
+        logger.warn({ err: error }, "messages are to be deleted at the old server later"),
+      );
+    },
+    problems: () => feed.problems(),
+  };
+}

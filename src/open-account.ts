@@ -1,0 +1,138 @@
+/**
+ * Opens one account's mail: of a legacy server with IMAP (and POP3), of one with POP3 only, or our own. What is
+ * opened is closed by whoever called.
+ */
+import type { OpenedMirror } from "./account/accounts.ts";
+import type { LegacyCredentials, ProvenLogin } from "./auth/login.ts";
+import { unreachable } from "./errors.ts";
+import { createImapSource } from "./legacy/imap-source.ts";
+import { createPop3Source, type Pop3Source } from "./legacy/pop3-source.ts";
+import type { ImapSource } from "./legacy/source.ts";
+import type { LegacyHost, LegacyProof } from "./legacy-host.ts";
+import type { Logger } from "./log.ts";
+import type { PullOutcome } from "./migration/background-pull.ts";
+import { openLocalMirror } from "./migration/local-mirror.ts";
+import { type Mirror, openMirror } from "./migration/mirror.ts";
+import { openPop3Mirror } from "./migration/pop3-mirror.ts";
+import { progressOf, sumProgress } from "./migration/progress.ts";
+import { moveToStage } from "./migration/stage.ts";
+import type { Directory } from "./store/directory.ts";
+import { openAccountStore } from "./store/open.ts";
+import type { Writer } from "./store/writer.ts";
+
+export type LegacyLogin = ProvenLogin<LegacyHost, LegacyProof>;
+
+/** The legacy side of an open account. */
+export interface LegacySources {
+  /** undefined where the old server has POP3 only. */
+  readonly imap: ImapSource | undefined;
+  readonly pop3: Pop3Source | undefined;
+}
+
+export interface OpenAccount {
+  readonly mirror: Mirror;
+  readonly sources: LegacySources;
+  readonly hasCredentials: () => boolean;
+}
+
+export interface AccountPlace {
+  readonly user: string;
+  /** The account's folder. */
+  readonly folder: string;
+  readonly directory: Directory;
+  readonly writer: Writer;
+  readonly logger: Logger;
+}
+
+export interface LegacyAccountOptions {
+  readonly host: LegacyHost;
+  readonly login: LegacyLogin | undefined;
+  readonly maildrop: { readonly mailboxes: "inbox" | "all"; readonly onUnmatched: "passthrough" | "refuse" };
+}
+
+export interface OpenedLegacyAccount extends OpenedMirror<LegacyLogin> {
+  readonly account: OpenAccount;
+}
+
+export async function openLegacyAccount(
+  place: AccountPlace,
+  { host, login, maildrop }: LegacyAccountOptions,
+): Promise<OpenedLegacyAccount> {
+  const { user, folder, directory, writer, logger } = place;
+  let credentials: LegacyCredentials | undefined = login?.credentials;
+  const common = { credentials: () => credentials, logger, user };
+  const { imap, pop3 } = host;
+  const sources = {
+    imap: imap && createImapSource({ ...common, config: imap.target, budget: imap.budget }),
+    pop3: pop3 && createPop3Source({ ...common, config: pop3.target, budget: pop3.budget }),
+  };
+  const adopt = (proof: LegacyProof | undefined): void => {
+    if (proof?.kind === "imap") sources.imap?.adopt(proof.connection);
+    if (proof?.kind === "pop3") sources.pop3?.adopt(proof.session);
+  };
+  adopt(login?.connection);
+  // What is here of an account with POP3 only has no other home: flags, and mailboxes but INBOX.
+  const store = await openAccountStore(folder, { writer, logger, durable: imap === undefined });
+  if (directory.account(user)?.stage === "new") moveToStage(directory, folder, user, "mirroring");
+  const onOutcome = (outcome: PullOutcome): void => {
+    directory.noteError(user, describeProblem(outcome));
+    if (outcome.kind !== "failed") {
+      moveToStage(directory, folder, user, outcome.kind === "complete" ? "complete" : "mirroring");
+    }
+  };
+  const open = async (): Promise<Mirror> => {
+    const source = sources.pop3;
+    if (sources.imap) {
+      const pop3Side = source && { ...maildrop, source };
+      return openMirror({ store, source: sources.imap, pop3: pop3Side, logger, onOutcome });
+    }
+    if (!source) throw new Error("a legacy server has IMAP, POP3 or both");
+    return openPop3Mirror({ store, source, logger, onOutcome });
+  };
+  const mirror = await open().catch(async (error) => {
+    await store.close();
+    throw error;
+  });
+  return {
+    mirror,
+    account: { mirror, sources, hasCredentials: () => credentials !== undefined },
+    close: () => closeMirror(place, mirror),
+    renew: (renewed) => {
+      credentials = renewed.credentials;
+      adopt(renewed.connection);
+    },
+  };
+}
+
+export async function openLocalAccount(place: AccountPlace): Promise<OpenedMirror<LegacyLogin>> {
+  const { folder, writer, logger } = place;
+  const store = await openAccountStore(folder, { writer, logger, durable: true });
+  const mirror = await openLocalMirror({ store, logger }).catch(async (error) => {
+    await store.close();
+    throw error;
+  });
+  return { mirror, renew: () => undefined, close: () => closeMirror(place, mirror) };
+}
+
+async function closeMirror({ user, directory, logger }: AccountPlace, mirror: Mirror): Promise<void> {
+  try {
+    directory.noteCounters(user, sumProgress((await mirror.all()).map(progressOf)));
+  } catch (error) {
+    logger.error({ err: error }, "the counters of the account could not be kept");
+  } finally {
+    await mirror.close();
+  }
+}
+
+function describeProblem(outcome: PullOutcome): string | undefined {
+  switch (outcome.kind) {
+    case "complete":
+      return undefined;
+    case "incomplete":
+      return `${outcome.problems.length} problems, the first: ${outcome.problems[0]}`;
+    case "failed":
+      return outcome.error instanceof Error ? outcome.error.message : String(outcome.error);
+    default:
+      return unreachable(outcome);
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * What POP3 clients know of an account's maildrop: each message's UIDL and place, as the legacy POP3 server
+ * lists them, and which message here it is. Durable, in sidecar.db: a UIDL that was shown never changes.
+ */
+import type { DatabaseSync } from "node:sqlite";
+import { type MailboxId, mailboxId, type Uid, type Uidl, uid, uidl } from "../mail/ids.ts";
+import type { AccountDatabase } from "./database.ts";
+
+export const maildropSchema = `
+  CREATE TABLE side.maildrop (
+    position INTEGER PRIMARY KEY,
+    uidl TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    mailbox INTEGER,
+    uid INTEGER,
+    removed INTEGER NOT NULL DEFAULT 0,
+    problem TEXT
+  ) STRICT;
+  CREATE INDEX side.maildrop_messages ON maildrop (mailbox, uid);
+  CREATE TABLE side.maildrop_mailboxes (mailbox INTEGER PRIMARY KEY, uid_next INTEGER NOT NULL) STRICT;
+`;
+
+export interface MaildropEntry {
+  /** Dovecot's POP3 order: ascending, from 1, with gaps. */
+  readonly position: number;
+  readonly uidl: Uidl;
+  /** As the legacy server's LIST tells it; may differ from the length of the message. */
+  readonly sizeBytes: number;
+  /** undefined where it is not known which one it is (yet). */
+  readonly message: MaildropMessageId | undefined;
+  /** A client has deleted it, and the legacy server does not know yet. */
+  readonly isRemoved: boolean;
+  /** Why no message can be named, for people. */
+  readonly problem: string | undefined;
+}
+
+export interface MaildropMessageId {
+  readonly mailbox: MailboxId;
+  readonly uid: Uid;
+}
+
+export interface MaildropChange {
+  readonly removed: readonly Pick<MaildropEntry, "position">[];
+  readonly put: readonly MaildropEntry[];
+}
+
+export interface MaildropTable {
+  /** In order. */
+  entries(): MaildropEntry[];
+  /** All of it or nothing: first what is removed, then what is put in its place. */
+  change(change: MaildropChange): void;
+  /** By UID, of one mailbox. */
+  ofMailbox(mailbox: MailboxId): ReadonlyMap<Uid, MaildropEntry>;
+  entryOf(mailbox: MailboxId, uid: Uid): MaildropEntry | undefined;
+  /** Marks those that are in the maildrop: they are to be deleted on the legacy server, too. */
+  markRemoved(mailbox: MailboxId, uids: readonly Uid[]): void;
+  /** Its messages are no more, or have other UIDs. */
+  forgetMailbox(mailbox: MailboxId): void;
+  /**
+   * Up to which UIDNEXT the legacy server was asked: a message below it that is not in the maildrop is not shown
+   * there. undefined where it was never asked about the mailbox.
+   */
+  listedUpTo(mailbox: MailboxId): Uid | undefined;
+  noteListedUpTo(mailbox: MailboxId, uidNext: Uid): void;
+}
+
+export function createMaildropTable(
+  db: DatabaseSync,
+  transaction: AccountDatabase["transaction"],
+): MaildropTable {
+  const columns = "position, uidl, size_bytes, mailbox, uid, removed, problem";
+  const all = db.prepare(`SELECT ${columns} FROM side.maildrop ORDER BY position`);
+  const ofMailbox = db.prepare(`SELECT ${columns} FROM side.maildrop WHERE mailbox = ?`);
+  const one = db.prepare(`SELECT ${columns} FROM side.maildrop WHERE mailbox = ? AND uid = ?`);
+  for (const statement of [all, ofMailbox, one]) statement.setReturnArrays(true);
+  const put = db.prepare(`INSERT OR REPLACE INTO side.maildrop (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?)`);
+  const remove = db.prepare("DELETE FROM side.maildrop WHERE position = ?");
+  const mark = db.prepare("UPDATE side.maildrop SET removed = 1 WHERE mailbox = ? AND uid = ?");
+  const forget = db.prepare("UPDATE side.maildrop SET mailbox = NULL, uid = NULL WHERE mailbox = ?");
+  const listed = db.prepare("SELECT uid_next FROM side.maildrop_mailboxes WHERE mailbox = ?");
+  const noteListed = db.prepare("INSERT OR REPLACE INTO side.maildrop_mailboxes VALUES (?, ?)");
+  const forgetListed = db.prepare("DELETE FROM side.maildrop_mailboxes WHERE mailbox = ?");
+  return {
+    entries: () => all.all().map(toEntry),
+    change: ({ removed, put: added }) =>
+      transaction(() => {
+        for (const { position } of removed) remove.run(position);
+        for (const entry of added) {
+          const { mailbox = null, uid: number = null } = entry.message ?? {};
+          const state = [Number(entry.isRemoved), entry.problem ?? null] as const;
+          put.run(entry.position, entry.uidl, entry.sizeBytes, mailbox, number, ...state);
+        }
+      }),
+    ofMailbox: (mailbox) =>
+      new Map(
+        ofMailbox
+          .all(mailbox)
+          .map(toEntry)
+          .flatMap((entry) => (entry.message ? [[entry.message.uid, entry] as const] : [])),
+      ),
+    entryOf(mailbox, number) {
+      const row = one.get(mailbox, number);
+      return row && toEntry(row);
+    },
+    markRemoved: (mailbox, uids) =>
+      transaction(() => {
+        for (const one of uids) mark.run(mailbox, one);
+      }),
+    forgetMailbox(mailbox) {
+      forget.run(mailbox);
+      forgetListed.run(mailbox);
+    },
+    listedUpTo(mailbox) {
+      const row = listed.get(mailbox);
+      return row && uid(Number(row["uid_next"]));
+    },
+    noteListedUpTo: (mailbox, uidNext) => void noteListed.run(mailbox, uidNext),
+  };
+}
+
+type Row = readonly [number, string, number, number | null, number | null, number, string | null];
+
+function toEntry(row: unknown): MaildropEntry {
+  const [position, text, sizeBytes, mailbox, number, removed, problem] = row as Row;
+  return {
+    position,
+    uidl: uidl(text),
+    sizeBytes,
+    message:
+      mailbox === null || number === null ? undefined : { mailbox: mailboxId(mailbox), uid: uid(number) },
+    isRemoved: removed === 1,
+    problem: problem ?? undefined,
+  };
+}
