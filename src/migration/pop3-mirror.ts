@@ -8,7 +8,7 @@ import type { Pop3Source } from "../legacy/pop3-source.ts";
 import type { Logger } from "../log.ts";
 import { inbox } from "../mail/ids.ts";
 import type { AccountStore } from "../store/store.ts";
-import { createBackgroundPull, type PullOutcome } from "./background-pull.ts";
+import { type BackgroundPull, createBackgroundPull, type PullOutcome } from "./background-pull.ts";
 import { keptListing } from "./listing.ts";
 import { beginLocalAccount, openLocalMirror } from "./local-mirror.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
@@ -37,11 +37,20 @@ export async function openPop3Mirror({
   logger,
   onOutcome,
 }: Pop3MirrorOptions): Promise<Mirror> {
+  let background: BackgroundPull | undefined;
+  let isBehind = false;
+  const wakeForRemovals = (): void => {
+    if (background && !background.busy) background.wake();
+    else isBehind = true;
+  };
   if (!keptListing(store)) beginLocalAccount(store);
   const local = await openLocalMirror({
     store,
     logger,
-    onRemoving: ({ id }, uids) => store.maildrop.markRemoved(id, uids),
+    onRemoving: ({ id, name }, uids) => {
+      store.maildrop.markRemoved(id, uids);
+      if (name === inbox) wakeForRemovals();
+    },
   });
   const closing = new AbortController();
   const { signal } = closing;
@@ -63,7 +72,7 @@ export async function openPop3Mirror({
   };
   const fed = fedInbox(inboxHere, lookWithPatience, signal);
   const maildrop = maildropOf({ store, source, feed, logger, run });
-  const background = createBackgroundPull({
+  const pull = createBackgroundPull({
     store,
     logger,
     signal,
@@ -72,8 +81,13 @@ export async function openPop3Mirror({
       await run();
       return local.all();
     },
-    onOutcome,
+    onOutcome(outcome) {
+      onOutcome(outcome);
+      if (isBehind) pull.wake();
+      isBehind = false;
+    },
   });
+  background = pull;
 
   return {
     store,
@@ -91,18 +105,18 @@ export async function openPop3Mirror({
     get isWholeOpen() {
       return local.isWholeOpen;
     },
-    pull: (waiting) => waitWith(background.run(), waiting),
-    wake: () => background.wake(),
+    pull: (waiting) => waitWith(pull.run(), waiting),
+    wake: () => pull.wake(),
     get outcome() {
-      return background.outcome;
+      return pull.outcome;
     },
     get busy() {
-      return background.busy;
+      return pull.busy;
     },
     async close() {
       closing.abort();
       await source.close();
-      await background.ended();
+      await pull.ended();
       await local.close();
     },
   };

@@ -56,6 +56,26 @@ async function fetch(session: Pop3Session, number: number): Promise<string> {
 const mail = "Subject: \xe4\r\n\r\n.\r\n..\r\n.a\r\nbare\nLF \0 \xff\r\n";
 const wire = "+OK\r\nSubject: \xe4\r\n\r\n..\r\n...\r\n..a\r\nbare\nLF \0 \xff\r\n.\r\n";
 
+it("asks for messages as they are where the server would change 8-bit headers (RFC 6856)", async () => {
+  await serve(async (peer) => {
+    peer.send("+OK ready\r\n");
+    await expectLine(peer, "CAPA");
+    peer.send("+OK\r\nUTF8 USER\r\n.\r\n");
+    await expectLine(peer, "UTF8");
+    peer.send("+OK\r\n");
+    await expectLine(peer, "USER alice");
+    peer.send("+OK\r\n");
+    await expectLine(peer, "PASS pa ss");
+    peer.send("+OK\r\n");
+    await expectLine(peer, "CAPA");
+    peer.send("+OK\r\n.\r\n");
+    await expectLine(peer, "RETR 1");
+    peer.send(wire);
+  });
+  expect(await fetch(await open(), 1)).toBe(mail);
+  expect(server.failures).toEqual([]);
+});
+
 describe("what a server sends", () => {
   it.each([1, 2, 3, 5, 7, 1_000])("is read the same in packets of %i bytes", async (size) => {
     await serve(async (peer) => {

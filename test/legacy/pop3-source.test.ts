@@ -1,0 +1,95 @@
+/** One session at a time at the old POP3 server, and clients go first. */
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { createConnectionBudget } from "../../src/legacy/budget.ts";
+import { openPop3 } from "../../src/legacy/pop3-client.ts";
+import { createPop3Source, type Pop3Source } from "../../src/legacy/pop3-source.ts";
+import type { LegacyServerConfig } from "../../src/legacy/server-config.ts";
+import { silentLogger } from "../../src/log.ts";
+import { Secret } from "../../src/mail/secret.ts";
+import { type Peer, type ScriptedServer, scriptedServer } from "./scripted-server.ts";
+
+const { signal } = new AbortController();
+const credentials = { login: "alice", password: new Secret("pass") };
+let server: ScriptedServer;
+let source: Pop3Source;
+let config: LegacyServerConfig;
+let refusals: string[];
+let commands: string[];
+
+/** Lets one in at a time, as RFC 1939 4 has it. */
+async function maildropServer(peer: Peer): Promise<void> {
+  peer.send("+OK ready\r\n");
+  for (;;) {
+    const line = await peer.line();
+    commands.push(line);
+    if (line === "CAPA") peer.send("+OK\r\n.\r\n");
+    else if (line.startsWith("PASS")) peer.send(`${refusals.shift() ?? "+OK"}\r\n`);
+    else if (line === "LIST") peer.send("+OK\r\n1 10\r\n.\r\n");
+    else peer.send("+OK\r\n");
+    if (line === "QUIT") return;
+  }
+}
+
+beforeEach(async () => {
+  refusals = [];
+  commands = [];
+  server = await scriptedServer(maildropServer);
+  config = { host: "127.0.0.1", port: server.port, tls: "none", verify: false };
+  source = createPop3Source({
+    config,
+    credentials: () => credentials,
+    budget: createConnectionBudget(),
+    logger: silentLogger,
+    user: "alice",
+  });
+});
+
+afterEach(async () => {
+  await source.close();
+  await server.close();
+  expect(server.failures).toEqual([]);
+});
+
+it("the background ends in good order when a client comes, and has no place while he is there", async () => {
+  const started = Promise.withResolvers<void>();
+  const background = source.inBackground(signal, async (session, giveWay) => {
+    await session.list();
+    started.resolve();
+    await new Promise((_, reject) => giveWay.addEventListener("abort", () => reject(giveWay.reason)));
+  });
+  const ended = expect(background).rejects.toMatchObject({ code: "INUSE" });
+  await started.promise;
+  // A server that has not noticed yet.
+  refusals.push("-ERR [IN-USE] locked");
+  const session = await source.open(signal);
+  await ended;
+  expect(commands.filter((line) => line === "QUIT")).toHaveLength(1);
+  await expect(source.inBackground(signal, async () => undefined)).rejects.toMatchObject({ code: "INUSE" });
+  await expect(source.open(signal)).rejects.toMatchObject({ code: "INUSE" });
+  await session.quit();
+  expect(await source.inBackground(signal, async (again) => (await again.list()).get(1))).toBe(10);
+});
+
+it("tells a client at once that somebody else is there", async () => {
+  refusals.push("-ERR [IN-USE] locked");
+  await expect(source.open(signal)).rejects.toMatchObject({ code: "INUSE" });
+  expect(server.accepted).toBe(1);
+  await (await source.open(signal)).quit();
+});
+
+it("uses the session on which the login was proven", async () => {
+  source.adopt(await openPop3(config, credentials, signal));
+  const session = await source.open(signal);
+  await session.list();
+  await session.quit();
+  expect(server.accepted).toBe(1);
+});
+
+it("gives its place in the budget back with the session, however it ends", async () => {
+  for (let count = 0; count < 10; count++) {
+    const session = await source.open(signal);
+    if (count % 2 === 0) session.close();
+    else await session.quit();
+  }
+  expect(server.accepted).toBe(10);
+});
