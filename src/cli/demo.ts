@@ -29,7 +29,7 @@ interface DemoOptions {
 const host = "127.0.0.1";
 const user = "alice";
 const password = "ferry";
-const preferredPort = 1143;
+const preferredPorts = { imap: 1143, pop3: 1110 } as const;
 
 export function demoCommand(): Command {
   return new Command("demo")
@@ -39,7 +39,7 @@ export function demoCommand(): Command {
     .addOption(
       new Option(
         "--port <number>",
-        `Mailferry's port; default: ${preferredPort}, or any that is free`,
+        `Mailferry's IMAP port; default: ${preferredPorts.imap}, or any that is free`,
       ).argParser(toPort),
     )
     .option("--keep", "leave the folder with both servers' mail and configurations behind")
@@ -66,16 +66,18 @@ async function run(options: DemoOptions): Promise<void> {
 async function demonstrate(folder: string, options: DemoOptions, signal: AbortSignal): Promise<void> {
   const logger = createLogger({ level: "warn", pretty: false });
   printLine("Filling the old server ...");
-  const oldFile = writeConfig(folder, "old-server", 0, undefined);
+  const oldFile = writeConfig(folder, "old-server", { imap: 0, pop3: 0 }, undefined);
   await withServer(loadConfig(oldFile), logger, async (oldServer) => {
     await oldServer.createAccount(user, new Secret(password));
     const messages = await oldServer.inspect(user, (mirror) => fill(mirror, signal));
     if (signal.aborted) return;
-    const oldPort = await portOf(oldServer);
-    writeConfig(folder, "old-server", oldPort, undefined);
-    const file = writeConfig(folder, "mailferry", await frontPort(options.port), oldPort);
+    const old = await portsOf(oldServer);
+    writeConfig(folder, "old-server", old, undefined);
+    const imap = options.port ?? (await freePort(preferredPorts.imap));
+    const pop3 = await freePort(preferredPorts.pop3);
+    const file = writeConfig(folder, "mailferry", { imap, pop3 }, old);
     await withServer(loadConfig(file), logger, async (mailferry) => {
-      printLine(welcome({ port: await portOf(mailferry), oldPort, messages, file }));
+      printLine(welcome({ front: await portsOf(mailferry), old, messages, file }));
       await Promise.all([watchPull(mailferry, user, signal, printLine), aborted(signal)]);
     });
   });
@@ -99,43 +101,51 @@ function toAddition({ bytes, flags, date }: DemoMessage): Addition {
   return { flags, internalDate, sizeBytes: bytes.length, bytes: { content: contentOf(bytes) } };
 }
 
-/** `oldPort`: of the legacy server; without one, the server has local accounts only. */
-function writeConfig(folder: string, name: string, port: number, oldPort: number | undefined): string {
-  const legacy = { domains: ["*"], imap: { host, port: oldPort, tls: "none" } };
+interface Ports {
+  readonly imap: number;
+  readonly pop3: number;
+}
+
+/** `old`: of the legacy server; without one, the server has local accounts only. */
+function writeConfig(folder: string, name: string, { imap, pop3 }: Ports, old: Ports | undefined): string {
+  const at = (port: number) => ({ host, port, tls: "none" });
+  const listener = (protocol: string, port: number) => ({ protocol, address: host, port, tls: "none" });
   const config = {
     dataDir: `./${name}`,
     hostname: "localhost",
-    listen: [{ protocol: "imap", address: host, port, tls: "none" }],
-    legacy: oldPort === undefined ? [] : [legacy],
+    listen: [listener("imap", imap), listener("pop3", pop3)],
+    legacy: old ? [{ domains: ["*"], imap: at(old.imap), pop3: at(old.pop3) }] : [],
   };
   const file = join(folder, `${name}.yaml`);
   writeFileSync(file, stringify(config));
   return file;
 }
 
-async function portOf(mailferry: Mailferry): Promise<number> {
-  const [bound] = await mailferry.listen();
-  return bound?.port ?? 0;
+async function portsOf(mailferry: Mailferry): Promise<Ports> {
+  const bound = await mailferry.listen();
+  const of = (wanted: string): number => bound.find(({ protocol }) => protocol === wanted)?.port ?? 0;
+  return { imap: of("imap"), pop3: of("pop3") };
 }
 
 interface Places {
-  readonly port: number;
-  readonly oldPort: number;
+  readonly front: Ports;
+  readonly old: Ports;
   readonly messages: number;
   readonly file: string;
 }
 
-function welcome({ port, oldPort, messages, file }: Places): string {
+function welcome({ front, old, messages, file }: Places): string {
   return `
-The old server:  ${host} port ${oldPort} (IMAP), with ${messages} messages of one user
-Mailferry:       ${host} port ${port} (IMAP, no TLS), still empty
+The old server:  ${host} ports ${old.imap} (IMAP) and ${old.pop3} (POP3), with ${messages} messages of one user
+Mailferry:       ${host} ports ${front.imap} (IMAP) and ${front.pop3} (POP3), no TLS, still empty
 User, password:  ${user}, ${password}
 
 Log in through Mailferry with any mail client, and see here how the mail is pulled across:
 
-  curl -u ${user}:${password} imap://${host}:${port}/
-  curl -u ${user}:${password} 'imap://${host}:${port}/INBOX;MAILINDEX=1'
-  mutt -e 'set ssl_force_tls=no' -f imap://${user}:${password}@${host}:${port}/INBOX
+  curl -u ${user}:${password} imap://${host}:${front.imap}/
+  curl -u ${user}:${password} 'imap://${host}:${front.imap}/INBOX;MAILINDEX=1'
+  curl -u ${user}:${password} pop3://${host}:${front.pop3}/1
+  mutt -e 'set ssl_force_tls=no' -f imap://${user}:${password}@${host}:${front.imap}/INBOX
 
 The other commands work, too, from another terminal:
 
@@ -147,12 +157,11 @@ Ctrl-C ends the demo.
 }
 
 /** The preferred one where it is free. */
-async function frontPort(wanted: number | undefined): Promise<number> {
-  if (wanted !== undefined) return wanted;
+async function freePort(preferred: number): Promise<number> {
   const probe = createServer();
   return new Promise((resolve) => {
     probe.once("error", () => resolve(0));
-    probe.listen(preferredPort, host, () => probe.close(() => resolve(preferredPort)));
+    probe.listen(preferred, host, () => probe.close(() => resolve(preferred)));
   });
 }
 

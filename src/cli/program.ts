@@ -13,7 +13,9 @@ import { statusCommand } from "./status.ts";
 import { verifyCommand } from "./verify.ts";
 
 const program = new Command("mailferry")
-  .description("Carries mail from an old IMAP server to new storage without one mail client noticing.")
+  .description(
+    "Carries mail from an old IMAP or POP3 server to new storage without one mail client noticing.",
+  )
   .version(packageJson.version)
   .showHelpAfterError("(add --help for examples)")
   .addHelpText(

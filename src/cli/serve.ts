@@ -8,7 +8,7 @@ import { aborted, withServer } from "./run-server.ts";
 export function serveCommand(): Command {
   return mailferryCommand(
     "serve",
-    "serve IMAP in front of the legacy server, pulling each account on its first login",
+    "serve IMAP and POP3 in front of the legacy server, pulling each account on its first login",
   )
     .addHelpText(
       "after",

@@ -51,7 +51,7 @@ async function end(signal: NodeJS.Signals): Promise<number | null> {
 
 it("serves at once, shows the pull, and leaves nothing behind", async () => {
   const port = await start();
-  expect(output).toContain(`127.0.0.1 port ${port}`);
+  expect(output).toContain(`127.0.0.1 ports ${port} (IMAP)`);
   expect(output).toMatch(/with \d{3} messages of one user/);
   const [, user = "", password = ""] = /User, password: +(\S+), (\S+)/.exec(output) ?? [];
   const client = await connectImap({ port });
