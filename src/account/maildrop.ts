@@ -86,7 +86,7 @@ export async function openMaildrop(options: MaildropOptions): Promise<Maildrop> 
 
 async function maildropOf(options: MaildropOptions): Promise<Maildrop> {
   const { mirror, signal } = options;
-  if (!mirror.maildrop) return filedMaildrop(options, mirror.store.maildrop.entries(), true);
+  if (!mirror.maildrop) return filedMaildrop(options, await mirror.store.maildrop.entries(), true);
   const opened = await mirror.maildrop.open(signal);
   return opened.kind === "ours"
     ? filedMaildrop(options, opened.entries, opened.hasOthers)

@@ -160,9 +160,7 @@ async function status(mailferry: Mailferry, request: OperationRequest): Promise<
 
 function maildropStatus({ maildrop, store }: Mirror): MaildropStatus | undefined {
   if (!maildrop) return undefined;
-  const entries = store.maildrop.entries().filter(({ isRemoved }) => !isRemoved);
-  const matched = entries.filter(({ message }) => message !== undefined).length;
-  return { messages: entries.length, matched, problems: maildrop.problems() };
+  return { ...store.maildrop.counts(), problems: maildrop.problems() };
 }
 
 function statusOf(row: AccountRow, pulling: boolean, counters: AccountCounters): AccountStatus {

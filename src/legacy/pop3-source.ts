@@ -3,7 +3,7 @@
  * the background gives way to a client.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { isUnavailable, MailError } from "../errors.ts";
+import { isUnavailable, isWrongLogin, MailError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { ConnectionBudget, Permit } from "./budget.ts";
 import { isHostFailure } from "./host-failure.ts";
@@ -40,6 +40,10 @@ export interface Pop3SourceOptions {
 const keepAliveMs = 60_000;
 /** How long a proven session waits for its use. */
 const adoptedMs = 10_000;
+/** How long the background may take to end. */
+const hurryMs = 2_000;
+/** How long credentials that the server has refused are not tried again: it may lock the account. */
+const refusedForMs = 10 * 60_000;
 /** A server that has just been left may still think that somebody is there. */
 const inUseTries = 5;
 const inUsePauseMs = 300;
@@ -49,6 +53,9 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
   const closing = new AbortController();
   let adopted: { readonly session: Pop3Session; readonly timer: NodeJS.Timeout } | undefined;
   let client: Pop3Session | "coming" | undefined;
+  let refused:
+    | { readonly credentials: Pop3Credentials | undefined; readonly error: unknown; readonly until: number }
+    | undefined;
   let background: { readonly giveWay: AbortController; readonly ended: Promise<unknown> } | undefined;
 
   const takeAdopted = (): Pop3Session | undefined => {
@@ -61,10 +68,11 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
     const known = takeAdopted();
     const permit = await budget.acquire(user, { priority, signal });
     if (known) return held(known, permit);
+    const current = credentials();
     try {
-      const current = credentials();
       if (!current) throw new MailError("UNAVAILABLE", "Nobody is logged in whose password could be used");
       if (budget.backoff.failure !== undefined) throw budget.backoff.failure;
+      if (refused?.credentials === current && refused.until > performance.now()) throw refused.error;
       await budget.makeRoom();
       const session = await openPop3(config, current, signal);
       budget.backoff.noteSuccess();
@@ -72,6 +80,8 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
     } catch (error) {
       permit.release();
       if (isHostFailure(error)) budget.backoff.noteFailure(error);
+      if (isWrongLogin(error))
+        refused = { credentials: current, error, until: performance.now() + refusedForMs };
       throw error;
     }
   };
@@ -113,11 +123,15 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
       const working = AbortSignal.any([signal, giveWay.signal, closing.signal]);
       const run = async (): Promise<Awaited<ReturnType<typeof work>>> => {
         const session = await connect("background", working);
+        // A server that does not answer must not keep a client waiting.
+        const hurry = (): void => void setTimeout(() => session.close(), hurryMs).unref();
+        working.addEventListener("abort", hurry, { once: true });
         try {
           const result = await work(session, working);
           await session.quit();
           return result;
         } finally {
+          working.removeEventListener("abort", hurry);
           await leave(session, logger);
         }
       };
@@ -149,7 +163,7 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
 /** In good order where that goes quickly: the server frees the maildrop at once. */
 async function leave(session: Pop3Session, logger: Logger): Promise<void> {
   if (session.isClosed) return;
-  const timer = setTimeout(() => session.close(), 2_000);
+  const timer = setTimeout(() => session.close(), hurryMs);
   try {
     await session.quit();
   } catch (error) {

@@ -69,16 +69,28 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
       });
       await store.makeDurable();
       if (failures.length > 0) throw failures[0];
-      if (await options.maildrop?.match()) {
+      const problems = [...refusals, ...mailboxes.flatMap(problemsOf), ...(await matchMaildrop(mailboxes))];
+      return problems.length === 0 ? { kind: "complete" } : { kind: "incomplete", problems };
+    } catch (error) {
+      return { kind: "failed", error };
+    }
+  };
+  /** What keeps the maildrop from being whole. */
+  const matchMaildrop = async (mailboxes: readonly MailboxMirror[]): Promise<readonly string[]> => {
+    const { maildrop } = options;
+    if (!maildrop) return [];
+    try {
+      if (await maildrop.match()) {
         // Their UIDLs belong to what Dovecot reads.
         for (const mailbox of mailboxes) await mailbox.checkpoint();
         await store.makeDurable();
       }
-      const unmatched = options.maildrop?.problems() ?? [];
-      const problems = [...refusals, ...mailboxes.flatMap(problemsOf), ...unmatched];
-      return problems.length === 0 ? { kind: "complete" } : { kind: "incomplete", problems };
+      return maildrop.problems();
     } catch (error) {
-      return { kind: "failed", error };
+      // The user may have no POP3 there; trying again does not help.
+      if (isUnavailable(error) || !(error instanceof MailError)) throw error;
+      logger.warn({ err: error }, "the maildrop could not be matched");
+      return [`POP3: ${error.message}`];
     }
   };
   const run = (): Promise<PullOutcome> => {

@@ -7,12 +7,14 @@ import { isUnavailable, MailError } from "../errors.ts";
 import type { Pop3Session } from "../legacy/pop3-client.ts";
 import type { Pop3Source } from "../legacy/pop3-source.ts";
 import type { Logger } from "../log.ts";
-import type { MaildropEntry } from "../store/maildrop-table.ts";
+import type { MaildropChange, MaildropEntry } from "../store/maildrop-table.ts";
 import type { AccountStore } from "../store/store.ts";
 import { followListing } from "./follow-maildrop.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import { matchMaildrop, type PrintCache } from "./match-maildrop.ts";
+import { chunks } from "./pull-meta.ts";
 import type { Pop3Side } from "./uidl-match.ts";
+import { breathe } from "./waiting.ts";
 
 /** What a client gets to see, in order. */
 export type OpenedMaildrop =
@@ -59,6 +61,8 @@ export interface MaildropMirrorOptions {
   readonly onUnmatched: "passthrough" | "refuse";
 }
 
+/** Written before others get a turn. */
+const rowsPerTurn = 5_000;
 /** Of a client that waits: about as long as a login may take. */
 const questionsOfClient = 100;
 
@@ -76,8 +80,8 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
   ): Promise<readonly ListedMessage[]> => {
     const before = new Map(store.mailboxes().map(({ id, uidNext }) => [id, uidNext]));
     const listing = await listingOf(session);
-    const { entries, change } = followListing(store.maildrop.entries(), listing, "match-anew");
-    store.maildrop.change(change);
+    const { entries, change } = followListing(await store.maildrop.entries(), listing, "match-anew");
+    await changeInSteps(store, change);
     const mailboxes = await candidates(signal);
     if (!mailboxes) return numbered(listing, entries);
     const present = entries.map((entry) =>
@@ -85,7 +89,8 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
     );
     const request = { store, listing, entries: present, mailboxes, session, prints, maxQuestions, signal };
     const matched = await matchMaildrop(request);
-    store.maildrop.change({ removed: [], put: matched.filter((entry, index) => entry !== entries[index]) });
+    const put = matched.filter((entry, index) => entry !== entries[index]);
+    await changeInSteps(store, { removed: [], put });
     for (const { state } of mailboxes) {
       const { id } = state.record;
       store.maildrop.noteListedUpTo(id, before.get(id) ?? state.record.uidNext);
@@ -103,8 +108,8 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
       return undefined;
     }
   };
-  const kept = (): readonly MaildropEntry[] | undefined => {
-    const entries = store.maildrop.entries();
+  const kept = async (): Promise<readonly MaildropEntry[] | undefined> => {
+    const entries = await store.maildrop.entries();
     return entries.length > 0 ? entries.filter(isMatched) : undefined;
   };
   const openSession = async (signal: AbortSignal): Promise<Pop3Session | undefined> => {
@@ -122,7 +127,7 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
     async open(signal) {
       const session = await openSession(signal);
       if (!session) {
-        const entries = kept();
+        const entries = await kept();
         if (!entries) throw new MailError("UNAVAILABLE", "The mail server behind is not available");
         return { kind: "ours", entries, hasOthers: false };
       }
@@ -154,16 +159,16 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
     // IMAP tells what has left.
     noteRemoved: async () => undefined,
     writeThrough: async () => undefined,
-    problems: () =>
-      store.maildrop
-        .entries()
-        .flatMap(({ uidl, problem }, index) =>
-          problem === undefined ? [] : [`POP3 message ${index + 1} (UIDL ${uidl}): ${problem}`],
-        ),
+    problems: () => problemsOf(store),
   };
 }
 
 export const isMatched = ({ message }: MaildropEntry): boolean => message !== undefined;
+
+/** For people. */
+export function problemsOf({ maildrop }: AccountStore): readonly string[] {
+  return maildrop.unmatched().map(({ uidl, problem }) => `POP3 message with the UIDL ${uidl}: ${problem}`);
+}
 
 /** LIST and UIDL in the order of the numbers. A message without UIDL is none that a client could keep apart. */
 export async function listingOf(session: Pop3Session): Promise<readonly Pop3Side[]> {
@@ -182,6 +187,15 @@ export function numbered(listing: readonly Pop3Side[], entries: readonly Maildro
     const entry = entries[index];
     return entry ? [{ number, entry }] : [];
   });
+}
+
+/** What only adds or tells more may come bit by bit. */
+async function changeInSteps({ maildrop }: AccountStore, { removed, put }: MaildropChange): Promise<void> {
+  if (removed.length > 0) return maildrop.change({ removed, put });
+  for (const part of chunks(put, rowsPerTurn)) {
+    maildrop.change({ removed: [], put: part });
+    await breathe();
+  }
 }
 
 /** The message it was is not there any more: it may have come back under another UID. */

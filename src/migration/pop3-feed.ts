@@ -15,7 +15,7 @@ import type { AccountStore } from "../store/store.ts";
 import { followListing } from "./follow-maildrop.ts";
 import { addMessages, removeMessages } from "./local-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
-import { type ListedMessage, listingOf, numbered } from "./maildrop-mirror.ts";
+import { type ListedMessage, listingOf, numbered, problemsOf } from "./maildrop-mirror.ts";
 import { discardAll, type Retrieved, retrieveAll } from "./pop3-retrieve.ts";
 import type { Pop3Side } from "./uidl-match.ts";
 
@@ -25,7 +25,7 @@ export interface Pop3Feed {
   /** The listing of a client's session, held against what is here. */
   look(session: Pop3Session): Promise<readonly ListedMessage[]>;
   /** Every message that the old server listed last is here. */
-  readonly isWhole: boolean;
+  isWhole(): Promise<boolean>;
   isHere(entry: MaildropEntry): boolean;
   problems(): readonly string[];
 }
@@ -53,7 +53,7 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
 
   /** Takes the listing in: what has left goes, unless it is too much to be believed. */
   const follow = async (listing: readonly Pop3Side[]): Promise<readonly ListedMessage[]> => {
-    const kept = store.maildrop.entries();
+    const kept = await store.maildrop.entries();
     const followed = followListing(kept, listing, "same-when-resized");
     const left = followed.gone.filter((entry) => isHere(entry) && !entry.isRemoved);
     if (kept.length >= brakeFrom && left.length > kept.length / 2) return hold(kept, listing, left);
@@ -122,7 +122,6 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
       writeDown,
     );
   };
-  const isWhole = (): boolean => store.maildrop.entries().every((entry) => entry.isRemoved || isHere(entry));
 
   return {
     async run() {
@@ -131,9 +130,8 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
         const messages = await follow(await listingOf(session));
         await pull(session, messages, signal);
         // Read anew: clients go on deleting while we pull.
-        const marked = new Set(
-          store.maildrop.entries().flatMap((entry) => (entry.isRemoved ? [entry.position] : [])),
-        );
+        const entries = await store.maildrop.entries();
+        const marked = new Set(entries.flatMap(({ isRemoved, position }) => (isRemoved ? [position] : [])));
         const leaving = messages.filter(({ entry }) => marked.has(entry.position));
         await Promise.all(leaving.map(({ number }) => session.remove(number)));
         removed.push(...leaving.map(({ entry }) => entry));
@@ -147,23 +145,14 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
       );
     },
     look: async (session) => follow(await listingOf(session)),
-    get isWhole() {
-      return isWhole();
-    },
+    isWhole: async () => (await store.maildrop.entries()).every((entry) => entry.isRemoved || isHere(entry)),
     isHere,
     problems() {
       const brake =
         held === 0
           ? []
           : [`the old POP3 server has suddenly lost ${held} messages; they are kept here until you decide`];
-      return [
-        ...brake,
-        ...store.maildrop
-          .entries()
-          .flatMap(({ uidl, problem }, index) =>
-            problem === undefined ? [] : [`POP3 message ${index + 1} (UIDL ${uidl}): ${problem}`],
-          ),
-      ];
+      return [...brake, ...problemsOf(store)];
     },
   };
 }

@@ -160,20 +160,17 @@ interface MaildropParts extends Pick<Pop3MirrorOptions, "store" | "source" | "lo
 function maildropOf({ store, source, feed, logger, run }: MaildropParts): MaildropMirror {
   return {
     async open(waiting) {
-      const session = await source.open(waiting).catch((error: unknown) => {
-        if (!isUnavailable(error) || error.code === "INUSE" || !feed.isWhole) throw error;
+      const session = await source.open(waiting).catch(async (error: unknown) => {
+        if (!isUnavailable(error) || error.code === "INUSE" || !(await feed.isWhole())) throw error;
         logger.warn({ err: error }, "the old POP3 server is away");
         return undefined;
       });
       try {
         const messages = session && (await feed.look(session));
-        if (session && messages && !feed.isWhole) return { kind: "theirs", messages, session };
+        if (session && messages && !(await feed.isWhole())) return { kind: "theirs", messages, session };
         await session?.quit();
-        return {
-          kind: "ours",
-          entries: store.maildrop.entries().filter(({ isRemoved }) => !isRemoved),
-          hasOthers: true,
-        };
+        const entries = await store.maildrop.entries();
+        return { kind: "ours", entries: entries.filter(({ isRemoved }) => !isRemoved), hasOthers: true };
       } catch (error) {
         session?.close();
         throw error;

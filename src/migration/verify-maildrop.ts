@@ -53,7 +53,7 @@ async function compare(
   signal: AbortSignal,
 ): Promise<MaildropVerdict> {
   const listing = await listingOf(session);
-  const kept = store.maildrop.entries();
+  const kept = await store.maildrop.entries();
   const { entries, gone } = followListing(kept, listing, "same-when-resized");
   const byPosition = new Map(kept.map((entry) => [`${entry.position} ${entry.uidl}`, entry]));
   const messages = await messagesOf(store, kept);

@@ -199,7 +199,9 @@ function expungeLog({ database, expunges }: StoreContext): ExpungeLog {
 
 function maildropTable({ maildrop }: StoreContext): MaildropTable {
   return {
-    entries: () => storing(() => maildrop.entries()),
+    entries: () => storingAsync(() => maildrop.entries()),
+    unmatched: () => storing(() => maildrop.unmatched()),
+    counts: () => storing(() => maildrop.counts()),
     change: (change) => storing(() => maildrop.change(change)),
     entryOf: (mailbox, uid) => storing(() => maildrop.entryOf(mailbox, uid)),
     ofMailbox: (mailbox) => storing(() => maildrop.ofMailbox(mailbox)),

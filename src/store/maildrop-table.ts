@@ -3,6 +3,7 @@
  * lists them, and which message here it is. Durable, in sidecar.db: a UIDL that was shown never changes.
  */
 import type { DatabaseSync } from "node:sqlite";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { type MailboxId, mailboxId, type Uid, type Uidl, uid, uidl } from "../mail/ids.ts";
 import type { AccountDatabase } from "./database.ts";
 
@@ -45,8 +46,12 @@ export interface MaildropChange {
 }
 
 export interface MaildropTable {
-  /** In order. */
-  entries(): MaildropEntry[];
+  /** In order; others get a turn in between. */
+  entries(): Promise<MaildropEntry[]>;
+  /** Those of which no message can be named, in order. */
+  unmatched(): MaildropEntry[];
+  /** How many there are, and of how many the message is known; without those that are removed. */
+  counts(): { readonly messages: number; readonly matched: number };
   /** All of it or nothing: first what is removed, then what is put in its place. */
   change(change: MaildropChange): void;
   /** By UID, of one mailbox. */
@@ -64,15 +69,26 @@ export interface MaildropTable {
   noteListedUpTo(mailbox: MailboxId, uidNext: Uid): void;
 }
 
+/** Read before others get a turn. */
+const rowsPerTurn = 5_000;
+
 export function createMaildropTable(
   db: DatabaseSync,
   transaction: AccountDatabase["transaction"],
 ): MaildropTable {
   const columns = "position, uidl, size_bytes, mailbox, uid, removed, problem";
-  const all = db.prepare(`SELECT ${columns} FROM side.maildrop ORDER BY position`);
+  const page = db.prepare(
+    `SELECT ${columns} FROM side.maildrop WHERE position > ? ORDER BY position LIMIT ${rowsPerTurn}`,
+  );
+  const unmatched = db.prepare(
+    `SELECT ${columns} FROM side.maildrop WHERE problem IS NOT NULL ORDER BY position`,
+  );
+  const counts = db.prepare(
+    "SELECT count(*) AS messages, count(uid) AS matched FROM side.maildrop WHERE removed = 0",
+  );
   const ofMailbox = db.prepare(`SELECT ${columns} FROM side.maildrop WHERE mailbox = ?`);
   const one = db.prepare(`SELECT ${columns} FROM side.maildrop WHERE mailbox = ? AND uid = ?`);
-  for (const statement of [all, ofMailbox, one]) statement.setReturnArrays(true);
+  for (const statement of [page, unmatched, ofMailbox, one]) statement.setReturnArrays(true);
   const put = db.prepare(`INSERT OR REPLACE INTO side.maildrop (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?)`);
   const remove = db.prepare("DELETE FROM side.maildrop WHERE position = ?");
   const mark = db.prepare("UPDATE side.maildrop SET removed = 1 WHERE mailbox = ? AND uid = ?");
@@ -81,7 +97,20 @@ export function createMaildropTable(
   const noteListed = db.prepare("INSERT OR REPLACE INTO side.maildrop_mailboxes VALUES (?, ?)");
   const forgetListed = db.prepare("DELETE FROM side.maildrop_mailboxes WHERE mailbox = ?");
   return {
-    entries: () => all.all().map(toEntry),
+    async entries() {
+      const entries: MaildropEntry[] = [];
+      for (;;) {
+        const rows = page.all(entries.at(-1)?.position ?? 0);
+        entries.push(...rows.map(toEntry));
+        if (rows.length < rowsPerTurn) return entries;
+        await nextTurn();
+      }
+    },
+    unmatched: () => unmatched.all().map(toEntry),
+    counts() {
+      const row = counts.get();
+      return { messages: Number(row?.["messages"]), matched: Number(row?.["matched"]) };
+    },
     change: ({ removed, put: added }) =>
       transaction(() => {
         for (const { position } of removed) remove.run(position);
