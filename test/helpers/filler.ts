@@ -44,6 +44,19 @@ export interface MessagePlan {
   readonly pop3Order?: number;
 }
 
+/** For servers that take no other line ends. */
+export function withCrlf(plan: AccountPlan): AccountPlan {
+  const crlf = (bytes: Buffer): Buffer =>
+    Buffer.from(bytes.toString("latin1").replace(/\r?\n/g, "\r\n"), "latin1");
+  const mailboxes = plan.mailboxes.map((mailbox) => ({
+    ...mailbox,
+    *messages() {
+      for (const message of mailbox.messages()) yield { ...message, bytes: crlf(message.bytes) };
+    },
+  }));
+  return { ...plan, mailboxes };
+}
+
 export interface MaildirLayout {
   readonly separator: "." | "/";
   readonly prefix: string;

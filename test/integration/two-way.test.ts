@@ -1,5 +1,8 @@
-import { it } from "vitest";
+import { describe, it } from "vitest";
+import { legacyKinds } from "../helpers/legacy-server.ts";
 import { changeFromThreeSides } from "./two-way.ts";
 
-it("three sides change a mailbox for three seconds, and see the same at the end", () =>
-  changeFromThreeSides(3_000));
+describe.each(legacyKinds)("$name", (kind) => {
+  it("three sides change a mailbox for three seconds, and see the same at the end", () =>
+    changeFromThreeSides(kind, 3_000));
+});
