@@ -3,12 +3,20 @@
  * for the command: progress and result are plain data.
  */
 import type { Secret } from "../mail/secret.ts";
+import type { HeldMailbox } from "../migration/held-deletions.ts";
 import type { MailboxProgress } from "../migration/progress.ts";
 import type { MailboxVerdict } from "../migration/verify.ts";
 import type { MaildropVerdict } from "../migration/verify-maildrop.ts";
 import type { AccountCounters, Stage } from "../store/directory.ts";
 
-export type Operation = "migrate" | "verify" | "status" | "create-account";
+export type Operation =
+  | "migrate"
+  | "verify"
+  | "status"
+  | "create-account"
+  | "held-deletions"
+  | "accept-deletions"
+  | "refuse-deletions";
 
 export interface OperationRequest {
   readonly user: string | undefined;
@@ -44,6 +52,13 @@ export interface MaildropStatus {
   readonly messages: number;
   readonly matched: number;
   readonly problems: readonly string[];
+}
+
+/** Deletions that are, or were, held. */
+export interface HeldResult {
+  readonly held: readonly HeldMailbox[];
+  /** The mailbox that the messages are in now. */
+  readonly rescued?: string | undefined;
 }
 
 export interface AccountStatus extends AccountCounters {

@@ -5,6 +5,7 @@ import { Command, CommanderError } from "commander";
 import packageJson from "../../package.json" with { type: "json" };
 import { accountCommand } from "./account.ts";
 import { fail } from "./command.ts";
+import { deletionsCommand } from "./deletions.ts";
 import { demoCommand } from "./demo.ts";
 import { exitUsage } from "./exit-codes.ts";
 import { migrateCommand } from "./migrate.ts";
@@ -35,6 +36,7 @@ for (const command of [
   migrateCommand(),
   verifyCommand(),
   statusCommand(),
+  deletionsCommand(),
 ]) {
   program.addCommand(command.exitOverride());
 }

@@ -11,6 +11,7 @@ import type { AccountCounters, AccountRow } from "../store/directory.ts";
 import type {
   AccountStatus,
   AccountVerdict,
+  HeldResult,
   MaildropStatus,
   MigrateProgress,
   MigrateResult,
@@ -37,6 +38,11 @@ export async function runOperation(
       return status(mailferry, request);
     case "create-account":
       return createAccount(mailferry, request);
+    case "held-deletions":
+      return mailferry.inspect(userOf(request), async ({ held }) => ({ held: await held.list() }));
+    case "accept-deletions":
+    case "refuse-deletions":
+      return settleDeletions(mailferry, operation, request);
     default:
       return unreachable(operation);
   }
@@ -135,6 +141,20 @@ async function verify(mailferry: Mailferry, request: OperationRequest): Promise<
       return { equal: equal && maildrop.differences.length === 0, mailboxes, maildrop };
     },
   );
+}
+
+async function settleDeletions(
+  mailferry: Mailferry,
+  operation: "accept-deletions" | "refuse-deletions",
+  request: OperationRequest,
+): Promise<HeldResult> {
+  const { signal } = request;
+  return mailferry.withMirror(userOf(request), request.password, signal, async (_, mirror) => {
+    const held = await mirror.held.list();
+    if (operation === "accept-deletions") await mirror.held.accept(signal);
+    else return { held, rescued: await mirror.held.refuse(signal) };
+    return { held };
+  });
 }
 
 async function status(mailferry: Mailferry, request: OperationRequest): Promise<readonly AccountStatus[]> {

@@ -9,6 +9,7 @@ import { inbox } from "../mail/ids.ts";
 import type { AccountStore } from "../store/store.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MaildropMirror } from "./maildrop-mirror.ts";
+import { progressOf } from "./progress.ts";
 
 export type PullOutcome =
   | { readonly kind: "complete" }
@@ -153,11 +154,8 @@ async function pullMailbox(mailbox: MailboxMirror, signal: AbortSignal): Promise
 }
 
 function problemsOf(mailbox: MailboxMirror): string[] {
-  const name = mailbox.state.record.name;
-  const quarantined = [...mailbox.quarantine].map(([uid, reason]) => `${name} UID ${uid}: ${reason}`);
-  return mailbox.state.problem === undefined
-    ? quarantined
-    : [`${name}: ${mailbox.state.problem}`, ...quarantined];
+  const { name, problems } = progressOf(mailbox);
+  return problems.map((problem) => `${name}: ${problem}`);
 }
 
 function inboxFirst(mailboxes: readonly MailboxMirror[]): MailboxMirror[] {

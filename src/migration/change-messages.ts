@@ -8,7 +8,7 @@ import type { FlagsOf, ImapSource, MailboxLease } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
 import type { CopiedUids } from "../mail/copied-uids.ts";
 import { withChange } from "../mail/flag-change.ts";
-import { sameFlags } from "../mail/flags.ts";
+import { hasFlag, sameFlags } from "../mail/flags.ts";
 import type { EncodedMailboxName, Uid, UidValidity } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { type UidSet, uidRunsOf, uidSetOf } from "../mail/number-set.ts";
@@ -116,9 +116,11 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
   };
 
   const expunge: MessageChanges["expunge"] = async (mailbox, uids) => {
+    const { state } = mailbox;
     try {
       await alone(mailbox, async (lease) => {
         const only = uids && (await scopeOf(lease, uids));
+        state.brake.expect(uids ?? state.table.uids.filter((uid) => isMarked(state, uid)));
         try {
           if (only !== "nothing") await lease.expunge(only && uidSetOf(only));
         } finally {
@@ -165,6 +167,7 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
       const copied = await alone(mailbox, async (lease) => {
         // From which UID on its copies will be: known before it is sent, since both answers may be lost.
         before = await lease.status(target).catch(() => undefined);
+        if (kind === "move") state.brake.expect(uids);
         try {
           return await lease[kind](setOf(uids, state.table.uids), target);
         } finally {
@@ -255,11 +258,18 @@ function followsOn(
   return examined.highestModSeq >= highestModSeq && seen.every(({ modSeq }) => modSeq <= highestModSeq + 1n);
 }
 
+function isMarked({ table }: MailboxState, uid: Uid): boolean {
+  return knownOf({ table }, [uid]).some(({ flags }) => hasFlag(flags, "\\Deleted"));
+}
+
 function remoteOf({ table }: MailboxState, uids: readonly Uid[]): readonly Uid[] {
   return uids.filter((uid) => table.get(uid)?.presence === "remote");
 }
 
-function knownOf({ table }: MailboxState, uids: readonly Uid[]): readonly (StoredMessage & MessageMeta)[] {
+function knownOf(
+  { table }: Pick<MailboxState, "table">,
+  uids: readonly Uid[],
+): readonly (StoredMessage & MessageMeta)[] {
   return uids.map((uid) => table.get(uid)).filter((message) => isKnown(message));
 }
 

@@ -9,6 +9,7 @@ import { type EncodedMailboxName, type MailboxId, uid } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
 import { MessageLost } from "../store/store-errors.ts";
 import { expungedSince } from "./expunged-since.ts";
+import { nothingHeld } from "./held-deletions.ts";
 import { commitListing, keptListing } from "./listing.ts";
 import { createLocalAuthority } from "./local-authority.ts";
 import { dropLost } from "./local-messages.ts";
@@ -92,6 +93,7 @@ export async function openLocalMirror({ store, logger, onRemoving }: LocalMirror
   return {
     store,
     maildrop: undefined,
+    held: nothingHeld,
     authority: createLocalAuthority({
       store,
       listing,

@@ -85,7 +85,8 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
   const selectWithModSeqs = flight({ write: true, modSeqs: true });
   const watch = createWatch(state, interactiveSync);
 
-  const isMissing = (uid: Uid): boolean => state.table.get(uid)?.presence !== "full" && !quarantine.has(uid);
+  const isMissing = (uid: Uid): boolean =>
+    state.table.get(uid)?.presence !== "full" && !quarantine.has(uid) && !state.brake.isHeld(uid);
   /** Of what the background asked for itself; what a client has asked for is settled between the two. */
   const countAttempts = (asked: Iterable<Uid>): void => {
     for (const uid of asked) {

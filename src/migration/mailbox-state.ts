@@ -15,6 +15,7 @@ import type { Logger } from "../log.ts";
 import type { ModSeq, Uid, UidValidity } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import type { AccountStore, MailboxRecord, StoredMessage } from "../store/store.ts";
+import type { DeletionBrake } from "./deletion-brake.ts";
 import type { MessageTable } from "./message-table.ts";
 
 /** Committed changes of a mailbox. */
@@ -38,6 +39,9 @@ export interface MailboxState {
   readonly firstUnseenHint: number | undefined;
   /** Why this mailbox is not migrated further, for `status`. */
   readonly problem: string | undefined;
+
+  /** Deletions that are not believed. */
+  readonly brake: DeletionBrake;
 
   /** MODSEQs are counted here, and none of the legacy server's are taken. */
   readonly countsModSeqs: boolean;

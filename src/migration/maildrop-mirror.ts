@@ -7,7 +7,7 @@ import { isUnavailable, MailError } from "../errors.ts";
 import type { Pop3Session } from "../legacy/pop3-client.ts";
 import type { Pop3Source } from "../legacy/pop3-source.ts";
 import type { Logger } from "../log.ts";
-import type { MaildropChange, MaildropEntry } from "../store/maildrop-table.ts";
+import type { MaildropChange, MaildropEntry, MaildropMessageId } from "../store/maildrop-table.ts";
 import type { AccountStore } from "../store/store.ts";
 import { followListing } from "./follow-maildrop.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
@@ -57,6 +57,8 @@ export interface MaildropMirrorOptions {
   readonly signal: AbortSignal;
   /** Where messages of the maildrop may be. */
   readonly mailboxes: (signal: AbortSignal) => Promise<readonly MailboxMirror[]>;
+  /** A client deletes it at the old POP3 server. */
+  readonly onRemoving: (message: MaildropMessageId) => void;
   /** What a client gets while messages are not matched. */
   readonly onUnmatched: "passthrough" | "refuse";
 }
@@ -157,7 +159,9 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
       return true;
     },
     // IMAP tells what has left.
-    noteRemoved: async () => undefined,
+    async noteRemoved(entries) {
+      for (const { message } of entries) if (message) options.onRemoving(message);
+    },
     writeThrough: async () => undefined,
     problems: () => problemsOf(store),
   };

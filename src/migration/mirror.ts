@@ -13,6 +13,7 @@ import type { Authority } from "./authority.ts";
 import { createBackgroundPull, type PullOutcome } from "./background-pull.ts";
 import { createMessageChanges } from "./change-messages.ts";
 import { createNameChanges } from "./change-names.ts";
+import { createHeldDeletions, type HeldDeletions } from "./held-deletions.ts";
 import { commitListing, fetchListing, isSelectable, keptListing } from "./listing.ts";
 import { type MailboxMirror, noSuchMailbox, openMailboxMirror } from "./mailbox-mirror.ts";
 import { type MaildropMirror, type MaildropMirrorOptions, openMaildropMirror } from "./maildrop-mirror.ts";
@@ -31,6 +32,8 @@ export interface Mirror {
   learnNames(): void;
   /** Throws NONEXISTENT. */
   mailbox(name: EncodedMailboxName, signal: AbortSignal): Promise<MailboxMirror>;
+  /** Deletions of the legacy server that are not believed. */
+  readonly held: HeldDeletions;
   /** Who is asked first about a change. */
   readonly authority: Authority;
   /** undefined while the legacy server is away; throws NONEXISTENT. */
@@ -163,7 +166,15 @@ export function openMirror({ store, source, pop3, logger, onOutcome }: MirrorOpt
     return mailboxes;
   };
   const maildrop =
-    pop3 && openMaildropMirror({ ...pop3, store, logger, signal, mailboxes: maildropMailboxes });
+    pop3 &&
+    openMaildropMirror({
+      ...pop3,
+      store,
+      logger,
+      signal,
+      mailboxes: maildropMailboxes,
+      onRemoving: ({ mailbox, uid }) => opened.get(mailbox)?.state.brake.expect([uid]),
+    });
 
   const background = createBackgroundPull({
     store,
@@ -180,6 +191,7 @@ export function openMirror({ store, source, pop3, logger, onOutcome }: MirrorOpt
   return {
     store,
     maildrop,
+    held: createHeldDeletions({ store, authority, listing: freshListing, mailboxes: all }),
     authority,
     listing: freshListing,
     learnNames() {

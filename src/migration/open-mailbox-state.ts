@@ -6,6 +6,7 @@ import { type ModSeq, type Uid, uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { noModSeq } from "../mail/mod-seq.ts";
 import type { MailboxRecord, StoredMessage } from "../store/store.ts";
+import { createDeletionBrake } from "./deletion-brake.ts";
 import { loadMailbox } from "./load-mailbox.ts";
 import { type MailboxEvent, type MailboxState, type MailboxStateOptions, sameList } from "./mailbox-state.ts";
 import { createMessageTable } from "./message-table.ts";
@@ -31,6 +32,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
   let problem = store.readSetting(problemKey);
   let readOnly = false;
   let isGone = false;
+  const brake = createDeletionBrake(store, record.id);
   let inside = 0;
   let last: Promise<unknown> = Promise.resolve();
   const listeners = new Set<(event: MailboxEvent) => void>();
@@ -151,6 +153,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     get problem() {
       return problem;
     },
+    brake,
     get readOnly() {
       return readOnly;
     },
@@ -283,6 +286,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       keepListing(false);
       emit({ kind: "gone", reason: "UIDVALIDITY of the mailbox has changed" });
       record = await store.resetMailbox(record.id, uidValidity);
+      brake.reset();
       modSeqs.restart();
       table = createMessageTable([]);
       early.clear();

@@ -27,6 +27,10 @@ export interface Pop3Feed {
   /** Every message that the old server listed last is here. */
   isWhole(): Promise<boolean>;
   isHere(entry: MaildropEntry): boolean;
+  /** Gone there, too many to be believed. */
+  readonly held: readonly Uid[];
+  /** What the next look tells to be gone is. */
+  believe(): void;
   problems(): readonly string[];
 }
 
@@ -46,7 +50,9 @@ const brakeFrom = 50;
 
 export function createPop3Feed({ store, source, inbox, logger, signal: closing }: Pop3FeedOptions): Pop3Feed {
   const { state } = inbox;
-  let held = 0;
+  /** UIDs of messages that are gone there, and whether that is believed now. */
+  let held: readonly Uid[] = [];
+  let isBelieved = false;
 
   const isHere = ({ message }: MaildropEntry): boolean =>
     message !== undefined && state.table.get(message.uid) !== undefined;
@@ -56,8 +62,10 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
     const kept = await store.maildrop.entries();
     const followed = followListing(kept, listing, "same-when-resized");
     const left = followed.gone.filter((entry) => isHere(entry) && !entry.isRemoved);
-    if (kept.length >= brakeFrom && left.length > kept.length / 2) return hold(kept, listing, left);
-    held = 0;
+    if (!isBelieved && kept.length >= brakeFrom && left.length > kept.length / 2)
+      return hold(kept, listing, left);
+    held = [];
+    isBelieved = false;
     store.maildrop.change(followed.change);
     await removeMessages(
       store,
@@ -72,9 +80,9 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
     listing: readonly Pop3Side[],
     left: readonly MaildropEntry[],
   ): readonly ListedMessage[] => {
-    if (held !== left.length)
+    if (held.length !== left.length)
       logger.error({ messages: left.length }, "the old POP3 server suddenly lists much less");
-    held = left.length;
+    held = left.flatMap(({ message }) => message?.uid ?? []);
     const missing = left.map(({ uidl, sizeBytes }) => ({ number: 0, uidl, sizeBytes }));
     const all = [...missing, ...listing];
     const { entries, change } = followListing(kept, all, "same-when-resized");
@@ -146,12 +154,20 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
     },
     look: async (session) => follow(await listingOf(session)),
     isWhole: async () => (await store.maildrop.entries()).every((entry) => entry.isRemoved || isHere(entry)),
+    get held() {
+      return held;
+    },
+    believe() {
+      isBelieved = true;
+    },
     isHere,
     problems() {
       const brake =
-        held === 0
+        held.length === 0
           ? []
-          : [`the old POP3 server has suddenly lost ${held} messages; they are kept here until you decide`];
+          : [
+              `the old POP3 server has suddenly lost ${held.length} messages; they are kept here until you decide (deletions --help)`,
+            ];
       return [...brake, ...problemsOf(store)];
     },
   };

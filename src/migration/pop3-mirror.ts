@@ -9,6 +9,7 @@ import type { Logger } from "../log.ts";
 import { inbox } from "../mail/ids.ts";
 import type { AccountStore } from "../store/store.ts";
 import { type BackgroundPull, createBackgroundPull, type PullOutcome } from "./background-pull.ts";
+import { type HeldDeletions, makeRescueMailbox } from "./held-deletions.ts";
 import { keptListing } from "./listing.ts";
 import { beginLocalAccount, openLocalMirror } from "./local-mirror.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
@@ -92,6 +93,7 @@ export async function openPop3Mirror({
   return {
     store,
     maildrop,
+    held: heldOf({ local, inboxHere, feed, run }),
     authority: local.authority,
     listing: (waiting) => local.listing(waiting),
     learnNames: () => undefined,
@@ -148,6 +150,33 @@ function fedInbox(
       return () => {
         for (const end of ends) end();
       };
+    },
+  };
+}
+
+interface HeldParts {
+  readonly local: Mirror;
+  readonly inboxHere: MailboxMirror;
+  readonly feed: Pop3Feed;
+  readonly run: () => Promise<void>;
+}
+
+function heldOf({ local, inboxHere, feed, run }: HeldParts): HeldDeletions {
+  return {
+    // Only a look tells.
+    async list() {
+      return feed.held.length === 0 ? [] : [{ mailbox: inbox, messages: feed.held.length }];
+    },
+    async accept(signal) {
+      feed.believe();
+      await waitWith(run(), signal);
+    },
+    async refuse(signal) {
+      if (feed.held.length === 0) return undefined;
+      const target = await makeRescueMailbox(local.authority, await local.listing(signal));
+      await local.authority.move(inboxHere, feed.held, target);
+      await waitWith(run(), signal);
+      return target;
     },
   };
 }

@@ -1,6 +1,7 @@
 /** How far an account has come: what `status`, `migrate` and the directory tell. */
 import type { AccountCounters } from "../store/directory.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
+import type { MailboxState } from "./mailbox-state.ts";
 
 export interface MailboxProgress {
   /** The name's wire bytes as latin1. */
@@ -21,8 +22,18 @@ export function progressOf({ state, quarantine }: MailboxMirror): MailboxProgres
     messagesHere: table.fullCount,
     bytes: table.knownBytes,
     bytesHere: table.fullBytes,
-    problems: problem === undefined ? quarantined : [problem, ...quarantined],
+    problems: [...(problem === undefined ? [] : [problem]), ...heldBack(state), ...quarantined],
   };
+}
+
+/** For people: deletions that somebody must decide on. */
+function heldBack({ brake: { held } }: MailboxState): string[] {
+  const count = held.length;
+  return count === 0
+    ? []
+    : [
+        `the old server has suddenly lost ${count} messages; they are kept here until you decide (deletions --help)`,
+      ];
 }
 
 export function sumProgress(mailboxes: readonly MailboxProgress[]): AccountCounters {

@@ -65,19 +65,26 @@ interface Listed extends UidDifference {
 }
 
 async function listUids(mailbox: MailboxState, lease: MailboxLease, examined: Examined): Promise<Listed> {
-  const here = mailbox.table.uids;
+  const { table, brake } = mailbox;
+  const here = brake.held.length === 0 ? table.uids : table.uids.filter((one) => !brake.isHeld(one));
   // Same UIDNEXT: nothing arrived. Same count on top of that: nothing left either.
   if (mailbox.listed && examined.uidNext === mailbox.record.uidNext && examined.exists === here.length) {
-    return { examined, uids: here, arrived: [], vanished: [] };
+    return { examined, uids: table.uids, arrived: [], vanished: [] };
   }
   const first = examined.exists === 0 ? [] : await lease.listUids();
-  const difference = compareUids(here, first);
-  if (difference.vanished.length === 0) return { examined, uids: first, ...difference };
+  const { vanished } = compareUids(here, first);
+  if (vanished.length === 0) return believed(mailbox, { examined, uids: first, vanished });
   const again = await lease.examineAgain();
   const second = await lease.listUids();
   if (second.length < again.exists || again.uidValidity !== examined.uidValidity)
     throw new MailError("UNAVAILABLE", "The old server's UID list is not whole");
-  return { examined: again, uids: second, ...compareUids(here, second) };
+  return believed(mailbox, { examined: again, uids: second, vanished: compareUids(here, second).vanished });
+}
+
+/** With what the brake holds. */
+function believed({ table, brake }: MailboxState, listed: Omit<Listed, "arrived">): Listed {
+  const { uids, vanished } = brake.judge(table, listed);
+  return { ...listed, uids, vanished, arrived: compareUids(table.uids, uids).arrived };
 }
 
 type Changes = Pick<CommittedListing, "flagChanges" | "metas">;

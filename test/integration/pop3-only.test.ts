@@ -176,4 +176,9 @@ it("keeps everything when the old maildrop is suddenly empty, and says so", asyn
   expect(await seenMaildrop(mailferry.port("pop3"), user)).toEqual(before);
   const status = await runCli(["status", "-c", mailferry.configFile, user]);
   expect(status.stdout).toContain("suddenly lost 59 messages");
+  const refused = await runCli(["deletions", "-c", mailferry.configFile, user, "--refuse"]);
+  expect(refused.stdout).toContain("INBOX: 59 messages are in Rescued");
+  expect(await countOf(again)).toBe(1);
+  await again.ok("SELECT Rescued");
+  expect(await uidsAndSizes(again)).toHaveLength(59);
 });

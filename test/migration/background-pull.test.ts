@@ -3,6 +3,7 @@ import { MailError } from "../../src/errors.ts";
 import { silentLogger } from "../../src/log.ts";
 import { createBackgroundPull } from "../../src/migration/background-pull.ts";
 import type { MailboxMirror } from "../../src/migration/mailbox-mirror.ts";
+import { createMessageTable } from "../../src/migration/message-table.ts";
 import type { AccountStore } from "../../src/store/store.ts";
 
 const { signal } = new AbortController();
@@ -10,7 +11,7 @@ const store = { makeDurable: async () => undefined } as AccountStore;
 
 function mailbox(name: string, pullTurn: () => Promise<"done">): MailboxMirror {
   return {
-    state: { record: { name }, problem: undefined },
+    state: { record: { name }, table: createMessageTable([]), brake: { held: [] }, problem: undefined },
     quarantine: new Map(),
     pullTurn,
     checkpoint: async () => undefined,

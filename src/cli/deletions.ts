@@ -1,0 +1,57 @@
+import { type Command, Option } from "commander";
+import type { EncodedMailboxName } from "../mail/ids.ts";
+import { decodeMailboxName } from "../mail/mailbox-name.ts";
+import {
+  type CommonOptions,
+  jsonOption,
+  mailferryCommand,
+  passwordOption,
+  perform,
+  printJson,
+  printLine,
+} from "./command.ts";
+import type { HeldResult } from "./operations.ts";
+
+interface DeletionsOptions extends CommonOptions {
+  readonly accept?: boolean;
+  readonly refuse?: boolean;
+}
+
+export function deletionsCommand(): Command {
+  return mailferryCommand("deletions", "decide on mail that the legacy server has suddenly lost")
+    .argument("<user>", "as the user logs in")
+    .addOption(new Option("--accept", "believe the legacy server: the messages go here, too"))
+    .addOption(new Option("--refuse", "put the messages into the mailbox Rescued").conflicts("accept"))
+    .addOption(passwordOption())
+    .addOption(jsonOption())
+    .addHelpText(
+      "after",
+      `
+When more than half of a mailbox of 50 messages or more is gone from the legacy server at once, and nobody
+deleted it through Mailferry, the messages are kept and clients go on seeing them, until this command decides.
+Without --accept or --refuse it shows what is held.
+
+Examples:
+  mailferry deletions -c /etc/mailferry.yaml alice@example.com
+  mailferry deletions -c /etc/mailferry.yaml alice@example.com --refuse --password-file alice.pw`,
+    )
+    .action(run);
+}
+
+async function run(user: string, options: DeletionsOptions): Promise<void> {
+  const operation = options.accept
+    ? "accept-deletions"
+    : options.refuse
+      ? "refuse-deletions"
+      : "held-deletions";
+  const result = (await perform(options, operation, user, () => undefined)) as HeldResult;
+  if (options.json) return printJson(result);
+  const { held, rescued } = result;
+  if (held.length === 0) printLine("nothing is held");
+  const done = options.accept ? "are gone" : options.refuse ? `are in ${nameOf(rescued ?? "")}` : "are held";
+  for (const { mailbox, messages } of held) printLine(`${nameOf(mailbox)}: ${messages} messages ${done}`);
+}
+
+function nameOf(name: string): string {
+  return decodeMailboxName(name as EncodedMailboxName);
+}

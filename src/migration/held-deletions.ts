@@ -1,0 +1,112 @@
+/** What an operator decides on deletions that the brake holds: they are believed, or their messages are rescued. */
+import { MailError } from "../errors.ts";
+import type { Listing } from "../legacy/source.ts";
+import { type EncodedMailboxName, encodedMailboxName, type Uid } from "../mail/ids.ts";
+import type { MessageContent } from "../mail/message.ts";
+import type { AccountStore } from "../store/store.ts";
+import type { Authority } from "./authority.ts";
+import type { MailboxMirror } from "./mailbox-mirror.ts";
+
+export interface HeldMailbox {
+  readonly mailbox: EncodedMailboxName;
+  readonly messages: number;
+}
+
+export interface HeldDeletions {
+  list(): Promise<readonly HeldMailbox[]>;
+  /** The messages go here, too. */
+  accept(signal: AbortSignal): Promise<void>;
+  /** The messages are put into a mailbox of their own, where there are any; its name. */
+  refuse(signal: AbortSignal): Promise<EncodedMailboxName | undefined>;
+}
+
+export interface HeldDeletionsOptions {
+  readonly store: AccountStore;
+  readonly authority: Authority;
+  readonly listing: (signal: AbortSignal) => Promise<Listing>;
+  readonly mailboxes: () => Promise<readonly MailboxMirror[]>;
+}
+
+/** Where nothing is held. */
+export const nothingHeld: HeldDeletions = {
+  list: async () => [],
+  accept: async () => undefined,
+  refuse: async () => undefined,
+};
+
+const pieceBytes = 256 << 10;
+
+export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletions {
+  const { store, authority } = options;
+  const holding = async (): Promise<readonly MailboxMirror[]> =>
+    (await options.mailboxes()).filter(({ state }) => state.brake.held.length > 0);
+  const release = async (mailbox: MailboxMirror, signal: AbortSignal): Promise<void> => {
+    mailbox.state.brake.release();
+    await mailbox.sync(signal);
+  };
+  return {
+    list: async () =>
+      (await holding()).map(({ state: { record, brake } }) => ({
+        mailbox: record.name,
+        messages: brake.held.length,
+      })),
+    async accept(signal) {
+      for (const mailbox of await holding()) await release(mailbox, signal);
+    },
+    async refuse(signal) {
+      const mailboxes = await holding();
+      if (mailboxes.length === 0) return undefined;
+      const target = await makeRescueMailbox(authority, await options.listing(signal));
+      for (const mailbox of mailboxes) {
+        for (const uid of mailbox.state.brake.held) {
+          signal.throwIfAborted();
+          await rescue(store, authority, mailbox, uid, target);
+        }
+        await release(mailbox, signal);
+      }
+      return target;
+    },
+  };
+}
+
+/** `Rescued`, in the personal namespace. */
+export async function makeRescueMailbox(
+  authority: Authority,
+  { namespaces }: Listing,
+): Promise<EncodedMailboxName> {
+  const name = encodedMailboxName(`${namespaces.personal?.[0]?.prefix ?? ""}Rescued`);
+  await authority.changeName({ kind: "CREATE", name }).catch((error: unknown) => {
+    if (!(error instanceof MailError && error.code === "ALREADYEXISTS")) throw error;
+  });
+  return name;
+}
+
+/** One whose bytes had not come yet is lost, as it is at the old server. */
+async function rescue(
+  store: AccountStore,
+  authority: Authority,
+  { state }: MailboxMirror,
+  uid: Uid,
+  target: EncodedMailboxName,
+): Promise<void> {
+  const message = state.table.get(uid);
+  if (message?.presence !== "full") {
+    state.logger.error({ mailbox: state.record.name, uid }, "a message could not be rescued: it is not here");
+    return;
+  }
+  const content = store.openMessage(state.record, message);
+  const incoming = store.receive(content.sizeBytes);
+  try {
+    await copyTo(content, incoming.write);
+    const { flags, internalDate } = message;
+    await authority.append(target, { incoming, flags, internalDate });
+  } finally {
+    content.close();
+    incoming.discard();
+  }
+}
+
+async function copyTo(content: MessageContent, write: (bytes: Buffer) => Promise<void>): Promise<void> {
+  for (let start = 0; start < content.sizeBytes; start += pieceBytes)
+    await write(await content.read(start, Math.min(start + pieceBytes, content.sizeBytes)));
+}
