@@ -35,6 +35,7 @@ const legacy = z
     imap: legacyServer.optional(),
     pop3: legacyServer.optional(),
     login: text.default("%u"),
+    timeout: z.number("expected seconds").min(1, "expected at least 1 second").default(120),
     connections: z
       .strictObject({
         perUser: z.int().min(2, "expected at least 2: one is kept for interactive work").default(4),

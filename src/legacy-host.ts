@@ -4,7 +4,7 @@ import type { LegacyConfig, LegacyServerConfig as ServerConfig } from "./config.
 import { type ConnectionBudget, createConnectionBudget } from "./legacy/budget.ts";
 import { type LegacyConnection, proveLogin } from "./legacy/imap-source.ts";
 import { openPop3, type Pop3Session } from "./legacy/pop3-client.ts";
-import type { LegacyServerConfig } from "./legacy/server-config.ts";
+import { defaultConnectMs, type LegacyServerConfig } from "./legacy/server-config.ts";
 import type { Logger } from "./log.ts";
 import { readPem } from "./read-pem.ts";
 
@@ -28,9 +28,9 @@ export type LegacyProof =
   | { readonly kind: "imap"; readonly connection: LegacyConnection }
   | { readonly kind: "pop3"; readonly session: Pop3Session };
 
-export function legacyHost({ imap, pop3, domains, login, connections }: LegacyConfig): LegacyHost {
+export function legacyHost({ imap, pop3, domains, login, connections, timeout }: LegacyConfig): LegacyHost {
   const endpoint = (name: string, server: ServerConfig | undefined): LegacyEndpoint | undefined =>
-    server && { target: targetOf(name, server), budget: createConnectionBudget(connections) };
+    server && { target: targetOf(name, server, timeout), budget: createConnectionBudget(connections) };
   const shown = imap ?? pop3;
   return {
     domains,
@@ -41,8 +41,11 @@ export function legacyHost({ imap, pop3, domains, login, connections }: LegacyCo
   };
 }
 
-function targetOf(key: string, { host, port, tls, verify, ca }: ServerConfig): LegacyServerConfig {
-  return { host, port, tls, verify, ...(ca !== undefined && { ca: readPem(key, ca) }) };
+function targetOf(key: string, server: ServerConfig, timeoutSeconds: number): LegacyServerConfig {
+  const { host, port, tls, verify, ca } = server;
+  const commandMs = timeoutSeconds * 1_000;
+  const timeouts = { commandMs, connectMs: Math.min(commandMs, defaultConnectMs) };
+  return { host, port, tls, verify, timeouts, ...(ca !== undefined && { ca: readPem(key, ca) }) };
 }
 
 /** Throws AUTHENTICATIONFAILED with the old server's text, INUSE or UNAVAILABLE. */

@@ -131,7 +131,7 @@ function describeProblem(outcome: PullOutcome): string | undefined {
     case "incomplete":
       return `${outcome.problems.length} problems, the first: ${outcome.problems[0]}`;
     case "failed":
-      return outcome.error instanceof Error ? outcome.error.message : String(outcome.error);
+      return `interrupted, and tried again: ${outcome.error instanceof Error ? outcome.error.message : outcome.error}`;
     default:
       return unreachable(outcome);
   }

@@ -40,6 +40,7 @@ describe("configuration", () => {
           domains: ["*"],
           imap: { host: "old.example.com", port: 143, tls: "none", verify: true },
           login: "%u",
+          timeout: 120,
           connections: { perUser: 4, total: 200 },
         },
       ],

@@ -8,7 +8,8 @@ class HostFailure extends Error {
 }
 
 export function hostFailure(error: unknown, { host, port }: LegacyServerConfig): MailError {
-  const message = error instanceof Error ? error.message : String(error);
+  const said = error instanceof Error ? error.message : String(error);
+  const message = said === "Unexpected close" ? "it closes the connection before the login" : said;
   const cause = new HostFailure(`no greeting from ${host}:${port}`, { cause: error });
   return new MailError("UNAVAILABLE", `The old server ${host}:${port}: ${message}`, cause);
 }
