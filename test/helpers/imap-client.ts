@@ -58,7 +58,9 @@ export interface ConnectOptions {
 
 export async function connectImap(options: ConnectOptions): Promise<ImapClient> {
   const { port, host = "127.0.0.1", ca } = options;
-  const socket = ca ? connectTls({ port, host, ca, servername: "localhost" }) : connectTcp({ port, host, noDelay: true });
+  const socket = ca
+    ? connectTls({ port, host, ca, servername: "localhost" })
+    : connectTcp({ port, host, noDelay: true });
   return imapClientOver(socket, options.timeoutMs);
 }
 
