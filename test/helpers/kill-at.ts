@@ -1,0 +1,39 @@
+/**
+ * Loaded into a Mailferry by NODE_OPTIONS: kills it at the KILL_AT-th change of the disk that a thread makes, before
+ * or after it is done, as a power failure or kill -9 would.
+ */
+import fs from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+import { StatementSync } from "node:sqlite";
+
+const killAt = Number(process.env["KILL_AT"]);
+let changes = 0;
+
+type Work = (...args: never[]) => unknown;
+
+function counted<T extends Work>(work: T): T {
+  const killing = function (this: unknown, ...args: never[]): unknown {
+    const isLast = ++changes === killAt;
+    // Even ones before, odd ones after.
+    if (isLast && killAt % 2 === 0) process.kill(process.pid, "SIGKILL");
+    const result = work.apply(this, args);
+    if (isLast) process.kill(process.pid, "SIGKILL");
+    return result;
+  };
+  return Object.assign(killing, work) as unknown as T;
+}
+
+if (killAt > 0) {
+  fs.renameSync = counted(fs.renameSync);
+  fs.linkSync = counted(fs.linkSync);
+  fs.unlinkSync = counted(fs.unlinkSync);
+  fs.openSync = counted(fs.openSync);
+  fs.writeSync = counted(fs.writeSync) as typeof fs.writeSync;
+  fs.write = counted(fs.write as unknown as Work) as unknown as typeof fs.write;
+  fs.fsync = counted(fs.fsync as unknown as Work) as unknown as typeof fs.fsync;
+  fs.fsyncSync = counted(fs.fsyncSync);
+  fs.promises.rename = counted(fs.promises.rename);
+  fs.promises.unlink = counted(fs.promises.unlink);
+  StatementSync.prototype.run = counted(StatementSync.prototype.run);
+  syncBuiltinESMExports();
+}
