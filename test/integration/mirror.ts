@@ -1,0 +1,154 @@
+/**
+ * A legacy server while everybody works: two clients through Mailferry, one straight on it, and new mail that is
+ * delivered there. At the end both sides and every view are equal, POP3's included.
+ */
+import { expect } from "vitest";
+import { plainAccount } from "../helpers/account-plans.ts";
+import { type AccountPlan, wireName, withCrlf } from "../helpers/filler.ts";
+import { type ImapClient, quoted } from "../helpers/imap-client.ts";
+import { ignoredOf, type LegacyKind, type LegacyServer } from "../helpers/legacy-server.ts";
+import { type Mailferry, runCli, startMailferry } from "../helpers/mailferry.ts";
+import { seenMaildrop } from "../helpers/pop3-maildrop.ts";
+import { createRandom, type Random } from "../helpers/random.ts";
+import { takeSnapshot } from "../helpers/snapshot.ts";
+import { diffSnapshots } from "../helpers/snapshot-diff.ts";
+
+const user = "alice";
+
+export interface MirrorRun {
+  readonly messages: number;
+  readonly mailboxes: number;
+  readonly durationMs: number;
+  readonly seed?: number;
+}
+
+export async function workOnBothSides(
+  kind: LegacyKind,
+  { messages, mailboxes, durationMs, seed = Date.now() % 1_000_000 }: MirrorRun,
+): Promise<void> {
+  console.log(`${kind.name}, seed ${seed}`);
+  const legacy = await kind.start([user]);
+  const plan = withCrlf(plainAccount({ seed, messages, mailboxes, sizeBytes: 800 }));
+  const names = plan.mailboxes.map(({ path }) => wireName(path, kind.layout));
+  await fillInParallel(legacy, plan, names);
+  const mailferry = await startInFrontOf(legacy);
+  try {
+    const clients = [
+      await mailferry.client(user),
+      await mailferry.client(user),
+      await legacy.client(user),
+    ] as const;
+    const deliverer = await legacy.client(user);
+    const ends = performance.now() + durationMs;
+    const goesOn = (): boolean => performance.now() < ends;
+    const counts = await Promise.all([
+      ...clients.map((client, index) => change(client, createRandom(seed + index), names, goesOn)),
+      deliver(deliverer, goesOn),
+    ]);
+    console.log(`commands ${counts.join(" ")}`);
+    const migrated = await runCli(["migrate", "-c", mailferry.configFile, user]);
+    expect(migrated.code, migrated.stdout + migrated.stderr).toBe(0);
+    // Of what is selected a server's STATUS may be old.
+    for (const client of clients) await client.ok("UNSELECT").catch(() => client.ok("CLOSE"));
+    const [one, other, straight] = await Promise.all(clients.map((client) => takeSnapshot(client)));
+    if (!one || !other || !straight) throw new Error("no snapshot");
+    expect(diffSnapshots(straight, one, { ignore: ignoredOf(kind) })).toEqual([]);
+    expect(diffSnapshots(one, other, { ignore: ["RECENT"] })).toEqual([]);
+    expect(await seenMaildrop(mailferry.port("pop3"), user)).toEqual(
+      await seenMaildrop(legacy.ports.pop3, user),
+    );
+    const verified = await runCli(["verify", "-c", mailferry.configFile, user]);
+    expect(verified.code, verified.stdout).toBe(0);
+  } finally {
+    await mailferry.close();
+    await legacy.close();
+  }
+}
+
+function startInFrontOf(legacy: LegacyServer): Promise<Mailferry> {
+  const listen = ["imap", "pop3"].map((protocol) => ({
+    protocol,
+    address: "127.0.0.1",
+    port: 0,
+    tls: "none",
+  }));
+  const pop3 = { host: legacy.host, port: legacy.ports.pop3, tls: "none" };
+  return startMailferry({ legacy, extra: { listen }, legacyExtra: { pop3 } });
+}
+
+/** By several at once: some servers take their time for each message. */
+async function fillInParallel(
+  legacy: LegacyServer,
+  plan: AccountPlan,
+  names: readonly string[],
+): Promise<void> {
+  const work = plan.mailboxes.map((mailbox, index) => ({ mailbox, name: names[index] ?? "INBOX" }));
+  const fill = async (): Promise<void> => {
+    const client = await legacy.client(user);
+    for (let next = work.shift(); next; next = work.shift()) {
+      if (next.name !== "INBOX") await client.ok(`CREATE ${quoted(next.name)}`);
+      for (const { bytes, flags } of next.mailbox.messages())
+        await client.ok(
+          `APPEND ${quoted(next.name)} (${flags.filter((flag) => flag !== "\\Deleted").join(" ")}) `,
+          bytes,
+        );
+    }
+    client.close();
+  };
+  await Promise.all(Array.from({ length: 8 }, fill));
+}
+
+async function change(
+  client: ImapClient,
+  random: Random,
+  names: readonly string[],
+  goesOn: () => boolean,
+): Promise<number> {
+  let commands = 0;
+  while (goesOn()) {
+    const name = random.pick(names);
+    const { untagged } = await client.ok(`SELECT ${quoted(name)}`);
+    const exists = Number(/\* (\d+) EXISTS/.exec(untagged.join("\n"))?.[1] ?? 0);
+    for (let count = 0; count < 6 && goesOn(); count++, commands++) {
+      const { status, tagged } = await client.command(...commandOf(random, exists, names));
+      // NO is an answer too: the message may have been expunged by another. BAD: a number that is no more.
+      expect(["OK", "NO", "BAD"], tagged.toString("latin1")).toContain(status);
+    }
+  }
+  return commands;
+}
+
+function commandOf(random: Random, exists: number, names: readonly string[]): readonly (string | Buffer)[] {
+  const one = 1 + random.below(Math.max(1, exists - 5));
+  const target = quoted(random.pick(names));
+  switch (random.below(10)) {
+    case 0:
+    case 1:
+      return [`STORE ${one} +FLAGS (${random.pick(["\\Seen", "\\Flagged", "\\Answered"])})`];
+    case 2:
+      return [`STORE ${one} -FLAGS.SILENT (${random.pick(["\\Seen", "\\Flagged"])})`];
+    case 3:
+      return [`APPEND ${target} (\\Seen) `, Buffer.from(`Subject: appended\r\n\r\n${random.words(20)}\r\n`)];
+    case 4:
+      return [`COPY ${one} ${target}`];
+    case 5:
+      return [`STORE ${one} +FLAGS (\\Deleted)`];
+    case 6:
+      return ["EXPUNGE"];
+    case 7:
+      return [`FETCH ${one} (UID FLAGS BODY.PEEK[])`];
+    case 8:
+      return ["UID SEARCH UNSEEN"];
+    default:
+      return ["NOOP"];
+  }
+}
+
+async function deliver(client: ImapClient, goesOn: () => boolean): Promise<number> {
+  let delivered = 0;
+  while (goesOn()) {
+    await client.ok("APPEND INBOX ", Buffer.from(`Subject: new ${delivered++}\r\n\r\nnew\r\n`));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return delivered;
+}
