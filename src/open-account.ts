@@ -18,6 +18,7 @@ import { progressOf, sumProgress } from "./migration/progress.ts";
 import { moveToStage } from "./migration/stage.ts";
 import type { Directory } from "./store/directory.ts";
 import { openAccountStore } from "./store/open.ts";
+import { StoreTrouble } from "./store/store-errors.ts";
 import type { Writer } from "./store/writer.ts";
 
 export type LegacyLogin = ProvenLogin<LegacyHost, LegacyProof>;
@@ -33,6 +34,8 @@ export interface OpenAccount {
   readonly mirror: Mirror;
   readonly sources: LegacySources;
   readonly hasCredentials: () => boolean;
+  /** How the last pull ended, for people; undefined while none has. A full disk cannot keep it elsewhere. */
+  readonly outcome: () => { readonly problem: string | undefined } | undefined;
 }
 
 export interface AccountPlace {
@@ -74,8 +77,10 @@ export async function openLegacyAccount(
   // What is here of an account with POP3 only has no other home: flags, and mailboxes but INBOX.
   const store = await openAccountStore(folder, { writer, logger, durable: imap === undefined });
   if (directory.account(user)?.stage === "new") moveToStage(directory, folder, user, "mirroring");
+  let last: { readonly problem: string | undefined } | undefined;
   const onOutcome = (outcome: PullOutcome): void => {
-    directory.noteError(user, describeProblem(outcome));
+    last = { problem: describeProblem(outcome) };
+    directory.noteError(user, last.problem);
     if (outcome.kind !== "failed") {
       moveToStage(directory, folder, user, outcome.kind === "complete" ? "complete" : "mirroring");
     }
@@ -95,7 +100,7 @@ export async function openLegacyAccount(
   });
   return {
     mirror,
-    account: { mirror, sources, hasCredentials: () => credentials !== undefined },
+    account: { mirror, sources, hasCredentials: () => credentials !== undefined, outcome: () => last },
     close: () => closeMirror(place, mirror),
     renew: (renewed) => {
       credentials = renewed.credentials;
@@ -124,6 +129,14 @@ async function closeMirror({ user, directory, logger }: AccountPlace, mirror: Mi
   }
 }
 
+/** A refusal of the disk with its own words: `ENOSPC: no space left on device, write`. */
+function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error instanceof StoreTrouble && error.cause instanceof Error
+    ? `${error.message} (${error.cause.message})`
+    : error.message;
+}
+
 function describeProblem(outcome: PullOutcome): string | undefined {
   switch (outcome.kind) {
     case "complete":
@@ -131,7 +144,7 @@ function describeProblem(outcome: PullOutcome): string | undefined {
     case "incomplete":
       return `${outcome.problems.length} problems, the first: ${outcome.problems[0]}`;
     case "failed":
-      return `interrupted, and tried again: ${outcome.error instanceof Error ? outcome.error.message : outcome.error}`;
+      return `interrupted, and tried again: ${describeError(outcome.error)}`;
     default:
       return unreachable(outcome);
   }

@@ -52,6 +52,8 @@ export interface Mailferry {
   /** Makes an empty account in stage `local`; gives its canonical name. Throws ALREADYEXISTS. */
   createAccount(user: string, password: Secret): Promise<string>;
   isPulling(user: string): boolean;
+  /** How the last pull of an open account ended, for people. */
+  liveOutcome(user: string): { readonly problem: string | undefined } | undefined;
   /** How far an open account has come; undefined when it is not open. */
   liveCounters(user: string): AccountCounters | undefined;
   /** The same by mailbox, of those that were opened so far; none when the account is not open. */
@@ -159,7 +161,12 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
       handle.release();
       throw new MailError("LIMIT", "Maximum number of connections from user+IP exceeded");
     }
-    directory.noteLogin(user, new Date());
+    try {
+      directory.noteLogin(user, new Date());
+    } catch (error) {
+      // A full disk is no reason to turn anybody away.
+      logger.error({ err: error, account: user }, "the login could not be noted");
+    }
     const release = (): void => {
       leave();
       handle.release();
@@ -176,6 +183,7 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     canonicalName: (user) => canonical(user).canonical,
     createAccount,
     isPulling: (user) => mirrors.get(user)?.mirror.busy ?? false,
+    liveOutcome: (user) => mirrors.get(user)?.outcome(),
     liveCounters: (user) => {
       const mirror = mirrors.get(user)?.mirror;
       return mirror?.isWholeOpen ? sumProgress(mirror.opened().map(progressOf)) : undefined;

@@ -79,7 +79,7 @@ export function createHandle({
 /** While the legacy server is away, a mailbox that was listed whole is served as it was. */
 async function syncOrServeKept(
   mailbox: MailboxMirror,
-  { examine, modSeqs }: OpenOptions,
+  { examine, modSeqs }: Pick<OpenOptions, "examine" | "modSeqs">,
   signal: AbortSignal,
 ): Promise<void> {
   try {
@@ -113,7 +113,7 @@ async function mailboxStatus(question: StatusQuestion): Promise<MailboxStatus> {
     };
   }
   const mailbox = await mirror.mailbox(name, signal);
-  if (legacy) await mailbox.sync(signal, { modSeqs });
+  if (legacy) await syncOrServeKept(mailbox, { examine: true, modSeqs }, signal);
   return { ...statusHere(mailbox), recent: recentLedger.count(mailbox.state) };
 }
 

@@ -163,7 +163,12 @@ async function status(mailferry: Mailferry, request: OperationRequest): Promise<
     return directory
       .accounts()
       .map((row) =>
-        statusOf(row, mailferry.isPulling(row.user), mailferry.liveCounters(row.user) ?? row.counters),
+        statusOf(
+          mailferry,
+          row,
+          mailferry.isPulling(row.user),
+          mailferry.liveCounters(row.user) ?? row.counters,
+        ),
       );
   }
   const user = mailferry.canonicalName(request.user);
@@ -173,7 +178,11 @@ async function status(mailferry: Mailferry, request: OperationRequest): Promise<
     const perMailbox = (await mirror.all()).map(progressOf);
     const maildrop = maildropStatus(mirror);
     return [
-      { ...statusOf(row, mirror.busy, sumProgress(perMailbox)), perMailbox, ...(maildrop && { maildrop }) },
+      {
+        ...statusOf(mailferry, row, mirror.busy, sumProgress(perMailbox)),
+        perMailbox,
+        ...(maildrop && { maildrop }),
+      },
     ];
   });
 }
@@ -183,14 +192,20 @@ function maildropStatus({ maildrop, store }: Mirror): MaildropStatus | undefined
   return { ...store.maildrop.counts(), problems: maildrop.problems() };
 }
 
-function statusOf(row: AccountRow, pulling: boolean, counters: AccountCounters): AccountStatus {
+function statusOf(
+  mailferry: Mailferry,
+  row: AccountRow,
+  pulling: boolean,
+  counters: AccountCounters,
+): AccountStatus {
+  const live = mailferry.liveOutcome(row.user);
   return {
     user: row.user,
     stage: row.stage,
     legacy: row.legacy,
     pulling,
     lastLoginAt: row.lastLoginAt ?? null,
-    lastError: row.lastError ?? null,
+    lastError: (live ? live.problem : row.lastError) ?? null,
     ...counters,
   };
 }

@@ -10,6 +10,7 @@ import type { Uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { contentOf } from "../mail/message-content.ts";
 import type { MailboxRecord, MessageToFile, SpooledMessage } from "../store/store.ts";
+import { StoreTrouble } from "../store/store-errors.ts";
 import { createDownload, type Download } from "./download.ts";
 import type { FiledMessage, MailboxState } from "./mailbox-state.ts";
 
@@ -48,9 +49,11 @@ export interface FilingOptions {
   readonly arrivals: Arrivals;
   /** Runs before a message is taken: metadata asked for ahead of it are committed there. */
   readonly beforeEach?: () => void;
+  /** Somebody waits for the bytes: he gets them though the disk may refuse them. */
+  readonly isForClients?: boolean;
 }
 
-export function createFiling({ mailbox, record, arrivals, beforeEach }: FilingOptions): Filing {
+export function createFiling({ mailbox, record, arrivals, beforeEach, isForClients }: FilingOptions): Filing {
   const { downloads, receiving, unfiled } = arrivals;
   let reception: Reception = { kind: "ignored" };
   let batch: MessageToFile[] = [];
@@ -62,7 +65,12 @@ export function createFiling({ mailbox, record, arrivals, beforeEach }: FilingOp
   const track = (work: Promise<void>): void => {
     const tracked: Promise<void> = work
       .catch((error: unknown) => {
-        failure ??= error;
+        if (!isForClients || !(error instanceof StoreTrouble)) failure ??= error;
+        else
+          mailbox.logger.error(
+            { err: error, mailbox: record.name },
+            "messages are served without being stored",
+          );
       })
       .finally(() => filings.delete(tracked));
     filings.add(tracked);
@@ -119,6 +127,16 @@ export function createFiling({ mailbox, record, arrivals, beforeEach }: FilingOp
     if (failure !== undefined) throw failure;
   };
 
+  /** undefined where the disk refuses and somebody waits: it is kept in memory. */
+  const spoolFor = (uid: Uid, sizeBytes: number): SpooledMessage | undefined => {
+    try {
+      return mailbox.store.spool(record, uid, sizeBytes);
+    } catch (error) {
+      if (!isForClients || !(error instanceof StoreTrouble)) throw error;
+      return undefined;
+    }
+  };
+
   const sink: BodySink = {
     begin(uid, sizeBytes) {
       beforeEach?.();
@@ -132,8 +150,12 @@ export function createFiling({ mailbox, record, arrivals, beforeEach }: FilingOp
         reception = { kind: "collected", uid, chunks: [] };
         return;
       }
-      const spool = mailbox.store.spool(record, uid, sizeBytes);
+      const spool = spoolFor(uid, sizeBytes);
       receiving.add(uid);
+      if (!spool) {
+        reception = { kind: "collected", uid, chunks: [] };
+        return;
+      }
       const download = downloads.get(uid) ?? createDownload(uid);
       downloads.set(uid, download);
       download.settle(() => spool.open());

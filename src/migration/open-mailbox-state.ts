@@ -6,6 +6,7 @@ import { type ModSeq, type Uid, uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { noModSeq } from "../mail/mod-seq.ts";
 import type { MailboxRecord, StoredMessage } from "../store/store.ts";
+import { StoreTrouble } from "../store/store-errors.ts";
 import { createDeletionBrake } from "./deletion-brake.ts";
 import { loadMailbox } from "./load-mailbox.ts";
 import { type MailboxEvent, type MailboxState, type MailboxStateOptions, sameList } from "./mailbox-state.ts";
@@ -55,6 +56,36 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
   };
   let removals = 0;
   /**
+   * The disk was full: what is served now is not all written down. Up to this MODSEQ it is, and none above is written:
+   * the next opening asks for what has changed since.
+   */
+  let unwrittenSince: ModSeq | undefined;
+  const unwritten = new Set<Uid>();
+  /** What the legacy server tells again is served all the same where the disk refuses it. */
+  const saveOrServe = (messages: readonly StoredMessage[]): void => {
+    try {
+      save(messages);
+    } catch (error) {
+      if (!(error instanceof StoreTrouble) || options.local) throw error;
+      logger.error({ err: error, mailbox: record.name }, "served without being stored");
+      unwrittenSince ??= record.highestModSeq;
+      for (const message of messages) unwritten.add(message.uid);
+      table.put(messages);
+    }
+  };
+  /** There may be room again. */
+  const writeUnwritten = (): void => {
+    if (unwrittenSince === undefined) return;
+    try {
+      save([...unwritten].flatMap((one) => table.get(one) ?? []));
+      store.saveMailbox(record);
+      unwritten.clear();
+      unwrittenSince = undefined;
+    } catch (error) {
+      if (!(error instanceof StoreTrouble)) throw error;
+    }
+  };
+  /**
    * A listing is kept over a restart only once every message in it has its row in the index, and no other
    * message has.
    */
@@ -65,7 +96,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     keptMark = mark;
   };
   const keepIfWhole = (): void => {
-    if (table.remoteCount === 0 && removals === 0) keepListing(true);
+    if (table.remoteCount === 0 && removals === 0 && unwrittenSince === undefined) keepListing(true);
   };
   /** Takes what has left off the disk, where the next start or another server would find it again. */
   const removeVanished = async (uids: readonly Uid[]): Promise<void> => {
@@ -82,7 +113,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
   const saveRecord = (changes: Partial<MailboxRecord>): void => {
     const next: MailboxRecord = { ...record, ...changes };
     if (sameRecord(record, next)) return;
-    store.saveMailbox(next);
+    store.saveMailbox(unwrittenSince === undefined ? next : { ...next, highestModSeq: unwrittenSince });
     record = next;
   };
   /** `anew`: the legacy server has lost its MODSEQs, and those that are known here tell nothing any more. */
@@ -102,9 +133,9 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       .filter((message) => message !== undefined);
     if (modSeqs.counted && changed.length > 0) {
       const counted = next(record.highestModSeq);
-      save(changed.map((message) => ({ ...message, modSeq: counted })));
+      saveOrServe(changed.map((message) => ({ ...message, modSeq: counted })));
       raise(counted);
-    } else save(changed);
+    } else saveOrServe(changed);
     return changed.map((message) => message.uid);
   };
   /** Those that were `remote`. */
@@ -121,7 +152,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
         ? { presence: "meta", ...known }
         : { presence: "full", fileName, ...known };
     });
-    save(messages);
+    saveOrServe(messages);
     return messages;
   };
   const noteEarly = (changes: readonly FlagsOf[]): void => {
@@ -196,6 +227,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       return () => listeners.delete(listener);
     },
     commitListing(listing) {
+      writeUnwritten();
       const isOther = listing.arrived.length > 0 || listing.vanished.length > 0;
       if (isOther) keepListing(false);
       // Before HIGHESTMODSEQ, which says that they are known, and before anything that only a restart repairs.
@@ -290,6 +322,8 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       modSeqs.restart();
       table = createMessageTable([]);
       early.clear();
+      unwritten.clear();
+      unwrittenSince = undefined;
       listed = false;
     },
     announceGone(reason) {

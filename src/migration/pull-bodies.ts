@@ -11,6 +11,7 @@ import type { MessageContent, MessageMeta } from "../mail/message.ts";
 import { contentOf } from "../mail/message-content.ts";
 import { uidSetOf } from "../mail/number-set.ts";
 import type { MailboxRecord, StoredMessage } from "../store/store.ts";
+import { StoreTrouble } from "../store/store-errors.ts";
 import { createDownload, type Download, notAnswered } from "./download.ts";
 import { type Arrivals, createFiling } from "./filing.ts";
 import { withMailbox } from "./mailbox-lease.ts";
@@ -70,7 +71,7 @@ export function createBodyPull(mailbox: MailboxState, onFailed: (uid: Uid) => vo
       const beforeEach = (): void => {
         if (metas.length > 0) mailbox.commitMeta(record, metas.splice(0));
       };
-      const filing = createFiling({ mailbox, record, arrivals, beforeEach });
+      const filing = createFiling({ mailbox, record, arrivals, beforeEach, isForClients: true });
       await pipeline.add(lease.fetchBodies(uidSetOf(uids), filing.sink).finally(() => filing.finish()));
       await pipeline.drain();
     });
@@ -145,7 +146,8 @@ export function createBodyPull(mailbox: MailboxState, onFailed: (uid: Uid) => vo
           await lease.fetchBodies(uidSetOf(range), filing.sink).finally(() => filing.finish());
           for (const uid of range) suspects.delete(uid);
         } catch (error) {
-          noteFailed(range);
+          // A full disk says nothing of a message.
+          if (!(error instanceof StoreTrouble)) noteFailed(range);
           throw error;
         }
       };

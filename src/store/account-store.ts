@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type EncodedMailboxName, type Uid, uidValidity } from "../mail/ids.ts";
 import { addMessages } from "./add-messages.ts";
+import { createCacheMethods } from "./cache-methods.ts";
 import { appendToUidlist, writeUidlist, writtenUidNext } from "./checkpoint.ts";
 import { nextUidValidity, raiseUidValidity } from "./dovecot-uidvalidity.ts";
 import { beginAdoption, endAdoption, readDropped, toAdd, watchNew } from "./dropped-mail.ts";
@@ -104,7 +105,7 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
   return {
     directory: context.directory,
     ...mailboxMethods(parts, track),
-    ...cacheMethods(context, current),
+    ...createCacheMethods(context, current),
     expunges: expungeLog(context),
     maildrop: maildropTable(context),
     ...spools,
@@ -210,30 +211,6 @@ function maildropTable({ maildrop }: StoreContext): MaildropTable {
     listedUpTo: (mailbox) => storing(() => maildrop.listedUpTo(mailbox)),
     noteListedUpTo: (mailbox, uidNext) => storing(() => maildrop.noteListedUpTo(mailbox, uidNext)),
   };
-}
-
-/** What comes late, of a UIDVALIDITY that is no more, is refused by `current`. */
-function cacheMethods({ cache, database }: StoreContext, current: (mailbox: MailboxRecord) => MailboxFolder) {
-  return {
-    saveHeaders: (mailbox, headers) =>
-      storing(() =>
-        database.transaction(() => {
-          current(mailbox);
-          for (const [uid, header] of headers) cache.putHeader(mailbox.id, uid, header);
-        }),
-      ),
-    header: (mailbox, uid) => storing(() => cache.header(mailbox.id, uid)),
-    saveStructures: (mailbox, structures) =>
-      storing(() =>
-        database.transaction(() => {
-          current(mailbox);
-          for (const [uid, structure] of structures) cache.putStructure(mailbox.id, uid, structure);
-        }),
-      ),
-    structure: (mailbox, uid) => storing(() => cache.structure(mailbox.id, uid)),
-    missingHeaders: (mailbox, uids) => storing(() => cache.missingHeaders(mailbox.id, uids)),
-    missingStructures: (mailbox, uids) => storing(() => cache.missingStructures(mailbox.id, uids)),
-  } satisfies Partial<AccountStore>;
 }
 
 function spoolMethods(

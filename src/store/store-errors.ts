@@ -4,6 +4,13 @@
  */
 import { MailError } from "../errors.ts";
 
+/** The disk refuses, and nobody else is to blame. */
+export class StoreTrouble extends MailError {
+  constructor(cause: unknown) {
+    super("UNAVAILABLE", "the mail store cannot be used now", cause);
+  }
+}
+
 /** The file of a message is gone, or is not what was written. */
 export class MessageLost extends MailError {
   constructor(cause: unknown) {
@@ -41,7 +48,7 @@ export function toStoreError(error: unknown): unknown {
     sqlite === undefined
       ? diskErrors.has(errorCode(error) ?? "")
       : sqliteDiskErrors.has(sqlite) || isCorrupt(error);
-  return blamesDisk ? new MailError("UNAVAILABLE", "the mail store cannot be used now", error) : error;
+  return blamesDisk ? new StoreTrouble(error) : error;
 }
 
 /** Runs `work`, its errors turned by `toStoreError`. */

@@ -42,6 +42,7 @@ export async function startChaosProxy(targetPort: number, random: Random): Promi
 
   const serve = (client: Socket): void => {
     const most = faultOf("refuse")?.maxConnections ?? Number.POSITIVE_INFINITY;
+    client.on("error", () => undefined);
     if (connections >= most) {
       harm++;
       client.end("* BYE Too many connections\r\n");

@@ -1,0 +1,66 @@
+/** A disk that fills in the middle of a pull harms nothing; when there is room again, the pull goes on by itself. */
+import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { expect, it, onTestFinished } from "vitest";
+import { plainAccount } from "../helpers/account-plans.ts";
+import { startDovecot } from "../helpers/dovecot.ts";
+import { fillAccount } from "../helpers/filler.ts";
+import { type Mailferry, runCli, startMailferry } from "../helpers/mailferry.ts";
+import { takeSnapshot } from "../helpers/snapshot.ts";
+import { diffSnapshots } from "../helpers/snapshot-diff.ts";
+
+const run = promisify(execFile);
+const user = "alice";
+
+async function smallDisk(
+  megabytes: number,
+): Promise<{ path: string; resize(megabytes: number): Promise<void> }> {
+  const path = await mkdtemp(join(tmpdir(), "small-disk-"));
+  await run("mount", ["-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", path]);
+  onTestFinished(async () => {
+    await run("umount", ["-l", path]);
+    await rm(path, { recursive: true });
+  });
+  return {
+    path,
+    resize: async (size) => void (await run("mount", ["-o", `remount,size=${size}m`, path])),
+  };
+}
+
+async function statusOf({ configFile }: Mailferry): Promise<string> {
+  return (await runCli(["status", "-c", configFile, user])).stdout;
+}
+
+// Only root may mount.
+it.runIf(process.getuid?.() === 0)(
+  "is reported, everything is still served, and the pull ends when there is room",
+  async () => {
+    const legacy = await startDovecot({ users: [user], started: false });
+    onTestFinished(() => legacy.close());
+    await fillAccount(legacy, user, plainAccount({ messages: 300, sizeBytes: 100_000, mailboxes: 2 }));
+    await legacy.start();
+    const only = (name: string): boolean => name === "INBOX";
+    const straight = await takeSnapshot(await legacy.client(user), { only });
+    const disk = await smallDisk(14);
+    const mailferry = await startMailferry({ legacy, dataDir: join(disk.path, "data") });
+    onTestFinished(() => mailferry.close());
+    const client = await mailferry.client(user);
+    await expect.poll(() => statusOf(mailferry), { timeout: 20_000 }).toMatch(/no space|full/i);
+    // Another session: what is not here comes from the legacy server.
+    const other = await mailferry.client(user);
+    expect(diffSnapshots(straight, await takeSnapshot(other, { only }), { ignore: ["RECENT"] })).toEqual([]);
+    await other.ok("SELECT INBOX");
+    await other.ok("STORE 1 +FLAGS (\\Flagged)");
+    await disk.resize(200);
+    await expect
+      .poll(() => statusOf(mailferry), { timeout: 70_000, interval: 1_000 })
+      .toMatch(/alice +complete/);
+    const verified = await runCli(["verify", "-c", mailferry.configFile, user]);
+    expect(verified.code, verified.stdout).toBe(0);
+    await client.ok("LOGOUT");
+  },
+  120_000,
+);
