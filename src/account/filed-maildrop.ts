@@ -30,6 +30,7 @@ export async function filedMaildrop(
   const messages: readonly FiledMessage[] = hasOthers
     ? [...known, ...(await ownMessages(options, entries))]
     : known;
+  const isTwin = twinsAmong(messages);
   const filed = new Map<MaildropMessage, FiledMessage>(messages.map((message) => [message, message]));
   const filedOf = (some: readonly MaildropMessage[]): readonly FiledMessage[] =>
     some.flatMap((message) => filed.get(message) ?? []);
@@ -49,7 +50,17 @@ export async function filedMaildrop(
     async update({ read, deleted }, waiting) {
       const { authority } = mirror;
       if (options.markSeen) await markSeen(mirror, filedOf(read), waiting);
-      for (const [mailbox, uids] of presentByMailbox(filedOf(deleted))) {
+      const removeThere = mirror.maildrop?.removeThere;
+      const twins = new Set(removeThere ? deleted.filter(isTwin) : []);
+      if (removeThere && twins.size > 0) {
+        const uidls = new Set([...twins].map(({ uidl }) => uidl));
+        await removeThere(
+          entries.filter(({ uidl }) => uidls.has(uidl)),
+          waiting,
+        );
+      }
+      const others = filedOf(deleted.filter((message) => !twins.has(message)));
+      for (const [mailbox, uids] of presentByMailbox(others)) {
         await waitWith(authority.store(mailbox, uids, isDeleted), waiting);
         await waitWith(authority.expunge(mailbox, uids), waiting);
       }
@@ -80,6 +91,13 @@ function presentByMailbox(
     else uids.set(mailbox, [uid]);
   }
   return uids;
+}
+
+/** Whether a message may have an equal one: which of them has which UIDL, nobody can tell here. */
+function twinsAmong(messages: readonly MaildropMessage[]): (message: MaildropMessage) => boolean {
+  const sizes = new Map<number, number>();
+  for (const { sizeBytes } of messages) sizes.set(sizeBytes, (sizes.get(sizeBytes) ?? 0) + 1);
+  return ({ sizeBytes }) => (sizes.get(sizeBytes) ?? 0) > 1;
 }
 
 const seen = { kind: "add", flags: ["\\Seen"] } as const;

@@ -1,7 +1,7 @@
 /**
  * Runs an operation on the accounts of this process.
  */
-import { MailError, unreachable } from "../errors.ts";
+import { isUnavailable, MailError, unreachable } from "../errors.ts";
 import type { Mirror } from "../migration/mirror.ts";
 import { progressOf, sumProgress } from "../migration/progress.ts";
 import { verifyMailboxes } from "../migration/verify.ts";
@@ -93,7 +93,7 @@ async function pullUntilThere(mirror: Mirror, signal: AbortSignal): Promise<read
     if (outcome.kind === "complete") return [];
     if (outcome.kind === "incomplete") return outcome.problems;
     fruitless = countersOf(mirror).messagesHere > before ? 0 : fruitless + 1;
-    const passes = outcome.error instanceof MailError && outcome.error.code === "UNAVAILABLE";
+    const passes = isUnavailable(outcome.error);
     if (!passes || fruitless >= maxFruitlessPulls) throw outcome.error;
     await pause(pauseBetweenPullsMs, signal);
   }

@@ -11,7 +11,7 @@ export interface Pop3Reply {
   readonly isChallenge: boolean;
   /** Upper case, `IN-USE`; undefined where there is none (RFC 2449 8). */
   readonly code: string | undefined;
-  /** Behind `+OK ` or `-ERR `, the code included. */
+  /** Behind `+OK ` or `-ERR ` and the code. */
   readonly text: string;
 }
 
@@ -83,9 +83,8 @@ export function createPop3Reader(next: () => Pop3Asker | undefined): Pop3Reader 
 function parseReply(line: string): Pop3Reply {
   const match = /^(\+OK|-ERR|\+)(?: (.*))?$/i.exec(line);
   if (!match?.[1]) throw nonsense(`"${line.slice(0, 80)}"`);
-  const text = match[2] ?? "";
-  const code = /^\[([A-Z0-9/-]+)\]/i.exec(text)?.[1]?.toUpperCase();
-  return { ok: match[1].startsWith("+"), isChallenge: match[1] === "+", code, text };
+  const [, code, text = ""] = /^(?:\[([A-Z0-9/-]+)\] ?)?(.*)$/i.exec(match[2] ?? "") ?? [];
+  return { ok: match[1].startsWith("+"), isChallenge: match[1] === "+", code: code?.toUpperCase(), text };
 }
 
 function nonsense(what: string): MailError {

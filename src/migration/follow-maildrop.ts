@@ -20,6 +20,8 @@ export function followListing(
   kept: readonly MaildropEntry[],
   listing: readonly Pop3Side[],
   rule: ResizeRule,
+  /** Of several with one UIDL these have left first. */
+  isStale: (entry: MaildropEntry) => boolean = () => false,
 ): FollowedMaildrop {
   const byUidl = new Map<string, MaildropEntry[]>();
   for (const entry of kept) {
@@ -28,8 +30,10 @@ export function followListing(
     else byUidl.set(entry.uidl, [entry]);
   }
   // A server that gives one UIDL to several messages lists them in one order.
+  const left = droppedTwins(byUidl, listing, isStale);
   const known = listing.map(({ uidl }) => byUidl.get(uidl)?.shift());
-  const gone = [...byUidl.values()].flat();
+  const remaining = new Set([...left, ...[...byUidl.values()].flat()]);
+  const gone = kept.filter((entry) => remaining.has(entry));
   const positions = placesOf(known, kept.at(-1)?.position ?? 0);
   const entries = listing.map(({ uidl, sizeBytes }, index): MaildropEntry => {
     const before = known[index];
@@ -43,6 +47,25 @@ export function followListing(
   });
   const put = entries.filter((entry, index) => entry !== known[index]);
   return { entries, gone, change: { removed: [...gone, ...movedFrom(entries, known)], put } };
+}
+
+/** Takes out of each group of one UIDL as many stale entries as it is bigger than what is listed. */
+function droppedTwins(
+  byUidl: Map<string, MaildropEntry[]>,
+  listing: readonly Pop3Side[],
+  isStale: (entry: MaildropEntry) => boolean,
+): readonly MaildropEntry[] {
+  const dropped: MaildropEntry[] = [];
+  const counts = new Map<string, number>();
+  for (const { uidl } of listing) counts.set(uidl, (counts.get(uidl) ?? 0) + 1);
+  for (const [uidl, group] of byUidl) {
+    if (group.length < 2) continue;
+    let surplus = group.length - (counts.get(uidl) ?? 0);
+    const stays = group.filter((entry) => surplus <= 0 || !isStale(entry) || surplus-- <= 0);
+    dropped.push(...group.filter((entry) => !stays.includes(entry)));
+    byUidl.set(uidl, stays);
+  }
+  return dropped;
 }
 
 /** Known ones stay where they are, as long as the listing has them in that order and new ones behind. */

@@ -44,6 +44,13 @@ export interface MaildropMirror {
   match(): Promise<boolean>;
   /** A client deletes these at the old server, in the session that it was given. */
   noteRemoved(entries: readonly MaildropEntry[]): Promise<void>;
+  /**
+   * Deletes these at the old server by their UIDLs: which of several equal messages is meant, it alone knows. undefined
+   * where that is known here.
+   */
+  readonly removeThere:
+    | ((entries: readonly MaildropEntry[], signal: AbortSignal) => Promise<void>)
+    | undefined;
   /** Deletes there what was deleted here, where that has not gone there as it happened. */
   writeThrough(signal: AbortSignal): Promise<void>;
   /** For people: each message that could not be matched, with the reason. */
@@ -82,13 +89,13 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
   ): Promise<readonly ListedMessage[]> => {
     const before = new Map(store.mailboxes().map(({ id, uidNext }) => [id, uidNext]));
     const listing = await listingOf(session);
-    const { entries, change } = followListing(await store.maildrop.entries(), listing, "match-anew");
-    await changeInSteps(store, change);
     const mailboxes = await candidates(signal);
+    const isLost = (entry: MaildropEntry): boolean => mailboxes !== undefined && isStale(entry, mailboxes);
+    const kept = await store.maildrop.entries();
+    const { entries, change } = followListing(kept, listing, "match-anew", isLost);
+    await changeInSteps(store, change);
     if (!mailboxes) return numbered(listing, entries);
-    const present = entries.map((entry) =>
-      isStale(entry, mailboxes) ? { ...entry, message: undefined } : entry,
-    );
+    const present = entries.map((entry) => (isLost(entry) ? { ...entry, message: undefined } : entry));
     const request = { store, listing, entries: present, mailboxes, session, prints, maxQuestions, signal };
     const matched = await matchMaildrop(request);
     const put = matched.filter((entry, index) => entry !== entries[index]);
@@ -112,7 +119,11 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
   };
   const kept = async (): Promise<readonly MaildropEntry[] | undefined> => {
     const entries = await store.maildrop.entries();
-    return entries.length > 0 ? entries.filter(isMatched) : undefined;
+    return entries.length > 0 && entries.every(isMatched) ? entries : undefined;
+  };
+  // IMAP tells what has left.
+  const noteRemoved = async (entries: readonly MaildropEntry[]): Promise<void> => {
+    for (const { message } of entries) if (message) options.onRemoving(message);
   };
   const openSession = async (signal: AbortSignal): Promise<Pop3Session | undefined> => {
     try {
@@ -158,10 +169,19 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
       });
       return true;
     },
-    // IMAP tells what has left.
-    async noteRemoved(entries) {
-      for (const { message } of entries) if (message) options.onRemoving(message);
+    removeThere: async (entries, signal) => {
+      const session = await source.open(signal);
+      try {
+        const numbers = new Map([...(await session.uidls())].map(([number, uidl]) => [uidl, number]));
+        const found = entries.flatMap(({ uidl }) => numbers.get(uidl) ?? []);
+        await noteRemoved(entries);
+        await Promise.all(found.map((number) => session.remove(number)));
+        await session.quit();
+      } finally {
+        session.close();
+      }
     },
+    noteRemoved,
     writeThrough: async () => undefined,
     problems: () => problemsOf(store),
   };

@@ -58,8 +58,17 @@ export async function matchMaildrop(request: MatchRequest): Promise<readonly Mai
   const isOpen = ({ message, isRemoved }: MaildropEntry): boolean => message === undefined && !isRemoved;
   if (!entries.some(isOpen)) return entries;
   const started = openSides(request);
-  let matching = byRecipe(request.store, started, started.pop3.length === entries.length);
-  if (matching.pop3.length > 0) matching = await bySizes(request, matching);
+  const isWhole = started.pop3.length === entries.length;
+  let matching = byRecipe(request.store, started, isWhole);
+  if (matching.pop3.length > 0) {
+    matching = byRecipe(
+      request.store,
+      await withSizes(request, matching),
+      isWhole && matching.pairs.length === 0,
+    );
+    // Of a few that are left, one size says little.
+    if (isWhole && matching.pairs.length === 0) matching = matchBySizeAndOrder(matching);
+  }
   const isAsked = isWithin(request, matching);
   if (matching.pop3.length > 0 && isAsked) matching = await byContent(request, matching);
   const found = new Map(matching.pairs.map(({ pop3, imap }) => [pop3.number, imap]));
@@ -100,7 +109,7 @@ function byRecipe(store: AccountStore, matching: Matching, isWhole: boolean): Ma
   return matched;
 }
 
-async function bySizes(request: MatchRequest, matching: Matching): Promise<Matching> {
+async function withSizes(request: MatchRequest, matching: Matching): Promise<Matching> {
   const unknown = matching.imap.filter(({ sizeBytes }) => sizeBytes === undefined);
   if (unknown.length > request.maxQuestions * readsPerTurn) return matching;
   for (const mailbox of request.mailboxes) {
@@ -109,7 +118,7 @@ async function bySizes(request: MatchRequest, matching: Matching): Promise<Match
   }
   const { imap } = openSides(request);
   const left = new Set(matching.imap.map(keyOf));
-  return matchBySizeAndOrder({ ...matching, imap: imap.filter((message) => left.has(keyOf(message))) });
+  return { ...matching, imap: imap.filter((message) => left.has(keyOf(message))) };
 }
 
 function isWithin({ maxQuestions }: MatchRequest, { imap, pop3 }: Matching): boolean {
@@ -192,6 +201,8 @@ async function headerHere(
 }
 
 async function headerThere(session: Pop3Session, number: number): Promise<string> {
+  const { capabilities } = session;
+  if (capabilities.size > 0 && !capabilities.has("TOP")) return headerOf(await messageThere(session, number));
   try {
     const { hash, isWhole } = headerPrint(await session.top(number, 0));
     if (isWhole) return hash;
@@ -199,8 +210,10 @@ async function headerThere(session: Pop3Session, number: number): Promise<string
     // No TOP (RFC 1939 has it optional), or no such message, as the next answer tells.
     if (!(error instanceof MailError && error.code === "CANNOT")) throw error;
   }
-  return (await messageThere(session, number)).split(":", 1).join("");
+  return headerOf(await messageThere(session, number));
 }
+
+const headerOf = (print: string): string => print.split(":", 1).join("");
 
 async function messageHere(
   mailbox: MailboxMirror,

@@ -206,6 +206,7 @@ function maildropOf({ store, source, feed, logger, run }: MaildropParts): Maildr
       }
     },
     match: async () => false,
+    removeThere: undefined,
     async noteRemoved(entries) {
       const put = entries.map((entry) => ({ ...entry, isRemoved: true }));
       store.maildrop.change({ removed: [], put });

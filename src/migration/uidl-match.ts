@@ -81,8 +81,7 @@ function pairsOfRecipe({ imap, pop3 }: Matching, format: UidlFormat): readonly P
     const found = byUidl.get(message.uidl);
     if (found === undefined || found === "several") continue;
     // A bare number may be anything.
-    const isOther = found.sizeBytes !== undefined && found.sizeBytes !== message.sizeBytes;
-    if (isOther && !format.hasValidity) return [];
+    if (!format.hasValidity && found.sizeBytes !== message.sizeBytes) return [];
     byUidl.set(message.uidl, "several");
     pairs.push({ imap: found, pop3: message });
   }

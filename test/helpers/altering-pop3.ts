@@ -1,0 +1,153 @@
+/** A POP3 server of the old kind: it shows messages of one's choice, and changes their headers as it does. */
+import { once } from "node:events";
+import { createServer, type Socket } from "node:net";
+
+export interface ServedMessage {
+  readonly uidl: string;
+  /** CRLF line ends. */
+  readonly bytes: Buffer;
+}
+
+export interface AlteringPop3Options {
+  /** CAPA's lines; `TOP` is known only where it is among them. Default: no PIPELINING. */
+  readonly capabilities?: readonly string[];
+  /** After so many refusals in a row it hangs up; default: never. */
+  readonly patience?: number;
+}
+
+export interface AlteringPop3 {
+  readonly host: string;
+  readonly port: number;
+  /** What the next session shows; DELE and QUIT remove from it. */
+  readonly messages: ServedMessage[];
+  /** Answers PASS with this instead of +OK. */
+  refusal: string | undefined;
+  /** How often a command came, since the last `forget()`. */
+  count(command: string): number;
+  forget(): void;
+  /** Idempotent. */
+  close(): Promise<void>;
+}
+
+export async function startAlteringPop3(
+  messages: readonly ServedMessage[],
+  { capabilities = ["TOP", "UIDL", "USER"], patience = Number.POSITIVE_INFINITY }: AlteringPop3Options = {},
+): Promise<AlteringPop3> {
+  const sockets = new Set<Socket>();
+  const counts = new Map<string, number>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.setNoDelay(true);
+    socket.on("error", () => undefined).on("close", () => sockets.delete(socket));
+    const answer = sessionOf(pop3, capabilities);
+    let received = "";
+    let refusals = 0;
+    socket.write("+OK ready\r\n");
+    socket.on("data", (chunk) => {
+      received += chunk.toString("latin1");
+      for (let end = received.indexOf("\r\n"); end >= 0; end = received.indexOf("\r\n")) {
+        const line = received.slice(0, end);
+        received = received.slice(end + 2);
+        const [verb = "", ...args] = line.split(" ");
+        counts.set(verb, (counts.get(verb) ?? 0) + 1);
+        const answered = answer(verb, args);
+        refusals = answered.startsWith("-ERR") ? refusals + 1 : 0;
+        socket.write(`${answered}\r\n`, "latin1");
+        if (verb === "QUIT" || refusals >= patience) socket.end();
+      }
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  const pop3: AlteringPop3 = {
+    host: "127.0.0.1",
+    port: typeof address === "object" && address ? address.port : 0,
+    messages: [...messages],
+    refusal: undefined,
+    count: (command) => counts.get(command) ?? 0,
+    forget: () => counts.clear(),
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      if (server.listening) await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+  return pop3;
+}
+
+/** Answers one session's commands, without the last line end. */
+function sessionOf(
+  pop3: AlteringPop3,
+  capabilities: readonly string[],
+): (verb: string, args: readonly string[]) => string {
+  const shown = pop3.messages.map((served) => ({
+    served,
+    uidl: served.uidl,
+    text: altered(served.bytes, served.uidl),
+  }));
+  const deleted = new Set<number>();
+  const list = (of: (message: (typeof shown)[number]) => string | number): string =>
+    lines(shown.flatMap((message, index) => (deleted.has(index) ? [] : `${index + 1} ${of(message)}`)));
+  return (verb, [first, second]) => {
+    const index = Number(first) - 1;
+    const message = deleted.has(index) ? undefined : shown[index];
+    switch (verb) {
+      case "CAPA":
+        return lines(capabilities);
+      case "PASS":
+        return pop3.refusal ?? "+OK";
+      case "USER":
+      case "NOOP":
+        return "+OK";
+      case "STAT":
+        return `+OK ${shown.length} ${shown.reduce((sum, { text }) => sum + text.length, 0)}`;
+      case "LIST":
+        return list(({ text }) => text.length);
+      case "UIDL":
+        return list(({ uidl }) => uidl);
+      case "RETR":
+        return message ? dotted(message.text) : "-ERR no such message";
+      case "TOP":
+        if (!message || !capabilities.includes("TOP")) return "-ERR what?";
+        return dotted(firstLines(message.text, Number(second)));
+      case "DELE":
+        if (!message) return "-ERR no such message";
+        deleted.add(index);
+        return "+OK";
+      case "QUIT": {
+        const gone = new Set(shown.flatMap(({ served }, at) => (deleted.has(at) ? [served] : [])));
+        const left = pop3.messages.filter((message) => !gone.has(message));
+        pop3.messages.splice(0, Number.POSITIVE_INFINITY, ...left);
+        return "+OK";
+      }
+      default:
+        return "-ERR what?";
+    }
+  };
+}
+
+/**
+ * As the server shows it (latin1): fields folded elsewhere, `?` for 8-bit characters of the header, and fields of its
+ * own, as qpopper and others write them.
+ */
+export function altered(bytes: Buffer, uidl: string): string {
+  const text = bytes.toString("latin1");
+  const end = text.indexOf("\r\n\r\n") + 2;
+  const header = text
+    .slice(0, end)
+    .replace(/\r\n[ \t]+/g, " ")
+    .replace(/; |, /g, (separator) => `${separator.trim()}\r\n        `)
+    .replace(/[^\x00-\x7f]/g, "?");
+  return `${header}X-UIDL: ${uidl}\r\nStatus: RO\r\nX-Status: A\r\n${text.slice(end)}`;
+}
+
+function firstLines(text: string, count: number): string {
+  const end = text.indexOf("\r\n\r\n") + 4;
+  const body = text.slice(end).split("\r\n").slice(0, count);
+  return text.slice(0, end) + body.map((line) => `${line}\r\n`).join("");
+}
+
+const lines = (all: readonly string[]): string => ["+OK", ...all, "."].join("\r\n");
+
+/** RFC 1939 3; `text` ends with a line end. */
+const dotted = (text: string): string => `+OK\r\n${text.replace(/(^|\n)\./g, "$1..")}.`;
