@@ -1,7 +1,5 @@
 /** POP3 clients of an account whose legacy server has IMAP only, and of a local account. */
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, it, onTestFinished } from "vitest";
@@ -11,7 +9,7 @@ import { type Dovecot, startDovecot } from "../helpers/dovecot.ts";
 import { createAccount, type Mailferry, startMailferry } from "../helpers/mailferry.ts";
 import { oddMails } from "../helpers/odd-mail.ts";
 
-const run = promisify(execFile);
+const _run = promisify(execFile);
 const user = "alice";
 const password = "pass-alice";
 const { signal } = new AbortController();
@@ -115,44 +113,4 @@ it("a local account's maildrop is what Dovecot shows of the Maildir", async () =
   await second.adoptMaildir(user, join(mailferry.dataDir, "mail", "_", user, "Maildir"));
   await second.start();
   expect(await maildropOf(second.ports.pop3)).toEqual(here);
-});
-
-it("fetchmail, pointed here with its state of the legacy server, fetches what is new and nothing else", async () => {
-  const { legacy, mailferry } = await startBoth();
-  const client = await legacy.client(user);
-  const append = (subject: string) =>
-    client.ok("APPEND INBOX ", Buffer.from(`From: a@example.org\r\nSubject: ${subject}\r\n\r\ntext\r\n`));
-  for (let count = 0; count < 10; count++) await append(`old ${count}`);
-  const folder = await mkdtemp(join(tmpdir(), "fetchmail-"));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  const fetch = async (port: number): Promise<string[]> => {
-    const received = join(folder, "received");
-    const settings = `poll 127.0.0.1 protocol pop3 port ${port} uidl: user "${user}" password "${password}" keep no rewrite sslproto "" mda "cat >> ${received}"\n`;
-    await writeFile(join(folder, "rc"), settings, { mode: 0o600 });
-    await writeFile(received, "");
-    const options = [
-      "-f",
-      join(folder, "rc"),
-      "-i",
-      join(folder, "ids"),
-      "--pidfile",
-      join(folder, "pid"),
-      "--nodetach",
-      "--nosyslog",
-    ];
-    // 1: there was nothing to fetch.
-    await run("fetchmail", options, { env: { ...process.env, HOME: folder, FETCHMAILHOME: folder } }).catch(
-      (error) => {
-        if (error.code !== 1) throw error;
-      },
-    );
-    return [...(await readFile(received, "latin1")).matchAll(/^Subject: (.*)$/gm)].map(
-      ([, subject]) => subject ?? "",
-    );
-  };
-  expect(await fetch(legacy.ports.pop3)).toHaveLength(10);
-  expect(await fetch(mailferry.port("pop3"))).toEqual([]);
-  await append("new one");
-  expect(await fetch(mailferry.port("pop3"))).toEqual(["new one"]);
-  expect(await fetch(mailferry.port("pop3"))).toEqual([]);
 });
