@@ -14,7 +14,7 @@ type Known = { -readonly [Key in keyof Examined]?: Examined[Key] | undefined };
 export type ExamineOptions = Pick<MailboxLeaseOptions, "quick" | "write">;
 
 /**
- * Selects, read-only unless asked to `write`, always anew: the answer tells what has changed. Throws NONEXISTENT, or UNAVAILABLE
+ * Selects, read-only unless asked to `write` (or the server has to be treated otherwise), always anew: the answer tells what has changed. Throws NONEXISTENT, or UNAVAILABLE
  * when the server leaves out what RFC 3501 demands.
  *
  * HIGHESTMODSEQ comes without asking (RFC 7162 3.1.2.1), but Dovecot keeps none until a client has enabled
@@ -25,7 +25,7 @@ export async function examine(
   name: EncodedMailboxName,
   { quick = false, write = false }: ExamineOptions = {},
 ): Promise<Examined> {
-  const verb = write ? "SELECT" : "EXAMINE";
+  const verb = write || connection.quirks.alwaysSelect ? "SELECT" : "EXAMINE";
   const first = await examineOnce(connection, name, verb, "");
   const { withoutModSeqs } = connection;
   if (first.highestModSeq !== undefined) return first;

@@ -15,6 +15,7 @@ import type { EncodedMailboxName } from "../mail/ids.ts";
 import type { MessageContent } from "../mail/message.ts";
 import { createCommandQueue, type ImapCommand, type InFlight } from "./command-queue.ts";
 import { parseFetch } from "./fetch-answer.ts";
+import { type Quirks, quirksOf } from "./quirks.ts";
 import { createResponseReader, type LiteralSink, streamedLiteral } from "./response-reader.ts";
 import { defaultCommandMs } from "./server-config.ts";
 import type { Namespaces } from "./source.ts";
@@ -22,6 +23,7 @@ import { fetchPosition, parseResponse, type Tagged, type Untagged } from "./unta
 
 export interface ImapConnection {
   readonly capabilities: ReadonlySet<string>;
+  readonly quirks: Quirks;
   /** Responses received so far, BYE aside: tells whether anything came since some moment. */
   readonly responseCount: number;
   readonly isClosed: boolean;
@@ -45,6 +47,8 @@ export interface ImapConnection {
 export interface ConnectionOptions {
   readonly socket: Socket;
   readonly capabilities: ReadonlySet<string>;
+  /** What the server said first. */
+  readonly greeting: string;
   readonly logger: Logger;
   /** How long the server may be silent while commands are in flight. */
   readonly commandTimeoutMs?: number;
@@ -53,7 +57,7 @@ export interface ConnectionOptions {
 const logoutTimeoutMs = 2_000;
 
 export function createImapConnection(options: ConnectionOptions): ImapConnection {
-  const { socket, capabilities, logger, commandTimeoutMs = defaultCommandMs } = options;
+  const { socket, capabilities, greeting, logger, commandTimeoutMs = defaultCommandMs } = options;
   const queue = createCommandQueue(
     capabilities,
     (piece) => {
@@ -156,6 +160,7 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
 
   return {
     capabilities,
+    quirks: quirksOf(greeting),
     get responseCount() {
       return responseCount;
     },

@@ -65,6 +65,7 @@ export async function openConnection(
   return createImapConnection({
     socket,
     capabilities,
+    greeting,
     logger,
     ...(commandTimeoutMs !== undefined && { commandTimeoutMs }),
   });

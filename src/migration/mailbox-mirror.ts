@@ -70,6 +70,8 @@ const idlePauseMs = 100;
 
 /** How often a message may be asked for without coming before it is put aside. */
 const maxAttempts = 3;
+/** Until one that was put aside is asked for once more: the old server may have been mended. */
+const retryMs = 10 * 60_000;
 
 export async function openMailboxMirror(options: MailboxStateOptions): Promise<MailboxMirror> {
   const state = await openMailboxState(options);
@@ -77,6 +79,7 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
   const bodies = createBodyPull(state, (uid) => countAttempts([uid]));
   const attempts = new Map<Uid, number>();
   const quarantine = new Map<Uid, string>();
+  const retryAt = new Map<Uid, number>();
   const flight = (options: Pick<SyncOptions, "write" | "modSeqs">): (() => Promise<void>) =>
     singleFlight(() => syncMailbox(state, { priority: "interactive", signal: state.signal, ...options }));
   const interactiveSync = flight({});
@@ -93,8 +96,18 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
       if (state.table.get(uid) === undefined || !isMissing(uid)) continue;
       const count = (attempts.get(uid) ?? 0) + 1;
       attempts.set(uid, count);
-      if (count >= maxAttempts)
-        quarantine.set(uid, `asked for ${count} times, the legacy server did not answer`);
+      if (count < maxAttempts) continue;
+      quarantine.set(uid, `asked for ${count} times, the legacy server did not answer`);
+      retryAt.set(uid, performance.now() + retryMs);
+    }
+  };
+  const retryQuarantined = (): void => {
+    for (const [uid, at] of retryAt) {
+      const isGone = state.table.get(uid) === undefined;
+      if (!isGone && at > performance.now()) continue;
+      retryAt.delete(uid);
+      quarantine.delete(uid);
+      if (isGone) attempts.delete(uid);
     }
   };
 
@@ -162,6 +175,7 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
       }
     },
     async pullTurn(turnMs) {
+      retryQuarantined();
       await syncMailbox(state, { priority: "background", signal: state.signal });
       if (state.problem !== undefined) return "done";
       if (!state.table.uids.some(isMissing)) return "done";

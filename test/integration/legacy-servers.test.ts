@@ -1,6 +1,9 @@
 /** Whatever the legacy server is, a client sees through Mailferry what it sees there. */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { plainAccount } from "../helpers/account-plans.ts";
+import { startCourier } from "../helpers/courier.ts";
 import { withCrlf } from "../helpers/filler.ts";
 import { fillOverImap } from "../helpers/filler-imap.ts";
 import { ignoredOf, legacyKinds } from "../helpers/legacy-server.ts";
@@ -30,6 +33,26 @@ describe.each(legacyKinds)("$name", (kind) => {
     await mailferry.restart();
     expect(await difference()).toEqual([]);
   });
+});
+
+it("a Courier whose mail was used by POP3 only gives one UIDVALIDITY", async () => {
+  const legacy = await startCourier({ users: [user] });
+  onTestFinished(() => legacy.close());
+  const file = join(legacy.maildirOf(user), "new", "1700000000.M1P1.host");
+  await writeFile(file, "Subject: old\n\nold\n", { mode: 0o644 });
+  const mailferry = await startMailferry({ legacy });
+  onTestFinished(() => mailferry.close());
+  const validity = async (server: Pick<Mailferry, "client">): Promise<string | undefined> => {
+    const client = await server.client(user);
+    const { untagged } = await client.ok("SELECT INBOX");
+    client.close();
+    return /UIDVALIDITY (\d+)/.exec(untagged.join("\n"))?.[1];
+  };
+  const first = await validity(mailferry);
+  await expectDone("migrate", mailferry);
+  await mailferry.restart();
+  expect(await validity(mailferry)).toBe(first);
+  expect(await validity(legacy)).toBe(first);
 });
 
 async function expectDone(command: string, { configFile }: Mailferry): Promise<void> {

@@ -150,6 +150,7 @@ export async function connectTo(
   return createImapConnection({
     socket,
     capabilities: new Set(capabilities),
+    greeting: "ready",
     logger: silentLogger,
     ...(commandTimeoutMs !== undefined && { commandTimeoutMs }),
   });
