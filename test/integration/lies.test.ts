@@ -1,0 +1,94 @@
+/** A legacy server that does not tell the truth: no client is shown another message's text, and nothing is lost. */
+import { createHash } from "node:crypto";
+import { expect, it, onTestFinished } from "vitest";
+import { plainAccount } from "../helpers/account-plans.ts";
+import { startDovecot } from "../helpers/dovecot.ts";
+import { fillAccount } from "../helpers/filler.ts";
+import type { ImapClient } from "../helpers/imap-client.ts";
+import { fetchItems, textOf } from "../helpers/imap-values.ts";
+import { type Lie, startLyingProxy } from "../helpers/lying-proxy.ts";
+import { runCli, startMailferry } from "../helpers/mailferry.ts";
+
+const user = "alice";
+
+/** SHA-256 of each message, by UID, as far as the server gives them. */
+async function digestsOf(client: ImapClient): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  const selected = await client.command("SELECT INBOX");
+  if (selected.status !== "OK") return found;
+  const { untagged } = await client.command("UID FETCH 1:* (UID BODY.PEEK[])");
+  for (const response of untagged) {
+    const items = fetchItems(response);
+    const body = items?.get("BODY[]");
+    if (!items?.has("UID") || body === undefined) continue;
+    found.set(textOf(items.get("UID")), createHash("sha256").update(textOf(body), "latin1").digest("hex"));
+  }
+  return found;
+}
+
+/** Every so many lines that match. */
+function sometimes(pattern: RegExp, every: number, change: (line: string) => string | undefined): Lie {
+  let count = 0;
+  return (line) => (pattern.test(line) && ++count % every === 0 ? change(line) : line);
+}
+
+const lies: readonly { readonly name: string; readonly lie: Lie }[] = [
+  {
+    name: "leaves UIDs out of FETCH",
+    lie: sometimes(/^\* \d+ FETCH/, 5, (line) => line.replace(/UID \d+ ?/, "")),
+  },
+  {
+    name: "tells wrong sizes",
+    lie: sometimes(/RFC822\.SIZE \d+/, 4, (line) =>
+      line.replace(/RFC822\.SIZE (\d+)/, (_, size) => `RFC822.SIZE ${Number(size) + 7}`),
+    ),
+  },
+  {
+    name: "names messages above EXISTS",
+    lie: sometimes(/^\* \d+ FETCH/, 3, (line) => line.replace(/^\* \d+/, "* 99999")),
+  },
+  {
+    name: "tells EXISTS out of order",
+    lie: sometimes(/^\* \d+ FETCH/, 7, (line) => `* 3 EXISTS\r\n* 60 EXISTS\r\n* 2 EXISTS\r\n${line}`),
+  },
+  {
+    name: "mixes up sequence numbers",
+    lie: sometimes(/^\* \d+ FETCH/, 2, (line) => line.replace(/^\* \d+/, "* 1")),
+  },
+  { name: "leaves messages out of FETCH", lie: sometimes(/^\* \d+ FETCH [^{]*\r\n$/, 4, () => undefined) },
+  {
+    name: "says that messages were expunged which are there",
+    lie: sometimes(/^\* \d+ FETCH/, 9, (line) => `* 1 EXPUNGE\r\n${line}`),
+  },
+];
+
+it.each(lies)("that $name", async ({ lie }) => {
+  const legacy = await startDovecot({ users: [user], started: false });
+  onTestFinished(() => legacy.close());
+  await fillAccount(legacy, user, plainAccount({ messages: 60, sizeBytes: 800 }));
+  await legacy.start();
+  const truth = await digestsOf(await legacy.client(user));
+  expect(truth.size).toBe(60);
+  const proxy = await startLyingProxy(legacy.ports.imap);
+  onTestFinished(() => proxy.close());
+  const mailferry = await startMailferry({
+    legacy: { host: "127.0.0.1", ports: { imap: proxy.port }, passwordOf: legacy.passwordOf },
+    legacyExtra: { timeout: 3 },
+  });
+  onTestFinished(() => mailferry.close());
+  proxy.lie = lie;
+  for (let session = 0; session < 3; session++) {
+    // A session may end: what it was told before must be true.
+    const seen = await mailferry
+      .client(user)
+      .then(digestsOf)
+      .catch(() => new Map<string, string>());
+    for (const [uid, digest] of seen) expect(digest, `UID ${uid}`).toBe(truth.get(uid));
+  }
+  proxy.lie = undefined;
+  await mailferry.restart();
+  expect(await digestsOf(await mailferry.client(user))).toEqual(truth);
+  const migrated = await runCli(["migrate", "-c", mailferry.configFile, user]);
+  expect(migrated.code, migrated.stdout + migrated.stderr).toBe(0);
+  expect((await mailferry.log()).match(/"level":(50|60)/)).toBeNull();
+});
