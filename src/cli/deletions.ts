@@ -18,7 +18,7 @@ interface DeletionsOptions extends CommonOptions {
 }
 
 export function deletionsCommand(): Command {
-  return mailferryCommand("deletions", "decide on mail that the legacy server has suddenly lost")
+  return mailferryCommand("deletions", "decide on mail that the legacy server has suddenly lost or made anew")
     .argument("<user>", "as the user logs in")
     .addOption(new Option("--accept", "believe the legacy server: the messages go here, too"))
     .addOption(new Option("--refuse", "put the messages into the mailbox Rescued").conflicts("accept"))
@@ -29,6 +29,8 @@ export function deletionsCommand(): Command {
       `
 When more than half of a mailbox of 50 messages or more is gone from the legacy server at once, and nobody
 deleted it through Mailferry, the messages are kept and clients go on seeing them, until this command decides.
+When the legacy server changes the UIDVALIDITY of a mailbox, clients see it, and its migration stops; --accept
+lets it go on.
 Without --accept or --refuse it shows what is held.
 
 Examples:
@@ -49,7 +51,10 @@ async function run(user: string, options: DeletionsOptions): Promise<void> {
   const { held, rescued } = result;
   if (held.length === 0) printLine("nothing is held");
   const done = options.accept ? "are gone" : options.refuse ? `are in ${nameOf(rescued ?? "")}` : "are held";
-  for (const { mailbox, messages } of held) printLine(`${nameOf(mailbox)}: ${messages} messages ${done}`);
+  for (const { mailbox, messages, problem } of held) {
+    if (problem === undefined) printLine(`${nameOf(mailbox)}: ${messages} messages ${done}`);
+    else printLine(`${nameOf(mailbox)}: ${options.accept ? "the migration goes on" : problem}`);
+  }
 }
 
 function nameOf(name: string): string {

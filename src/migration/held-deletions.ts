@@ -1,4 +1,7 @@
-/** What an operator decides on deletions that the brake holds: they are believed, or their messages are rescued. */
+/**
+ * What an operator decides on what the legacy server says and is not believed: deletions that the brake holds, and a
+ * UIDVALIDITY that has changed. It is believed after all, or the messages are rescued.
+ */
 import { MailError } from "../errors.ts";
 import type { Listing } from "../legacy/source.ts";
 import { type EncodedMailboxName, encodedMailboxName, type Uid } from "../mail/ids.ts";
@@ -10,6 +13,8 @@ import type { MailboxMirror } from "./mailbox-mirror.ts";
 export interface HeldMailbox {
   readonly mailbox: EncodedMailboxName;
   readonly messages: number;
+  /** Why its migration has stopped; undefined where deletions are held. */
+  readonly problem?: string | undefined;
 }
 
 export interface HeldDeletions {
@@ -45,13 +50,20 @@ export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletion
     await mailbox.sync(signal);
   };
   return {
-    list: async () =>
-      (await holding()).map(({ state: { record, brake } }) => ({
+    async list() {
+      const held = (await holding()).map(({ state: { record, brake } }) => ({
         mailbox: record.name,
         messages: brake.held.length,
-      })),
+      }));
+      const stopped = (await options.mailboxes()).flatMap(({ state: { record, table, problem } }) =>
+        problem === undefined ? [] : [{ mailbox: record.name, messages: table.uids.length, problem }],
+      );
+      return [...held, ...stopped];
+    },
     async accept(signal) {
       for (const mailbox of await holding()) await release(mailbox, signal);
+      for (const { state } of await options.mailboxes())
+        if (state.problem !== undefined) state.forgetProblem();
     },
     async refuse(signal) {
       const mailboxes = await holding();

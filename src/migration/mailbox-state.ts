@@ -86,6 +86,8 @@ export interface MailboxState {
   commitLost(uid: Uid): void;
   /** The legacy server has made a new mailbox of that name: everything known of the old one is dropped. */
   restart(uidValidity: UidValidity): Promise<void>;
+  /** Somebody has decided that the migration of this mailbox goes on. */
+  forgetProblem(): void;
   /** The mailbox is not on the legacy server any more. */
   announceGone(reason: string): void;
 }

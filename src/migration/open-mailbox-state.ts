@@ -30,7 +30,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
   let keptMark = store.readMark(listedKey);
   let listed = options.local === true || keptMark === wholeMark();
   let firstUnseenHint: number | undefined;
-  let problem = store.readSetting(problemKey);
+  let problem = store.readSetting(problemKey) || undefined;
   let readOnly = false;
   let isGone = false;
   const brake = createDeletionBrake(store, record.id);
@@ -312,7 +312,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       table.put([{ ...meta, presence: "meta" }]);
     },
     async restart(uidValidity) {
-      problem = `the legacy server changed UIDVALIDITY from ${record.uidValidity} to ${uidValidity}`;
+      problem = `the legacy server changed UIDVALIDITY from ${record.uidValidity} to ${uidValidity} (deletions --help)`;
       store.writeSetting(problemKey, problem);
       logger.warn({ mailbox: record.name, from: record.uidValidity, to: uidValidity }, "UIDVALIDITY changed");
       keepListing(false);
@@ -325,6 +325,10 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       unwritten.clear();
       unwrittenSince = undefined;
       listed = false;
+    },
+    forgetProblem() {
+      store.writeSetting(problemKey, "");
+      problem = undefined;
     },
     announceGone(reason) {
       isGone = true;

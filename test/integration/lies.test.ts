@@ -62,6 +62,40 @@ const lies: readonly { readonly name: string; readonly lie: Lie }[] = [
   },
 ];
 
+it("that changes UIDVALIDITY with each session: its mailbox is not migrated further, until somebody says so", async () => {
+  const legacy = await startDovecot({ users: [user], started: false });
+  onTestFinished(() => legacy.close());
+  await fillAccount(legacy, user, plainAccount({ messages: 60, sizeBytes: 800 }));
+  await legacy.start();
+  const truth = await digestsOf(await legacy.client(user));
+  const proxy = await startLyingProxy(legacy.ports.imap);
+  onTestFinished(() => proxy.close());
+  const mailferry = await startMailferry({
+    legacy: { host: "127.0.0.1", ports: { imap: proxy.port }, passwordOf: legacy.passwordOf },
+  });
+  onTestFinished(() => mailferry.close());
+  proxy.lie = (line, connection) => line.replace(/UIDVALIDITY \d+/, `UIDVALIDITY ${1_000 + connection}`);
+  for (let session = 0; session < 4; session++) {
+    const seen = await mailferry
+      .client(user)
+      .then(digestsOf)
+      .catch(() => new Map<string, string>());
+    for (const [uid, digest] of seen) expect(digest).toBe(truth.get(uid));
+    await mailferry.restart();
+  }
+  proxy.lie = undefined;
+  const client = await mailferry.client(user);
+  const run = (command: string, ...options: string[]) =>
+    runCli([command, "-c", mailferry.configFile, user, ...options]);
+  await client.command("SELECT INBOX");
+  expect((await run("migrate")).stdout).toContain("changed UIDVALIDITY");
+  expect((await run("status")).stdout).toContain("changed UIDVALIDITY");
+  expect((await run("deletions", "--accept")).stdout).toContain("the migration goes on");
+  expect((await run("migrate")).code).toBe(0);
+  expect((await run("verify")).code).toBe(0);
+  expect(await digestsOf(await mailferry.client(user))).toEqual(truth);
+});
+
 it.each(lies)("that $name", async ({ lie }) => {
   const legacy = await startDovecot({ users: [user], started: false });
   onTestFinished(() => legacy.close());
