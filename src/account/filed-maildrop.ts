@@ -1,5 +1,5 @@
 /** A maildrop of messages that are known here, whoever gave them their UIDLs. */
-import { MailError } from "../errors.ts";
+import { isUnavailable, MailError } from "../errors.ts";
 import { inbox, type MailboxId, type Uid } from "../mail/ids.ts";
 import { sendMessage } from "../mail/send-message.ts";
 import { parseUidlFormat, type UidlFormat } from "../mail/uidl-format.ts";
@@ -34,6 +34,37 @@ export async function filedMaildrop(
   const filed = new Map<MaildropMessage, FiledMessage>(messages.map((message) => [message, message]));
   const filedOf = (some: readonly MaildropMessage[]): readonly FiledMessage[] =>
     some.flatMap((message) => filed.get(message) ?? []);
+  /** By the old POP3 server, where there is one beside IMAP; false where it is away and nobody else is needed. */
+  const removedThere = async (
+    deleted: readonly MaildropMessage[],
+    waiting: AbortSignal,
+  ): Promise<boolean> => {
+    const removeThere = mirror.maildrop?.removeThere;
+    if (!removeThere) return false;
+    const uidls = new Set(deleted.map(({ uidl }) => uidl));
+    try {
+      await removeThere(
+        entries.filter(({ uidl }) => uidls.has(uidl)),
+        waiting,
+      );
+    } catch (error) {
+      if (!isUnavailable(error) || deleted.some(isTwin)) throw error;
+      return false;
+    }
+    // What has left there goes here, now rather than at the next look.
+    for (const mailbox of presentByMailbox(filedOf(deleted)).keys())
+      await mailbox
+        .sync(waiting)
+        .catch((error: unknown) => mailbox.state.logger.debug({ err: error }, "later"));
+    return true;
+  };
+  const removeHere = async (messages: readonly FiledMessage[], waiting: AbortSignal): Promise<void> => {
+    const { authority } = mirror;
+    for (const [mailbox, uids] of presentByMailbox(messages)) {
+      await waitWith(authority.store(mailbox, uids, isDeleted), waiting);
+      await waitWith(authority.expunge(mailbox, uids), waiting);
+    }
+  };
   return {
     messages,
     async read(message, lines, take, waiting) {
@@ -48,23 +79,10 @@ export async function filedMaildrop(
       return true;
     },
     async update({ read, deleted }, waiting) {
-      const { authority } = mirror;
       if (options.markSeen) await markSeen(mirror, filedOf(read), waiting);
-      const removeThere = mirror.maildrop?.removeThere;
-      const twins = new Set(removeThere ? deleted.filter(isTwin) : []);
-      if (removeThere && twins.size > 0) {
-        const uidls = new Set([...twins].map(({ uidl }) => uidl));
-        await removeThere(
-          entries.filter(({ uidl }) => uidls.has(uidl)),
-          waiting,
-        );
-      }
-      const others = filedOf(deleted.filter((message) => !twins.has(message)));
-      for (const [mailbox, uids] of presentByMailbox(others)) {
-        await waitWith(authority.store(mailbox, uids, isDeleted), waiting);
-        await waitWith(authority.expunge(mailbox, uids), waiting);
-      }
-      if (deleted.length > 0) await mirror.maildrop?.writeThrough(waiting);
+      if (deleted.length === 0) return;
+      if (!(await removedThere(deleted, waiting))) await removeHere(filedOf(deleted), waiting);
+      await mirror.maildrop?.writeThrough(waiting);
     },
     close: () => undefined,
   };

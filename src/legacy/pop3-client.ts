@@ -107,8 +107,13 @@ function sessionOf(connection: Pop3Connection, capabilities: ReadonlyMap<string,
     get isClosed() {
       return connection.isClosed;
     },
-    list: async () =>
-      new Map((await readPairs(connection, "LIST")).map(([number, size]) => [number, Number(size)])),
+    list: async () => {
+      // RFC 1939 5: more may follow the size.
+      const sizes = (await readPairs(connection, "LIST")).map(
+        ([number, text]) => [number, Number.parseInt(text, 10)] as const,
+      );
+      return new Map(sizes.filter(([, size]) => Number.isSafeInteger(size)));
+    },
     uidls: async () =>
       new Map((await readPairs(connection, "UIDL")).map(([number, text]) => [number, uidl(text)])),
     async retrieve(number, write) {

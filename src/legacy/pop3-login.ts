@@ -46,14 +46,20 @@ const maxLineChars = 240;
 function expectLogin({ ok, code, text }: Pop3Reply): void {
   if (ok) return;
   const cause = `-ERR ${text}`;
-  if (code === "IN-USE" || /\b(locked|in use|lock)\b/i.test(text)) throw new MailError("INUSE", text, cause);
-  if (code === "SYS/TEMP" || code === "LOGIN-DELAY" || passingText.test(text))
+  // What the code says goes before what the text may mean (RFC 3206).
+  const isAuth = code === "AUTH";
+  if (code === "IN-USE" || (!isAuth && inUseText.test(text))) throw new MailError("INUSE", text, cause);
+  if (code === "SYS/TEMP" || code === "LOGIN-DELAY" || (!isAuth && passingText.test(text)))
     throw new MailError("UNAVAILABLE", text, cause);
   throw new MailError("AUTHENTICATIONFAILED", text || "Authentication failed.", cause);
 }
 
+/** Somebody else has the maildrop; an account that is locked is another thing. */
+const inUseText =
+  /\b(maildrop|mailbox|mail ?drop|session|spool)\b.*\b(lock(ed)?|in use|busy)\b|\b(lock(ed)?|in use|busy)\b.*\b(maildrop|mailbox|session|spool)\b|exclusive (access|lock)|already in use/i;
 /** Says that another try may succeed with the same password. */
-const passingText = /temporar|try again|too many|maximum number|unavailable|internal error/i;
+const passingText =
+  /temporar|too many|maximum number|unavailable|internal error|login delay|minimum .*between/i;
 
 function refuseImpossible(login: string, password: string): void {
   if (login === "" || password === "" || /[\0\r\n]/.test(login) || /[\0\r\n]/.test(password))

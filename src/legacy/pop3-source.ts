@@ -54,7 +54,7 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
   let adopted: { readonly session: Pop3Session; readonly timer: NodeJS.Timeout } | undefined;
   let client: Pop3Session | "coming" | undefined;
   let refused:
-    | { readonly credentials: Pop3Credentials | undefined; readonly error: unknown; readonly until: number }
+    | { readonly credentials: Pop3Credentials; readonly error: unknown; readonly until: number }
     | undefined;
   let background: { readonly giveWay: AbortController; readonly ended: Promise<unknown> } | undefined;
 
@@ -65,14 +65,15 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
     return taken?.session.isClosed ? undefined : taken?.session;
   };
   const connect = async (priority: Priority, signal: AbortSignal): Promise<Pop3Session> => {
-    const known = takeAdopted();
     const permit = await budget.acquire(user, { priority, signal });
+    const known = takeAdopted();
     if (known) return held(known, permit);
     const current = credentials();
     try {
       if (!current) throw new MailError("UNAVAILABLE", "Nobody is logged in whose password could be used");
       if (budget.backoff.failure !== undefined) throw budget.backoff.failure;
-      if (refused?.credentials === current && refused.until > performance.now()) throw refused.error;
+      if (refused && refused.until > performance.now() && isSame(refused.credentials, current))
+        throw refused.error;
       await budget.makeRoom();
       const session = await openPop3(config, current, signal);
       budget.backoff.noteSuccess();
@@ -80,7 +81,7 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
     } catch (error) {
       permit.release();
       if (isHostFailure(error)) budget.backoff.noteFailure(error);
-      if (isWrongLogin(error))
+      if (current && isWrongLogin(error))
         refused = { credentials: current, error, until: performance.now() + refusedForMs };
       throw error;
     }
@@ -92,7 +93,7 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
   const openForClient = async (signal: AbortSignal): Promise<Pop3Session> => {
     const wasBusy = background !== undefined;
     background?.giveWay.abort(inUse());
-    await background?.ended;
+    await withPatience(background?.ended, signal);
     for (let tries = wasBusy ? inUseTries : 1; ; tries--) {
       try {
         return keptAlive(await connect("interactive", signal));
@@ -117,7 +118,7 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
       }
     },
     async inBackground(signal, work) {
-      while (background) await background.ended;
+      while (background) await withPatience(background.ended, signal);
       refuseSecond();
       const giveWay = new AbortController();
       const working = AbortSignal.any([signal, giveWay.signal, closing.signal]);
@@ -172,6 +173,24 @@ async function leave(session: Pop3Session, logger: Logger): Promise<void> {
     clearTimeout(timer);
     session.close();
   }
+}
+
+/** Rejects with the signal's reason when that comes first. */
+async function withPatience(ended: Promise<unknown> | undefined, signal: AbortSignal): Promise<void> {
+  if (!ended) return;
+  signal.throwIfAborted();
+  const stopped = Promise.withResolvers<never>();
+  const stop = (): void => stopped.reject(signal.reason);
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    await Promise.race([ended, stopped.promise]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
+
+function isSame(a: Pop3Credentials, b: Pop3Credentials): boolean {
+  return a.login === b.login && a.password.equals(b.password);
 }
 
 function inUse(): MailError {

@@ -9,6 +9,7 @@ import type { Pop3Source } from "../legacy/pop3-source.ts";
 import type { Logger } from "../log.ts";
 import type { MaildropChange, MaildropEntry, MaildropMessageId } from "../store/maildrop-table.ts";
 import type { AccountStore } from "../store/store.ts";
+import { StoreTrouble } from "../store/store-errors.ts";
 import { followListing } from "./follow-maildrop.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import { matchMaildrop, type PrintCache } from "./match-maildrop.ts";
@@ -81,6 +82,15 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
   /** What the last whole matching saw: where nothing has changed since, the old server is not asked again. */
   let matchedAt: string | undefined;
 
+  /** A full disk is no reason to turn a client away. */
+  const keepOrServe = async (change: MaildropChange): Promise<void> => {
+    try {
+      await changeInSteps(store, change);
+    } catch (error) {
+      if (!(error instanceof StoreTrouble)) throw error;
+      logger.error({ err: error }, "the maildrop could not be written down");
+    }
+  };
   /** The IMAP side is looked at after the listing: what that names is there. */
   const lookAt = async (
     session: Pop3Session,
@@ -93,13 +103,13 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
     const isLost = (entry: MaildropEntry): boolean => mailboxes !== undefined && isStale(entry, mailboxes);
     const kept = await store.maildrop.entries();
     const { entries, change } = followListing(kept, listing, "match-anew", isLost);
-    await changeInSteps(store, change);
+    await keepOrServe(change);
     if (!mailboxes) return numbered(listing, entries);
     const present = entries.map((entry) => (isLost(entry) ? { ...entry, message: undefined } : entry));
     const request = { store, listing, entries: present, mailboxes, session, prints, maxQuestions, signal };
     const matched = await matchMaildrop(request);
     const put = matched.filter((entry, index) => entry !== entries[index]);
-    await changeInSteps(store, { removed: [], put });
+    await keepOrServe({ removed: [], put });
     for (const { state } of mailboxes) {
       const { id } = state.record;
       store.maildrop.noteListedUpTo(id, before.get(id) ?? state.record.uidNext);
@@ -162,18 +172,22 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
     },
     async match() {
       const mailboxes = await options.mailboxes(closing);
-      if (matchedAt !== undefined && matchedAt === stateOf(mailboxes)) return false;
+      // Before the look: what comes while it lasts is not in it.
+      const at = stateOf(mailboxes);
+      if (matchedAt !== undefined && matchedAt === at) return false;
       await source.inBackground(closing, async (session, signal) => {
         await lookAt(session, Number.POSITIVE_INFINITY, signal);
-        matchedAt = stateOf(await options.mailboxes(signal));
+        matchedAt = at;
       });
       return true;
     },
     removeThere: async (entries, signal) => {
       const session = await source.open(signal);
       try {
-        const numbers = new Map([...(await session.uidls())].map(([number, uidl]) => [uidl, number]));
-        const found = entries.flatMap(({ uidl }) => numbers.get(uidl) ?? []);
+        const numbers = new Map<string, number[]>();
+        for (const [number, uidl] of await session.uidls())
+          numbers.set(uidl, [...(numbers.get(uidl) ?? []), number]);
+        const found = entries.flatMap(({ uidl }) => numbers.get(uidl)?.shift() ?? []);
         await noteRemoved(entries);
         await Promise.all(found.map((number) => session.remove(number)));
         await session.quit();
@@ -194,15 +208,26 @@ export function problemsOf({ maildrop }: AccountStore): readonly string[] {
   return maildrop.unmatched().map(({ uidl, problem }) => `POP3 message with the UIDL ${uidl}: ${problem}`);
 }
 
-/** LIST and UIDL in the order of the numbers. A message without UIDL is none that a client could keep apart. */
+/**
+ * LIST and UIDL in the order of the numbers. Throws UNAVAILABLE where they do not agree, asked twice: what only one of
+ * them names would be lost.
+ */
 export async function listingOf(session: Pop3Session): Promise<readonly Pop3Side[]> {
+  const listing = (await listOnce(session)) ?? (await listOnce(session));
+  if (!listing)
+    throw new MailError("UNAVAILABLE", "The old POP3 server's LIST and UIDL name different messages");
+  return listing;
+}
+
+async function listOnce(session: Pop3Session): Promise<readonly Pop3Side[] | undefined> {
   const [sizes, uidls] = await Promise.all([session.list(), session.uidls()]);
-  return [...sizes]
+  const listing = [...sizes]
     .sort(([a], [b]) => a - b)
     .flatMap(([number, sizeBytes]): Pop3Side[] => {
       const uidl = uidls.get(number);
       return uidl === undefined ? [] : [{ number, uidl, sizeBytes }];
     });
+  return listing.length === sizes.size && sizes.size === uidls.size ? listing : undefined;
 }
 
 /** Each entry with its number in the session. */

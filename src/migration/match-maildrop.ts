@@ -24,7 +24,7 @@ import {
   rivals,
   unmatched,
 } from "./uidl-match.ts";
-import { breathe, createPipeline } from "./waiting.ts";
+import { breathe, createPipeline, waitWith } from "./waiting.ts";
 
 export interface MatchRequest {
   readonly store: AccountStore;
@@ -114,7 +114,8 @@ async function withSizes(request: MatchRequest, matching: Matching): Promise<Mat
   if (unknown.length > request.maxQuestions * readsPerTurn) return matching;
   for (const mailbox of request.mailboxes) {
     const { id } = mailbox.state.record;
-    await mailbox.metadata(unknown.filter((message) => message.mailbox === id).map(({ uid }) => uid));
+    const uids = unknown.filter((message) => message.mailbox === id).map(({ uid }) => uid);
+    await waitWith(mailbox.metadata(uids), request.signal);
   }
   const { imap } = openSides(request);
   const left = new Set(matching.imap.map(keyOf));

@@ -6,12 +6,14 @@
  * - A message's UIDL and its UID are written down before its file: whatever cuts in, it is not fetched twice.
  * - Nothing is deleted there but what a client has deleted.
  */
+import { MailError } from "../errors.ts";
 import type { Pop3Session } from "../legacy/pop3-client.ts";
 import type { Pop3Source } from "../legacy/pop3-source.ts";
 import type { Logger } from "../log.ts";
 import { type Uid, uid } from "../mail/ids.ts";
 import type { MaildropEntry } from "../store/maildrop-table.ts";
 import type { AccountStore } from "../store/store.ts";
+import { StoreTrouble } from "../store/store-errors.ts";
 import { followListing } from "./follow-maildrop.ts";
 import { addMessages, removeMessages } from "./local-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
@@ -22,15 +24,15 @@ import type { Pop3Side } from "./uidl-match.ts";
 export interface Pop3Feed {
   /** Takes in what the old server has now, and deletes there what is to be deleted. */
   run(): Promise<void>;
-  /** The listing of a client's session, held against what is here. */
-  look(session: Pop3Session): Promise<readonly ListedMessage[]>;
+  /** The listing of a client's session, held against what is here: whether all of it is. */
+  look(
+    session: Pop3Session,
+  ): Promise<{ readonly messages: readonly ListedMessage[]; readonly isWhole: boolean }>;
   /** Every message that the old server listed last is here. */
   isWhole(): Promise<boolean>;
+  /** The old server's maildrop has nothing to do with these any more. */
+  forget(uids: readonly Uid[]): Promise<void>;
   isHere(entry: MaildropEntry): boolean;
-  /** Gone there, too many to be believed. */
-  readonly held: readonly Uid[];
-  /** What the next look tells to be gone is. */
-  believe(): void;
   problems(): readonly string[];
 }
 
@@ -45,14 +47,14 @@ export interface Pop3FeedOptions {
 /** Fetched together: a bound on memory, and on what a lost connection costs. */
 const rangeBytes = 4 << 20;
 const rangeMessages = 100;
-/** More than half of so many gone at once is taken for an accident until somebody says otherwise. */
-const brakeFrom = 50;
+/** How often a message may break the connection before it is put aside, and for how long. */
+const maxFailures = 3;
+const retryMs = 10 * 60_000;
 
 export function createPop3Feed({ store, source, inbox, logger, signal: closing }: Pop3FeedOptions): Pop3Feed {
   const { state } = inbox;
-  /** UIDs of messages that are gone there, and whether that is believed now. */
-  let held: readonly Uid[] = [];
-  let isBelieved = false;
+  /** By UIDL: of messages at which the connection broke. */
+  const failures = new Map<string, { count: number; retryAt: number }>();
 
   const isHere = ({ message }: MaildropEntry): boolean =>
     message !== undefined && state.table.get(message.uid) !== undefined;
@@ -60,41 +62,51 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
   /** Takes the listing in: what has left goes, unless it is too much to be believed. */
   const follow = async (listing: readonly Pop3Side[]): Promise<readonly ListedMessage[]> => {
     const kept = await store.maildrop.entries();
-    const followed = followListing(kept, listing, "same-when-resized");
+    const followed = followListing(kept, listing, "same-when-resized", isRemoved);
     const left = followed.gone.filter((entry) => isHere(entry) && !entry.isRemoved);
-    if (!isBelieved && kept.length >= brakeFrom && left.length > kept.length / 2)
-      return hold(kept, listing, left);
-    held = [];
-    isBelieved = false;
-    store.maildrop.change(followed.change);
-    await removeMessages(
-      store,
-      inbox,
-      followed.gone.flatMap(({ message }) => message?.uid ?? []),
-    );
-    return numbered(listing, followed.entries);
-  };
-  /** As if they were still there. */
-  const hold = (
-    kept: readonly MaildropEntry[],
-    listing: readonly Pop3Side[],
-    left: readonly MaildropEntry[],
-  ): readonly ListedMessage[] => {
-    if (held.length !== left.length)
-      logger.error({ messages: left.length }, "the old POP3 server suddenly lists much less");
-    held = left.flatMap(({ message }) => message?.uid ?? []);
-    const missing = left.map(({ uidl, sizeBytes }) => ({ number: 0, uidl, sizeBytes }));
-    const all = [...missing, ...listing];
-    const { entries, change } = followListing(kept, all, "same-when-resized");
+    if (haveOtherNames(left, kept, listing)) throw new UidlsDoNotLast();
+    const heldBack = judge(left);
+    const all = [...heldBack, ...listing];
+    const { entries, gone, change } =
+      heldBack.length === 0 ? followed : followListing(kept, all, "same-when-resized", isRemoved);
+    // Messages first: a row without its message heals itself, a message without its row would get a UIDL of ours.
+    const uids = gone.flatMap(({ message }) => message?.uid ?? []);
+    await removeMessages(store, inbox, uids);
     store.maildrop.change(change);
     return numbered(all, entries).filter(({ number }) => number > 0);
+  };
+  /** Those of which the brake does not believe that they are gone: as if they were still listed. */
+  const judge = (left: readonly MaildropEntry[]): readonly Pop3Side[] => {
+    const { table, brake } = state;
+    const vanished = left.flatMap(({ message }) => message?.uid ?? []);
+    const gone = new Set(vanished);
+    const uids = table.uids.filter((one) => !gone.has(one));
+    const before = brake.held.length;
+    brake.judge(table, { uids, vanished: vanished.filter((one) => !brake.isHeld(one)) });
+    if (brake.held.length > before)
+      logger.error({ messages: brake.held.length }, "the old POP3 server suddenly lists much less");
+    return left
+      .filter(({ message }) => message && brake.isHeld(message.uid))
+      .map(({ uidl, sizeBytes }) => ({ number: 0, uidl, sizeBytes }));
+  };
+  const noteFailure = (entry: MaildropEntry | undefined): void => {
+    if (!entry) return;
+    const { count } = failures.get(entry.uidl) ?? { count: 0 };
+    failures.set(entry.uidl, { count: count + 1, retryAt: performance.now() + retryMs });
+    if (count + 1 < maxFailures) return;
+    const problem = `asked for ${count + 1} times, the old server breaks off`;
+    store.maildrop.change({ removed: [], put: [{ ...entry, message: undefined, problem }] });
+  };
+  const isPutAside = ({ uidl }: MaildropEntry): boolean => {
+    const failure = failures.get(uidl);
+    return failure !== undefined && failure.count >= maxFailures && failure.retryAt > performance.now();
   };
   const pull = async (
     session: Pop3Session,
     messages: readonly ListedMessage[],
     signal: AbortSignal,
   ): Promise<void> => {
-    const missing = messages.filter(({ entry }) => !isHere(entry) && !entry.isRemoved);
+    const missing = messages.filter(({ entry }) => !isHere(entry) && !entry.isRemoved && !isPutAside(entry));
     for (let from = 0; from < missing.length; ) {
       signal.throwIfAborted();
       const range = rangeFrom(missing, from);
@@ -105,7 +117,9 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
       } finally {
         discardAll(retrieved);
       }
-      if (failure !== undefined) throw failure;
+      if (failure === undefined) continue;
+      if (!signal.aborted && !(failure instanceof StoreTrouble)) noteFailure(range[retrieved.length]?.entry);
+      throw failure;
     }
   };
   const file = async (retrieved: readonly Retrieved[]): Promise<void> => {
@@ -145,32 +159,72 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
         removed.push(...leaving.map(({ entry }) => entry));
       });
       // QUIT was answered with OK: they are gone there.
+      const uids = removed.flatMap(({ message }) => message?.uid ?? []);
+      await removeMessages(store, inbox, uids);
       store.maildrop.change({ removed, put: [] });
-      await removeMessages(
-        store,
-        inbox,
-        removed.flatMap(({ message }) => message?.uid ?? []),
+    },
+    async look(session) {
+      const listing = await listingOf(session);
+      try {
+        const messages = await follow(listing);
+        const isWhole = (await store.maildrop.entries()).every((entry) => entry.isRemoved || isHere(entry));
+        return { messages: messages.filter(({ entry }) => !entry.isRemoved), isWhole };
+      } catch (error) {
+        if (!(error instanceof UidlsDoNotLast || error instanceof StoreTrouble)) throw error;
+        logger.warn({ err: error }, "the old POP3 server serves this session");
+        return { messages: unkept(listing), isWhole: false };
+      }
+    },
+    isWhole: async () => (await store.maildrop.entries()).every((entry) => entry.isRemoved || isHere(entry)),
+    forget(uids) {
+      const named = new Set(uids);
+      return store.maildrop.entries().then((entries) =>
+        store.maildrop.change({
+          removed: entries.filter(({ message }) => message && named.has(message.uid)),
+          put: [],
+        }),
       );
     },
-    look: async (session) => follow(await listingOf(session)),
-    isWhole: async () => (await store.maildrop.entries()).every((entry) => entry.isRemoved || isHere(entry)),
-    get held() {
-      return held;
-    },
-    believe() {
-      isBelieved = true;
-    },
     isHere,
-    problems() {
-      const brake =
-        held.length === 0
-          ? []
-          : [
-              `the old POP3 server has suddenly lost ${held.length} messages; they are kept here until you decide (deletions --help)`,
-            ];
-      return [...brake, ...problemsOf(store)];
-    },
+    problems: () => problemsOf(store),
   };
+}
+
+const isRemoved = (entry: MaildropEntry): boolean => entry.isRemoved;
+
+/** Nothing can be kept apart by them: each look would bring all mail once more. */
+class UidlsDoNotLast extends MailError {
+  constructor() {
+    super("CANNOT", "The old POP3 server gives its messages other UIDLs each time");
+  }
+}
+
+/** Most of what is kept has left, and as many unknown messages of the same sizes have come. */
+function haveOtherNames(
+  left: readonly MaildropEntry[],
+  kept: readonly MaildropEntry[],
+  listing: readonly Pop3Side[],
+): boolean {
+  if (left.length < 3 || left.length <= kept.length / 2) return false;
+  const known = new Set<string>(kept.map(({ uidl }) => uidl));
+  const sizes = new Map<number, number>();
+  for (const { uidl, sizeBytes } of listing)
+    if (!known.has(uidl)) sizes.set(sizeBytes, (sizes.get(sizeBytes) ?? 0) + 1);
+  let same = 0;
+  for (const { sizeBytes } of left) {
+    const count = sizes.get(sizeBytes) ?? 0;
+    if (count > 0) same++;
+    sizes.set(sizeBytes, count - 1);
+  }
+  return same >= left.length * 0.8;
+}
+
+/** A listing of which nothing is written down: position 0. */
+function unkept(listing: readonly Pop3Side[]): readonly ListedMessage[] {
+  return listing.map(({ number, uidl, sizeBytes }) => ({
+    number,
+    entry: { position: 0, uidl, sizeBytes, message: undefined, isRemoved: false, problem: undefined },
+  }));
 }
 
 function rangeFrom(messages: readonly ListedMessage[], from: number): readonly ListedMessage[] {

@@ -3,7 +3,7 @@
  * mailboxes, what clients file) is here from the start, as in a local account.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { isUnavailable } from "../errors.ts";
+import { isUnavailable, MailError } from "../errors.ts";
 import type { Pop3Source } from "../legacy/pop3-source.ts";
 import type { Logger } from "../log.ts";
 import { inbox } from "../mail/ids.ts";
@@ -116,9 +116,11 @@ export async function openPop3Mirror({
       return pull.busy;
     },
     async close() {
-      closing.abort();
+      closing.abort(new MailError("UNAVAILABLE", "the account is being closed"));
       await source.close();
       await pull.ended();
+      // One that a client or a watch has begun.
+      await run().catch(() => undefined);
       await local.close();
     },
   };
@@ -162,20 +164,24 @@ interface HeldParts {
 }
 
 function heldOf({ local, inboxHere, feed, run }: HeldParts): HeldDeletions {
+  const { brake } = inboxHere.state;
   return {
-    // Only a look tells.
     async list() {
-      return feed.held.length === 0 ? [] : [{ mailbox: inbox, messages: feed.held.length }];
+      return brake.held.length === 0 ? [] : [{ mailbox: inbox, messages: brake.held.length }];
     },
     async accept(signal) {
-      feed.believe();
+      if (brake.held.length === 0) return;
+      brake.release();
       await waitWith(run(), signal);
     },
     async refuse(signal) {
-      if (feed.held.length === 0) return undefined;
+      const held = [...brake.held];
+      if (held.length === 0) return undefined;
       const target = await makeRescueMailbox(local.authority, await local.listing(signal));
-      await local.authority.move(inboxHere, feed.held, target);
-      await waitWith(run(), signal);
+      // Before they move: what leaves INBOX is deleted at the old server, where they may be back.
+      await feed.forget(held);
+      await local.authority.move(inboxHere, held, target);
+      brake.release();
       return target;
     },
   };
@@ -195,9 +201,12 @@ function maildropOf({ store, source, feed, logger, run }: MaildropParts): Maildr
         return undefined;
       });
       try {
-        const messages = session && (await feed.look(session));
-        if (session && messages && !(await feed.isWhole())) return { kind: "theirs", messages, session };
-        await session?.quit();
+        if (session) {
+          const { messages, isWhole } = await feed.look(session);
+          if (!isWhole) return { kind: "theirs", messages, session };
+          // Nothing was asked of it that QUIT could refuse.
+          await session.quit().catch((error: unknown) => logger.debug({ err: error }, "QUIT was refused"));
+        }
         const entries = await store.maildrop.entries();
         return { kind: "ours", entries: entries.filter(({ isRemoved }) => !isRemoved), hasOthers: true };
       } catch (error) {
@@ -208,7 +217,8 @@ function maildropOf({ store, source, feed, logger, run }: MaildropParts): Maildr
     match: async () => false,
     removeThere: undefined,
     async noteRemoved(entries) {
-      const put = entries.map((entry) => ({ ...entry, isRemoved: true }));
+      const written = entries.filter(({ position }) => position > 0);
+      const put = written.map((entry) => ({ ...entry, isRemoved: true }));
       store.maildrop.change({ removed: [], put });
     },
     async writeThrough(waiting) {

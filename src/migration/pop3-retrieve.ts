@@ -95,10 +95,15 @@ async function spooled(
 ): Promise<Bytes | undefined> {
   const incoming = store.receive(sizeBytes);
   let writtenBytes = 0;
-  await session.retrieve(number, (bytes) => {
-    writtenBytes += bytes.length;
-    return writtenBytes > sizeBytes ? undefined : incoming.write(Buffer.from(bytes));
-  });
+  try {
+    await session.retrieve(number, (bytes) => {
+      writtenBytes += bytes.length;
+      return writtenBytes > sizeBytes ? undefined : incoming.write(Buffer.from(bytes));
+    });
+  } catch (error) {
+    incoming.discard();
+    throw error;
+  }
   if (writtenBytes !== sizeBytes) {
     incoming.discard();
     return undefined;

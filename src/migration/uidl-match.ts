@@ -89,19 +89,19 @@ function pairsOfRecipe({ imap, pop3 }: Matching, format: UidlFormat): readonly P
 }
 
 /**
- * Where one size differs nothing is said: a message that only one side has would shift all others. Neighbours of one
- * size are left, since nobody can say which is which.
+ * Where one size differs nothing is said: a message that only one side has would shift all others. Those of one size
+ * are left, since nobody can say which is which.
  */
 export function matchBySizeAndOrder(matching: Matching): Matching {
   const { imap, pop3 } = matching;
   const isSame =
     imap.length === pop3.length && imap.every(({ sizeBytes }, at) => sizeBytes === pop3[at]?.sizeBytes);
   if (!isSame) return matching;
-  const hasTwin = (at: number): boolean =>
-    [at - 1, at + 1].some((other) => pop3[other] && pop3[other].sizeBytes === pop3[at]?.sizeBytes);
+  const counts = new Map<number, number>();
+  for (const { sizeBytes } of pop3) counts.set(sizeBytes, (counts.get(sizeBytes) ?? 0) + 1);
   const pairs = imap.flatMap((left, at): Pair[] => {
     const right = pop3[at];
-    return right && !hasTwin(at) ? [{ imap: left, pop3: right }] : [];
+    return right && counts.get(right.sizeBytes) === 1 ? [{ imap: left, pop3: right }] : [];
   });
   return withPairs(matching, pairs);
 }

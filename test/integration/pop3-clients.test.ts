@@ -1,22 +1,31 @@
 /** Real POP3 clients that leave mail on the server do not notice that it is another one. */
 import { execFile } from "node:child_process";
-import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { buffer } from "node:stream/consumers";
 import { promisify } from "node:util";
 import Pop3Command from "node-pop3";
 import { expect, it, onTestFinished } from "vitest";
-import { alikeMail } from "../helpers/alike-mail.ts";
+import { alikeMessages } from "../helpers/alike-mail.ts";
 import { type Dovecot, startDovecot } from "../helpers/dovecot.ts";
-import { fillAccount } from "../helpers/filler.ts";
+import { fillAccount, type MessagePlan } from "../helpers/filler.ts";
 import { startForwarder } from "../helpers/forwarder.ts";
 import { type Mailferry, runCli, startMailferry } from "../helpers/mailferry.ts";
-import { openMaildrop, seenMaildrop } from "../helpers/pop3-maildrop.ts";
+import { openMaildrop, type SeenMessage, seenMaildrop } from "../helpers/pop3-maildrop.ts";
 
 const run = promisify(execFile);
 const user = "alice";
 const password = "pass-alice";
 const messages = 40;
+
+/** No two users have a message in common. */
+function* mailOf(owner: string): Generator<MessagePlan> {
+  const field = Buffer.from(`X-Owner: ${owner}\r\n`);
+  for (const message of alikeMessages(messages))
+    yield { ...message, bytes: Buffer.concat([field, message.bytes]) };
+}
 
 async function startBoth(
   users: readonly string[] = [user],
@@ -24,7 +33,10 @@ async function startBoth(
   const extraConfig = "protocol pop3 {\n  pop3_uidl_format = %f\n}\n";
   const legacy = await startDovecot({ users, started: false, extraConfig });
   onTestFinished(() => legacy.close());
-  for (const one of users) await fillAccount(legacy, one, alikeMail(messages));
+  for (const one of users) {
+    const inbox = { path: ["INBOX"], uidValidity: 1_234_567_890, messages: () => mailOf(one) };
+    await fillAccount(legacy, one, { mailboxes: [inbox], subscriptions: [], specialUse: {} });
+  }
   await legacy.start();
   const listen = ["imap", "pop3"].map((protocol) => ({
     protocol,
@@ -40,15 +52,18 @@ async function startBoth(
 
 interface MailClient {
   readonly name: string;
-  /** Fetches what is new from a port, in a folder of its own; how many messages it took. */
-  fetch(port: number, folder: string): Promise<number>;
+  /** Fetches what is new from a port, in a folder of its own; the subjects of what it took, sorted. */
+  fetch(port: number, folder: string): Promise<readonly string[]>;
 }
 
+const subjectOf = (text: string): string => /^Subject: (.*?)\r?$/m.exec(text)?.[1] ?? "none";
+
 /** What is in a Maildir, which is emptied. */
-async function takeAll(maildir: string): Promise<number> {
-  const names = await readdir(join(maildir, "new"));
-  for (const name of names) await rm(join(maildir, "new", name));
-  return names.length;
+async function takeAll(maildir: string): Promise<readonly string[]> {
+  const files = (await readdir(join(maildir, "new"))).map((name) => join(maildir, "new", name));
+  const texts = await Promise.all(files.map((file) => readFile(file, "latin1")));
+  for (const file of files) await rm(file);
+  return texts.map(subjectOf).toSorted();
 }
 
 async function makeMaildir(folder: string): Promise<string> {
@@ -138,20 +153,20 @@ seen = json.load(open(state)) if os.path.exists(state) else []
 box = poplib.POP3("127.0.0.1", ${port})
 box.user("${user}")
 box.pass_("${password}")
-fetched = 0
+fetched = []
 for line in box.uidl()[1]:
     number, uidl = line.decode("latin1").split(" ", 1)
     if uidl in seen:
         continue
-    box.retr(int(number))
+    lines = box.retr(int(number))[1]
+    fetched.append("\\n".join(line.decode("latin1") for line in lines))
     seen.append(uidl)
-    fetched += 1
 box.quit()
 json.dump(seen, open(state, "w"))
-print(fetched)
+print(json.dumps(fetched))
 `;
       const { stdout } = await run("python3", ["-c", script]);
-      return Number(stdout);
+      return (JSON.parse(stdout) as string[]).map(subjectOf).toSorted();
     },
   },
 ];
@@ -163,67 +178,102 @@ it.each(clients)("$name fetches what is new, and nothing else", async ({ fetch }
   // Some keep their state by host and port: only the server behind them changes.
   const mail = await startForwarder(legacy.ports.pop3);
   onTestFinished(() => mail.close());
-  expect(await fetch(mail.port, folder)).toBe(messages);
+  const old = Array.from(mailOf(user), ({ bytes }) => subjectOf(bytes.toString("latin1"))).toSorted();
+  expect(await fetch(mail.port, folder)).toEqual(old);
   mail.target = mailferry.port("pop3");
-  expect(await fetch(mail.port, folder)).toBe(0);
+  expect(await fetch(mail.port, folder)).toEqual([]);
   expect((await runCli(["migrate", "-c", mailferry.configFile, user])).code).toBe(0);
-  expect(await fetch(mail.port, folder)).toBe(0);
+  expect(await fetch(mail.port, folder)).toEqual([]);
   const straight = await legacy.client(user);
   await straight.ok("APPEND INBOX ", Buffer.from("From: a@example.org\r\nSubject: new\r\n\r\nnew\r\n"));
-  expect(await fetch(mail.port, folder)).toBe(1);
-  expect(await fetch(mail.port, folder)).toBe(0);
+  expect(await fetch(mail.port, folder)).toEqual(["new"]);
+  expect(await fetch(mail.port, folder)).toEqual([]);
 });
 
-it("node-pop3 and curl list, fetch and delete while 50 other users fetch their mail", async () => {
-  const others = Array.from({ length: 50 }, (_, index) => `user${index}`);
-  const { legacy, mailferry } = await startBoth([user, ...others]);
-  const port = mailferry.port("pop3");
-  const straight = await seenMaildrop(legacy.ports.pop3, user);
-  const bytes = async (number: number): Promise<Buffer> => {
-    const session = await openMaildrop(legacy.ports.pop3, user);
-    const pieces: Buffer[] = [];
-    await session.retrieve(number, (piece) => void pieces.push(Buffer.from(piece)) as undefined);
-    await session.quit();
-    return Buffer.concat(pieces);
-  };
-  const crowd = Promise.all(
-    others.map(async (one) => {
-      for (let round = 0; round < 2; round++)
-        expect(await seenMaildrop(port, one)).toEqual(await seenMaildrop(legacy.ports.pop3, one));
-    }),
-  );
+const digestOf = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex");
 
+/** The header and so many lines of the body. */
+function topOf(bytes: Buffer, count: number): Buffer {
+  const text = bytes.toString("latin1");
+  const body = text.indexOf("\r\n\r\n") + 4;
+  const lines = text.slice(body).split("\r\n").slice(0, count);
+  return Buffer.from(text.slice(0, body) + lines.map((line) => `${line}\r\n`).join(""), "latin1");
+}
+
+/** Lists, fetches all, and deletes the first. */
+type Use = (port: number, there: readonly SeenMessage[]) => Promise<void>;
+
+const useCurl: Use = async (port, there) => {
   const curl = async (path: string, ...options: string[]): Promise<Buffer> => {
-    const args = [
-      "-s",
-      "-S",
-      "--user",
-      `${user}:${password}`,
-      `pop3://127.0.0.1:${port}/${path}`,
-      ...options,
-    ];
-    const { stdout } = await run("curl", args, { encoding: "buffer" });
-    return stdout;
+    const url = `pop3://127.0.0.1:${port}/${path}`;
+    const args = ["-sS", "--user", `${user}:${password}`, url, ...options];
+    return (await run("curl", args, { encoding: "buffer" })).stdout;
   };
   const lines = (text: Buffer): string[] => text.toString("latin1").trimEnd().split("\r\n");
-  const listing = straight.map(({ number, sizeBytes }) => `${number} ${sizeBytes}`);
-  const uidls = straight.map(({ number, uidl }) => `${number} ${uidl}`);
-  expect(lines(await curl(""))).toEqual(listing);
-  expect(lines(await curl("", "-X", "UIDL"))).toEqual(uidls);
-  expect(await curl("8")).toEqual(await bytes(8));
-  await curl("8", "-X", "DELE", "-I");
+  expect(lines(await curl(""))).toEqual(there.map(({ sizeBytes }, index) => `${index + 1} ${sizeBytes}`));
+  expect(lines(await curl("", "-X", "UIDL"))).toEqual(there.map(({ uidl }, index) => `${index + 1} ${uidl}`));
+  // All in one session.
+  const all = await curl(`[1-${there.length}]`);
+  const bytes = bytesOf(there);
+  expect(all.equals(Buffer.concat(bytes))).toBe(true);
+  // TOP 3 2: curl puts what is in the path last.
+  expect(await curl("2", "-X", "TOP 3")).toEqual(topOf(bytes[2]!, 2));
+  await curl("1", "-X", "DELE", "-I");
+};
 
+const useNodePop3: Use = async (port, there) => {
   const client = new Pop3Command({ user, password, host: "127.0.0.1", port });
-  const left = straight.filter(({ number }) => number !== 8);
-  const named = (await client.UIDL()) as string[][];
-  expect(named.map(([, uidl]) => uidl)).toEqual(left.map(({ uidl }) => uidl));
-  expect(await client.RETR(1)).toContain((await bytes(1)).toString("latin1").split("\r\n\r\n")[0]);
-  expect(await client.TOP(2, 0)).toContain("Subject:");
-  await client.command("DELE", 1);
+  const numbered = (values: readonly unknown[]) => values.map((value, index) => [`${index + 1}`, `${value}`]);
+  expect(await client.LIST()).toEqual(numbered(there.map(({ sizeBytes }) => sizeBytes)));
+  expect(await client.UIDL()).toEqual(numbered(there.map(({ uidl }) => uidl)));
+  /** It leaves dots doubled, and may take the last line's end for the answer's. */
+  const received = async (...command: (string | number)[]): Promise<Buffer> => {
+    const [, stream] = await client.command(...command);
+    const text = (await buffer(stream)).toString("latin1").replace(/^\.\./gm, ".");
+    return Buffer.from(text.endsWith("\r\n") ? text : `${text}\r\n`, "latin1");
+  };
+  const bytes = bytesOf(there);
+  for (const [index, expected] of bytes.entries())
+    expect(await received("RETR", index + 1)).toEqual(expected);
+  expect(await received("TOP", 3, 2)).toEqual(topOf(bytes[2]!, 2));
+  await client.DELE(1);
   await client.QUIT();
-  const gone = (await seenMaildrop(legacy.ports.pop3, user)).map(({ uidl }) => uidl);
-  expect(gone).toEqual(left.slice(1).map(({ uidl }) => uidl));
-  await crowd;
+};
+
+/** What lies in the legacy server's Maildir, for each message of a maildrop. */
+function bytesOf(there: readonly SeenMessage[]): Buffer[] {
+  const all = new Map(Array.from(mailOf(user), ({ bytes }) => [digestOf(bytes), bytes]));
+  return there.map(({ digest }) => all.get(digest)!);
+}
+
+it("curl and node-pop3 list, fetch and delete, alone and while 50 other users fetch their mail", async () => {
+  const others = Array.from({ length: 50 }, (_, index) => `user${index}`);
+  const { legacy, mailferry } = await startBoth([user, ...others]);
+  const straight = (one: string) => seenMaildrop(legacy.ports.pop3, one);
+  const port = mailferry.port("pop3");
+
+  const useBoth = async (): Promise<void> => {
+    for (const use of [useCurl, useNodePop3]) {
+      const there = await straight(user);
+      await use(port, there);
+      const left = there.slice(1).map(({ uidl }) => uidl);
+      expect((await straight(user)).map(({ uidl }) => uidl)).toEqual(left);
+    }
+  };
+  await useBoth();
+
+  const theirs = await Promise.all(others.map(straight));
+  let isBusy = true;
+  const crowd = others.map(async (one, index) => {
+    const digests = theirs[index]?.map(({ digest }) => digest);
+    expect(digests).toEqual(Array.from(mailOf(one), ({ bytes }) => digestOf(bytes)));
+    do expect(await seenMaildrop(port, one)).toEqual(theirs[index]);
+    while (isBusy);
+  });
+  const used = useBoth().finally(() => {
+    isBusy = false;
+  });
+  await Promise.all([...crowd, used]);
 });
 
 it("what a client has read is read for IMAP, too", async () => {

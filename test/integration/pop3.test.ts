@@ -1,7 +1,5 @@
 /** POP3 clients of an account whose legacy server has IMAP only, and of a local account. */
-import { execFile } from "node:child_process";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { expect, it, onTestFinished } from "vitest";
 import { openPop3, type Pop3Session } from "../../src/legacy/pop3-client.ts";
 import { Secret } from "../../src/mail/secret.ts";
@@ -9,7 +7,6 @@ import { type Dovecot, startDovecot } from "../helpers/dovecot.ts";
 import { createAccount, type Mailferry, startMailferry } from "../helpers/mailferry.ts";
 import { oddMails } from "../helpers/odd-mail.ts";
 
-const _run = promisify(execFile);
 const user = "alice";
 const password = "pass-alice";
 const { signal } = new AbortController();

@@ -85,7 +85,7 @@ describe("what a server sends", () => {
         await peer.sendInPieces(wire, size);
       }
       await expectLine(peer, "LIST");
-      await peer.sendInPieces("+OK 2 messages\r\n1 120\r\n2 3000000000\r\n.\r\n", size);
+      await peer.sendInPieces("+OK 2 messages\r\n1 120 octets\r\n2 3000000000\r\n.\r\n", size);
       await expectLine(peer, "UIDL");
       await peer.sendInPieces("+OK\r\n1 a b\xff\r\n2 2\r\nnonsense\r\n.\r\n", size);
     });
@@ -228,6 +228,11 @@ describe("logging in", () => {
     ["-ERR wrong\r\n", "AUTHENTICATIONFAILED"],
     ["-ERR [IN-USE] Mailbox is locked\r\n", "INUSE"],
     ["-ERR maildrop already locked\r\n", "INUSE"],
+    ["-ERR Can't get exclusive access to your spool\r\n", "INUSE"],
+    ["-ERR mailbox busy\r\n", "INUSE"],
+    ["-ERR Account is locked\r\n", "AUTHENTICATIONFAILED"],
+    ["-ERR [AUTH] Invalid password, please try again\r\n", "AUTHENTICATIONFAILED"],
+    ["-ERR login delay\r\n", "UNAVAILABLE"],
     ["-ERR [SYS/TEMP] later\r\n", "UNAVAILABLE"],
     ["-ERR [LOGIN-DELAY] later\r\n", "UNAVAILABLE"],
   ])("%j means %s", async (answer, code) => {

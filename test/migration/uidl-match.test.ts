@@ -81,6 +81,11 @@ describe("by size and order", () => {
     ]);
   });
 
+  it("leaves messages of one size that stand apart, too", () => {
+    const apart = [imap(1, 10), imap(2, 20), imap(3, 10)];
+    expect(pairsOf(matchBySizeAndOrder(unmatched(apart, sized(10, 20, 10))))).toEqual(["u2=2"]);
+  });
+
   it.each([
     ["one is missing in the middle", [10, 30, 30, 50]],
     ["one is missing at the end", [10, 20, 30, 30]],
