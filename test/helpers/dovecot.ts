@@ -5,7 +5,6 @@
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
@@ -13,6 +12,7 @@ import { type DovecotNamespace, type DovecotPorts, dovecotConfig } from "./dovec
 import { freePorts } from "./free-port.ts";
 import { connectImap, type ImapClient } from "./imap-client.ts";
 import { atProcessEnd } from "./process-end.ts";
+import { greets, killGroup } from "./server-process.ts";
 import { testCertificate } from "./tls.ts";
 import { waitUntil } from "./wait-until.ts";
 
@@ -212,29 +212,6 @@ async function stopDovecot(child: ChildProcess, how: "gently" | "at once"): Prom
   else killGroup(pid, "SIGKILL");
   await exited;
   killGroup(pid, "SIGKILL");
-}
-
-function killGroup(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(-pid, signal);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
-  }
-}
-
-/** True once the server sends its greeting. */
-function greets(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1");
-    const done = (answer: boolean): void => {
-      socket.destroy();
-      resolve(answer);
-    };
-    socket.once("data", () => done(true));
-    socket.once("error", () => done(false));
-    socket.once("close", () => resolve(false));
-    socket.setTimeout(5000, () => done(false));
-  });
 }
 
 function isComplaint(line: string): boolean {

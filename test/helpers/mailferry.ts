@@ -52,6 +52,14 @@ export interface Mailferry {
   close(): Promise<void>;
 }
 
+/** For `extra`: IMAP and POP3 on free ports, without TLS. */
+export const plainListeners = ["imap", "pop3"].map((protocol) => ({
+  protocol,
+  address: "127.0.0.1",
+  port: 0,
+  tls: "none",
+}));
+
 export const repository = fileURLToPath(new URL("../../", import.meta.url));
 const cli = join(repository, "src", "cli.ts");
 

@@ -2,11 +2,12 @@
 import { spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readdirSync } from "node:fs";
 import { chmod, mkdtemp, readFile } from "node:fs/promises";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ImapClient } from "./imap-client.ts";
 import { atProcessEnd } from "./process-end.ts";
+import { greets, killGroup } from "./server-process.ts";
 import { waitUntil } from "./wait-until.ts";
 
 export interface UnpackedServer {
@@ -107,26 +108,4 @@ export function startDaemon(
       cleanup.dismiss();
     },
   };
-}
-
-function killGroup(pid: number): void {
-  try {
-    process.kill(-pid, "SIGKILL");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
-  }
-}
-
-function greets(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1");
-    const done = (answer: boolean): void => {
-      socket.destroy();
-      resolve(answer);
-    };
-    socket.once("data", () => done(true));
-    socket.once("error", () => done(false));
-    socket.once("close", () => resolve(false));
-    socket.setTimeout(5000, () => done(false));
-  });
 }

@@ -7,7 +7,7 @@ import { plainAccount } from "../helpers/account-plans.ts";
 import { type AccountPlan, wireName, withCrlf } from "../helpers/filler.ts";
 import { type ImapClient, quoted } from "../helpers/imap-client.ts";
 import { ignoredOf, type LegacyKind, type LegacyServer } from "../helpers/legacy-server.ts";
-import { type Mailferry, runCli, startMailferry } from "../helpers/mailferry.ts";
+import { type Mailferry, plainListeners, runCli, startMailferry } from "../helpers/mailferry.ts";
 import { seenMaildrop } from "../helpers/pop3-maildrop.ts";
 import { createRandom, type Random } from "../helpers/random.ts";
 import { takeSnapshot } from "../helpers/snapshot.ts";
@@ -66,14 +66,8 @@ export async function workOnBothSides(
 }
 
 function startInFrontOf(legacy: LegacyServer): Promise<Mailferry> {
-  const listen = ["imap", "pop3"].map((protocol) => ({
-    protocol,
-    address: "127.0.0.1",
-    port: 0,
-    tls: "none",
-  }));
   const pop3 = { host: legacy.host, port: legacy.ports.pop3, tls: "none" };
-  return startMailferry({ legacy, extra: { listen }, legacyExtra: { pop3 } });
+  return startMailferry({ legacy, extra: { listen: plainListeners }, legacyExtra: { pop3 } });
 }
 
 /** By several at once: some servers take their time for each message. */

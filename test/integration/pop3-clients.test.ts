@@ -12,7 +12,7 @@ import { alikeMessages } from "../helpers/alike-mail.ts";
 import { type Dovecot, startDovecot } from "../helpers/dovecot.ts";
 import { fillAccount, type MessagePlan } from "../helpers/filler.ts";
 import { startForwarder } from "../helpers/forwarder.ts";
-import { type Mailferry, runCli, startMailferry } from "../helpers/mailferry.ts";
+import { type Mailferry, plainListeners, runCli, startMailferry } from "../helpers/mailferry.ts";
 import { openMaildrop, type SeenMessage, seenMaildrop } from "../helpers/pop3-maildrop.ts";
 
 const run = promisify(execFile);
@@ -38,14 +38,12 @@ async function startBoth(
     await fillAccount(legacy, one, { mailboxes: [inbox], subscriptions: [], specialUse: {} });
   }
   await legacy.start();
-  const listen = ["imap", "pop3"].map((protocol) => ({
-    protocol,
-    address: "127.0.0.1",
-    port: 0,
-    tls: "none",
-  }));
   const pop3 = { host: legacy.host, port: legacy.ports.pop3, tls: "none" };
-  const mailferry = await startMailferry({ legacy, extra: { listen }, legacyExtra: { pop3 } });
+  const mailferry = await startMailferry({
+    legacy,
+    extra: { listen: plainListeners },
+    legacyExtra: { pop3 },
+  });
   onTestFinished(() => mailferry.close());
   return { legacy, mailferry };
 }

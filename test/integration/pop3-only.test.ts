@@ -5,7 +5,7 @@ import { type Dovecot, startDovecot } from "../helpers/dovecot.ts";
 import { fillAccount } from "../helpers/filler.ts";
 import type { ImapClient } from "../helpers/imap-client.ts";
 import { fetchItems, textOf } from "../helpers/imap-values.ts";
-import { type Mailferry, runCli, startMailferry } from "../helpers/mailferry.ts";
+import { type Mailferry, plainListeners, runCli, startMailferry } from "../helpers/mailferry.ts";
 import { openMaildrop, seenMaildrop } from "../helpers/pop3-maildrop.ts";
 
 const user = "alice";
@@ -24,15 +24,9 @@ async function startLegacy(count: number): Promise<Dovecot> {
 
 async function startInFrontOf(legacy: Dovecot): Promise<Mailferry> {
   const pop3 = { host: legacy.host, port: legacy.ports.pop3, tls: "none" };
-  const listen = ["imap", "pop3"].map((protocol) => ({
-    protocol,
-    address: "127.0.0.1",
-    port: 0,
-    tls: "none",
-  }));
   const mailferry = await startMailferry({
     legacy,
-    extra: { listen },
+    extra: { listen: plainListeners },
     legacyExtra: { imap: undefined, pop3 },
   });
   onTestFinished(() => mailferry.close());

@@ -4,16 +4,14 @@ import { expect, it, onTestFinished } from "vitest";
 import { openPop3, type Pop3Session } from "../../src/legacy/pop3-client.ts";
 import { Secret } from "../../src/mail/secret.ts";
 import { type Dovecot, startDovecot } from "../helpers/dovecot.ts";
-import { createAccount, type Mailferry, startMailferry } from "../helpers/mailferry.ts";
+import { createAccount, type Mailferry, plainListeners, startMailferry } from "../helpers/mailferry.ts";
 import { oddMails } from "../helpers/odd-mail.ts";
 
 const user = "alice";
 const password = "pass-alice";
 const { signal } = new AbortController();
 
-const extra = {
-  listen: ["imap", "pop3"].map((protocol) => ({ protocol, address: "127.0.0.1", port: 0, tls: "none" })),
-};
+const extra = { listen: plainListeners };
 
 async function startBoth(): Promise<{ legacy: Dovecot; mailferry: Mailferry }> {
   const legacy = await startDovecot({ users: [user] });

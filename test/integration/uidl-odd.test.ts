@@ -17,19 +17,18 @@ import { type Dovecot, startDovecot } from "../helpers/dovecot.ts";
 import { fillAccount, type MailboxPlan, type MessagePlan } from "../helpers/filler.ts";
 import type { ImapClient } from "../helpers/imap-client.ts";
 import { connectClient } from "../helpers/line-client.ts";
-import { type CliResult, type Mailferry, runCli, startMailferry } from "../helpers/mailferry.ts";
+import {
+  type CliResult,
+  type Mailferry,
+  plainListeners,
+  runCli,
+  startMailferry,
+} from "../helpers/mailferry.ts";
 import { openMaildrop, type SeenMessage, seenMaildrop } from "../helpers/pop3-maildrop.ts";
 import { createRandom } from "../helpers/random.ts";
 
 const user = "alice";
 const imapValidity = 1_234_567_890;
-
-const listen = ["imap", "pop3"].map((protocol) => ({
-  protocol,
-  address: "127.0.0.1",
-  port: 0,
-  tls: "none",
-}));
 
 async function startInFrontOf(
   legacy: Dovecot,
@@ -37,7 +36,11 @@ async function startInFrontOf(
   pop3: Readonly<Record<string, unknown>> = {},
 ): Promise<Mailferry> {
   const entry = { host: legacy.host, port: pop3Port, tls: "none" };
-  const mailferry = await startMailferry({ legacy, extra: { listen, pop3 }, legacyExtra: { pop3: entry } });
+  const mailferry = await startMailferry({
+    legacy,
+    extra: { listen: plainListeners, pop3 },
+    legacyExtra: { pop3: entry },
+  });
   onTestFinished(() => mailferry.close());
   return mailferry;
 }

@@ -7,18 +7,11 @@ import { startCyrus } from "../helpers/cyrus.ts";
 import { type Dovecot, startDovecot } from "../helpers/dovecot.ts";
 import { fillAccount } from "../helpers/filler.ts";
 import type { ImapClient } from "../helpers/imap-client.ts";
-import { type Mailferry, runCli, startMailferry } from "../helpers/mailferry.ts";
+import { type Mailferry, plainListeners, runCli, startMailferry } from "../helpers/mailferry.ts";
 import { openMaildrop, seenMaildrop } from "../helpers/pop3-maildrop.ts";
 import type { UnpackedServer } from "../helpers/unpacked-server.ts";
 
 const user = "alice";
-
-const listen = ["imap", "pop3"].map((protocol) => ({
-  protocol,
-  address: "127.0.0.1",
-  port: 0,
-  tls: "none",
-}));
 
 type Legacy = Pick<Dovecot | UnpackedServer, "host" | "ports" | "passwordOf" | "client">;
 
@@ -27,7 +20,11 @@ async function startInFrontOf(
   pop3: Readonly<Record<string, unknown>> = {},
 ): Promise<Mailferry> {
   const entry = { host: legacy.host, port: legacy.ports.pop3, tls: "none" };
-  const mailferry = await startMailferry({ legacy, extra: { listen, pop3 }, legacyExtra: { pop3: entry } });
+  const mailferry = await startMailferry({
+    legacy,
+    extra: { listen: plainListeners, pop3 },
+    legacyExtra: { pop3: entry },
+  });
   onTestFinished(() => mailferry.close());
   return mailferry;
 }
