@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the real servers and clients that the tests run against; does nothing when all are there.
-# dovecot: the legacy server, and the judge of the Maildirs we write; cyrus, courier: other legacy servers;
+# dovecot: the legacy server, and the judge of the Maildirs we write; cyrus, courier, mailutils: other
+# legacy servers;
 # isync, offlineimap, mutt, curl, fetchmail, getmail and mpop: the clients that must not notice anything;
 # python3: imaplib and poplib; openssl: certificates.
 set -eu
@@ -31,7 +32,7 @@ need openssl openssl
 # and what they need is installed.
 unpacked=/var/cache/mailferry-tests
 to_unpack=""
-for server in cyrus courier; do
+for server in cyrus courier mailutils; do
   [ -d "$unpacked/$server" ] || to_unpack="$to_unpack $server"
 done
 cyrus="cyrus-common cyrus-imapd cyrus-pop3d"
@@ -53,6 +54,13 @@ need libcourier-unicode4 "/usr/lib/*/libcourier-unicode.so.4"
 need libgdbm6 "/usr/lib/*/libgdbm.so.6"
 need libglib2.0-0 "/usr/lib/*/libglib-2.0.so.0"
 need libidn12 "/usr/lib/*/libidn.so.12"
+mailutils="mailutils-imap4d mailutils-pop3d libmailutils9 libmu-dbm9 libnss-wrapper"
+need libgsasl18 "/usr/lib/*/libgsasl.so.18"
+need libgssapi-krb5-2 "/usr/lib/*/libgssapi_krb5.so.2"
+need libkyotocabinet16v5 "/usr/lib/*/libkyotocabinet.so.16"
+need libldap-2.5-0 "/usr/lib/*/libldap-2.5.so.0"
+need libmariadb3 "/usr/lib/*/libmariadb.so.3"
+need libnsl2 "/usr/lib/*/libnsl.so.2"
 
 [ -n "$missing$to_unpack" ] || exit 0
 

@@ -33,6 +33,8 @@ export const uidValidity = (value: number): UidValidity => value as UidValidity;
 export const modSeq = (value: bigint): ModSeq => value as ModSeq;
 export const mailboxId = (value: number): MailboxId => value as MailboxId;
 export const uidl = (value: string): Uidl => value as Uidl;
+/** Of a message that its server has given none. */
+export const noUidl: Uidl = uidl("");
 
 /** Names a mailbox by its wire bytes; INBOX is matched in any case (RFC 3501 5.1). */
 export function encodedMailboxName(latin1: string): EncodedMailboxName {

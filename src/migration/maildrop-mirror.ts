@@ -7,6 +7,7 @@ import { isUnavailable, MailError } from "../errors.ts";
 import type { Pop3Session } from "../legacy/pop3-client.ts";
 import type { Pop3Source } from "../legacy/pop3-source.ts";
 import type { Logger } from "../log.ts";
+import { noUidl, type Uidl } from "../mail/ids.ts";
 import type { MaildropChange, MaildropEntry, MaildropMessageId } from "../store/maildrop-table.ts";
 import type { AccountStore } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
@@ -155,11 +156,16 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
         return { kind: "ours", entries, hasOthers: false };
       }
       try {
-        const messages = await lookAt(session, questionsOfClient, signal);
+        const messages = await lookAt(session, questionsOfClient, signal).catch((error: unknown) => {
+          if (!lacksUidls(error)) throw error;
+          logger.warn({ err: error }, "the old POP3 server serves this session");
+          return undefined;
+        });
+        if (!messages && options.onUnmatched === "refuse") throw beingMoved();
+        if (!messages) return { kind: "theirs", messages: await listedThere(session), session };
         const entries = messages.map(({ entry }) => entry);
         if (!entries.every(isMatched)) {
-          if (options.onUnmatched === "refuse")
-            throw new MailError("UNAVAILABLE", "This mailbox is being moved. Please try again later.");
+          if (options.onUnmatched === "refuse") throw beingMoved();
           logger.info({ messages: entries.length }, "the old POP3 server serves this session");
           return { kind: "theirs", messages, session };
         }
@@ -201,6 +207,10 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
   };
 }
 
+function beingMoved(): MailError {
+  return new MailError("UNAVAILABLE", "This mailbox is being moved. Please try again later.");
+}
+
 export const isMatched = ({ message }: MaildropEntry): boolean => message !== undefined;
 
 /** For people. */
@@ -214,9 +224,39 @@ export function problemsOf({ maildrop }: AccountStore): readonly string[] {
  */
 export async function listingOf(session: Pop3Session): Promise<readonly Pop3Side[]> {
   const listing = (await listOnce(session)) ?? (await listOnce(session));
-  if (!listing)
-    throw new MailError("UNAVAILABLE", "The old POP3 server's LIST and UIDL name different messages");
+  if (!listing) throw new UnevenListing();
   return listing;
+}
+
+class UnevenListing extends MailError {
+  constructor() {
+    super("UNAVAILABLE", "The old POP3 server's LIST and UIDL name different messages");
+  }
+}
+
+/** Its messages cannot be known by their UIDLs: it has none, or not for all. */
+export function lacksUidls(error: unknown): boolean {
+  return error instanceof UnevenListing || (error instanceof MailError && error.code === "CANNOT");
+}
+
+/** What the server lists, with nothing written down of it: position 0, and no UIDL where there is none. */
+export async function listedThere(session: Pop3Session): Promise<readonly ListedMessage[]> {
+  const sizes = await session.list();
+  const uidls = await session.uidls().catch((error: unknown) => {
+    if (!lacksUidls(error)) throw error;
+    return new Map<number, Uidl>();
+  });
+  return [...sizes].map(([number, sizeBytes]) => ({
+    number,
+    entry: {
+      position: 0,
+      uidl: uidls.get(number) ?? noUidl,
+      sizeBytes,
+      message: undefined,
+      isRemoved: false,
+      problem: undefined,
+    },
+  }));
 }
 
 async function listOnce(session: Pop3Session): Promise<readonly Pop3Side[] | undefined> {

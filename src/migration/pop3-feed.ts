@@ -17,7 +17,14 @@ import { StoreTrouble } from "../store/store-errors.ts";
 import { followListing } from "./follow-maildrop.ts";
 import { addMessages, removeMessages } from "./local-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
-import { type ListedMessage, listingOf, numbered, problemsOf } from "./maildrop-mirror.ts";
+import {
+  type ListedMessage,
+  lacksUidls,
+  listedThere,
+  listingOf,
+  numbered,
+  problemsOf,
+} from "./maildrop-mirror.ts";
 import { discardAll, type Retrieved, retrieveAll } from "./pop3-retrieve.ts";
 import type { Pop3Side } from "./uidl-match.ts";
 
@@ -164,15 +171,14 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
       store.maildrop.change({ removed, put: [] });
     },
     async look(session) {
-      const listing = await listingOf(session);
       try {
-        const messages = await follow(listing);
+        const messages = await follow(await listingOf(session));
         const isWhole = (await store.maildrop.entries()).every((entry) => entry.isRemoved || isHere(entry));
         return { messages: messages.filter(({ entry }) => !entry.isRemoved), isWhole };
       } catch (error) {
-        if (!(error instanceof UidlsDoNotLast || error instanceof StoreTrouble)) throw error;
+        if (!lacksUidls(error) && !(error instanceof StoreTrouble)) throw error;
         logger.warn({ err: error }, "the old POP3 server serves this session");
-        return { messages: unkept(listing), isWhole: false };
+        return { messages: await listedThere(session), isWhole: false };
       }
     },
     isWhole: async () => (await store.maildrop.entries()).every((entry) => entry.isRemoved || isHere(entry)),
@@ -217,14 +223,6 @@ function haveOtherNames(
     sizes.set(sizeBytes, count - 1);
   }
   return same >= left.length * 0.8;
-}
-
-/** A listing of which nothing is written down: position 0. */
-function unkept(listing: readonly Pop3Side[]): readonly ListedMessage[] {
-  return listing.map(({ number, uidl, sizeBytes }) => ({
-    number,
-    entry: { position: 0, uidl, sizeBytes, message: undefined, isRemoved: false, problem: undefined },
-  }));
 }
 
 function rangeFrom(messages: readonly ListedMessage[], from: number): readonly ListedMessage[] {

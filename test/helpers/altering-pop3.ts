@@ -104,6 +104,7 @@ function sessionOf(
       case "LIST":
         return list(({ text }) => text.length);
       case "UIDL":
+        if (!capabilities.includes("UIDL")) return "-ERR what?";
         return list(({ uidl }) => uidl);
       case "RETR":
         return message ? dotted(message.text) : "-ERR no such message";

@@ -8,6 +8,7 @@ import { type Courier, startCourier } from "./courier.ts";
 import { startCyrus } from "./cyrus.ts";
 import { type Dovecot, startDovecot } from "./dovecot.ts";
 import { fetchItems, textOf } from "./imap-values.ts";
+import { startMailutils } from "./mailutils.ts";
 import type { UnpackedServer } from "./unpacked-server.ts";
 import { waitUntil } from "./wait-until.ts";
 
@@ -70,9 +71,26 @@ it("shows Courier's mail by IMAP and POP3, with UIDLs that IMAP knows nothing of
   await expectToEnd(courier, courier.pids);
 });
 
-it("refuses a wrong password at Cyrus", async () => {
-  const cyrus = await opening(startCyrus({ users }));
-  await expect(openAt(cyrus, "pass-jim")).rejects.toMatchObject({ code: "AUTHENTICATIONFAILED" });
+it("shows Mailutils's mail by IMAP, and by POP3 with its UIDLs in the mail", async () => {
+  const mailutils = await opening(startMailutils({ users }));
+  const { byImap, byPop3 } = await appendAndRead(mailutils);
+  for (const [index, { uidl }] of byPop3.entries()) {
+    expect(uidl).toMatch(new RegExp(`^[0-9a-f]{32}[.]\\d+[.]${byImap[index]?.uid}$`));
+  }
+  const marked = byImap.map(({ size, text }, index): SeenByPop3 => {
+    const uidl = byPop3[index]?.uidl ?? "";
+    return { size, text: text.replace("\r\n\r\n", `\r\nX-UIDL: ${uidl}\r\n\r\n`), uidl };
+  });
+  expect(byPop3).toEqual(marked);
+  await expectToEnd(mailutils, mailutils.pids);
+});
+
+it.each([
+  { name: "Cyrus", start: startCyrus },
+  { name: "Mailutils", start: startMailutils },
+])("refuses a wrong password at $name", async ({ start }) => {
+  const server = await opening(start({ users }));
+  await expect(openAt(server, "pass-jim")).rejects.toMatchObject({ code: "AUTHENTICATIONFAILED" });
 });
 
 function hex(value: number): string {

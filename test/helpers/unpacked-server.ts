@@ -1,4 +1,4 @@
-/** What servers have in common that are unpacked beside Dovecot (test/install-servers.sh): see cyrus.ts, courier.ts. */
+/** What the servers have in common that test/install-servers.sh unpacks: cyrus.ts, courier.ts, mailutils.ts. */
 import { spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readdirSync } from "node:fs";
 import { chmod, mkdtemp, readFile } from "node:fs/promises";
@@ -33,7 +33,7 @@ export function passwordOf(user: string): string {
 }
 
 /** Where install-servers.sh unpacks what cannot be installed beside Dovecot. */
-export function unpacked(name: "cyrus" | "courier"): { prefix: string; libraryPath: string } {
+export function unpacked(name: "cyrus" | "courier" | "mailutils"): { prefix: string; libraryPath: string } {
   const prefix = join("/var/cache/mailferry-tests", name);
   if (!existsSync(prefix)) throw new Error(`no ${prefix}: run test/install-servers.sh`);
   const libraries = join(prefix, "usr", "lib");

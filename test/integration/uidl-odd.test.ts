@@ -388,6 +388,19 @@ describe("an old server that alters headers", () => {
     expect(await seenMaildrop(mailferry.port("pop3"), user)).toEqual(straight);
   });
 
+  it("may have no UIDL, and serves its clients all the same", async () => {
+    const pair = await startPair(shuffledMail(20), { capabilities: ["TOP", "USER"] });
+    const mailferry = await startBeside(pair);
+    const session = await openMaildrop(mailferry.port("pop3"), user);
+    const sizes = await session.list();
+    expect(sizes.size).toBe(20);
+    await expect(session.uidls()).rejects.toMatchObject({ code: "CANNOT" });
+    const pieces: Buffer[] = [];
+    await session.retrieve(3, (piece) => void pieces.push(Buffer.from(piece)) as undefined);
+    expect(Buffer.concat(pieces)).toHaveLength(sizes.get(3) ?? 0);
+    await session.quit();
+  });
+
   it("may have no TOP, and hang up on who asks for it again and again", async () => {
     const pair = await startPair(shuffledMail(200), { capabilities: ["UIDL", "USER"], patience: 20 });
     const mailferry = await startBeside(pair);

@@ -1,6 +1,7 @@
 /** What is asked of a maildrop (RFC 1939 5, 7): STAT, LIST, UIDL, DELE, RSET. */
 import type { MaildropMessage } from "../../account/maildrop.ts";
-import { BadCommand, type Call, type Command, define, noArgument, ok } from "../command.ts";
+import { noUidl } from "../../mail/ids.ts";
+import { BadCommand, type Call, type Command, define, noArgument, ok, type Reply } from "../command.ts";
 import type { Transaction } from "../state.ts";
 
 export const stat = define({
@@ -15,21 +16,26 @@ export const stat = define({
 });
 
 export const list = defineListing("LIST", ({ sizeBytes }) => String(sizeBytes));
-export const uidl = defineListing("UIDL", (message) => message.uidl);
+export const uidl = defineListing("UIDL", (message) => (message.uidl === noUidl ? undefined : message.uidl));
 
-function defineListing(name: string, tell: (message: MaildropMessage) => string): Command {
+/** `tell`: undefined of what there is nothing to tell. */
+function defineListing(name: string, tell: (message: MaildropMessage) => string | undefined): Command {
   return define({
     name,
     state: "transaction",
     run: async ({ state, argument, output }) => {
       if (argument !== "") {
         const [number, message] = named(state, argument);
-        return ok(`${number} ${tell(message)}`);
+        const told = tell(message);
+        return told === undefined ? nothingToTell : ok(`${number} ${told}`);
       }
       const messages = numbered(state);
+      if (messages.length > 0 && !messages.some(([, message]) => tell(message) !== undefined))
+        return nothingToTell;
       output.write(`+OK ${messages.length} messages\r\n`);
       for (const [number, message] of messages) {
-        output.write(`${number} ${tell(message)}\r\n`);
+        const told = tell(message);
+        if (told !== undefined) output.write(`${number} ${told}\r\n`);
         await output.flushed();
       }
       output.write(".\r\n");
@@ -37,6 +43,9 @@ function defineListing(name: string, tell: (message: MaildropMessage) => string)
     },
   });
 }
+
+/** An old server that has no UIDL serves this session. */
+const nothingToTell: Reply = { ok: false, text: "Not supported." };
 
 export const dele = define({
   name: "DELE",

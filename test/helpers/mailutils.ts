@@ -1,0 +1,138 @@
+/**
+ * A private, real GNU Mailutils (imap4d and pop3d over the same mail) for one test, as the poor server: own
+ * folder, own loopback ports, passwords from this process. test/install-servers.sh unpacks it. Works as root
+ * and as an ordinary user. No `@` in a user's name.
+ */
+import { execFile } from "node:child_process";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { userInfo } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { freePorts } from "./free-port.ts";
+import { connectImap } from "./imap-client.ts";
+import {
+  type Daemon,
+  mailOwner,
+  makeRoot,
+  passwordOf,
+  startDaemon,
+  type UnpackedServer,
+  unpacked,
+} from "./unpacked-server.ts";
+
+export interface MailutilsOptions {
+  readonly users: readonly string[];
+  /** Of INBOX and every other mailbox; default: maildir. */
+  readonly storage?: "maildir" | "mbox";
+  /** Statements for the end of both daemons' configuration: `transcript yes;`. */
+  readonly config?: readonly string[];
+}
+
+export interface Mailutils extends UnpackedServer {
+  /** The user's INBOX: a Maildir, or an mbox file. */
+  mailboxOf(user: string): string;
+  /** The folder with the user's other mailboxes, each under its name. */
+  foldersOf(user: string): string;
+  /** What every process has logged so far. */
+  log(): Promise<string>;
+}
+
+const run = promisify(execFile);
+
+export async function startMailutils(options: MailutilsOptions): Promise<Mailutils> {
+  const { users, storage = "maildir", config = [] } = options;
+  const { prefix, libraryPath } = unpacked("mailutils");
+  const root = await makeRoot("mailutils");
+  const [imap = 0, pop3 = 0] = await freePorts(2);
+  const mailboxOf = (user: string): string => join(root, "mail", user, "INBOX");
+  const foldersOf = (user: string): string => join(root, "mail", user, "folders");
+  await mkdir(join(root, "locks"));
+  for (const user of users) {
+    await mkdir(foldersOf(user), { recursive: true });
+    await makeMailbox(mailboxOf(user), storage);
+  }
+  if (mailOwner) {
+    const owner = `${mailOwner.uid}:${mailOwner.gid}`;
+    await run("chown", ["-R", owner, join(root, "mail"), join(root, "locks")]);
+  }
+  await writeUsers(root, users, foldersOf);
+
+  const env = {
+    LD_LIBRARY_PATH: libraryPath,
+    // The daemons know the users of these files only.
+    LD_PRELOAD: "libnss_wrapper.so",
+    NSS_WRAPPER_PASSWD: join(root, "passwd"),
+    NSS_WRAPPER_GROUP: join(root, "group"),
+  };
+  const listen = async (name: string, port: number): Promise<Daemon> => {
+    const configFile = join(root, `${name}.conf`);
+    const pidFile = join(root, `${name}.pid`);
+    const statements = [
+      "mode daemon;",
+      "foreground yes;",
+      `server 127.0.0.1:${port} { };`,
+      `pidfile "${pidFile}";`,
+      "max-children 200;",
+      "logging { syslog no; };",
+      "tcp-wrappers { enable no; };",
+      "auth {",
+      "  authentication clear; authentication generic;",
+      "  authorization clear; authorization system;",
+      "};",
+      `mailbox { mailbox-pattern "${storage}://${mailboxOf("$" + "{user}")}"; mailbox-type ${storage}; };`,
+      `mandatory-locking { lock-directory "${join(root, "locks")}"; };`,
+      ...config,
+    ];
+    await writeFile(configFile, `${statements.join("\n")}\n`);
+    return startDaemon(root, [join(prefix, "usr", "sbin", name), "--config-file", configFile], env);
+  };
+  const daemons = [await listen("imap4d", imap), await listen("pop3d", pop3)];
+  const mailutils: Mailutils = {
+    host: "127.0.0.1",
+    ports: { imap, pop3 },
+    root,
+    users,
+    pids: daemons.map(({ pid }) => pid),
+    passwordOf,
+    mailboxOf,
+    foldersOf,
+    async client(user) {
+      const client = await connectImap({ port: imap });
+      await client.login(user, passwordOf(user));
+      return client;
+    },
+    log: () => readFile(join(root, "log"), "latin1"),
+    async close() {
+      await Promise.all(daemons.map((daemon) => daemon.kill()));
+      await rm(root, { recursive: true, force: true, maxRetries: 3 });
+    },
+  };
+  try {
+    await daemons[0]?.listensOn(imap);
+    await daemons[1]?.listensOn(pop3);
+    return mailutils;
+  } catch (error) {
+    await mailutils.close();
+    throw error;
+  }
+}
+
+/** An APPEND does not make the INBOX. */
+async function makeMailbox(path: string, storage: "maildir" | "mbox"): Promise<void> {
+  if (storage === "mbox") return writeFile(path, "");
+  for (const part of ["tmp", "new", "cur"]) await mkdir(join(path, part), { recursive: true });
+}
+
+/** The system's databases, as the daemons see them. Debian's want to belong to the group `mail`. */
+async function writeUsers(
+  root: string,
+  users: readonly string[],
+  homeOf: (user: string) => string,
+): Promise<void> {
+  const { uid, gid } = mailOwner ?? userInfo();
+  const hashes = await run("openssl", ["passwd", "-6", ...users.map(passwordOf)]);
+  const hashOf = new Map(hashes.stdout.split("\n").map((hash, index) => [users[index], hash]));
+  const lines = users.map((user) => `${user}:${hashOf.get(user)}:${uid}:${gid}::${homeOf(user)}:/bin/sh\n`);
+  await writeFile(join(root, "passwd"), lines.join(""));
+  await writeFile(join(root, "group"), `mail:x:${gid}:\n`);
+}
