@@ -174,6 +174,7 @@ async function openLocalMailbox(
   return {
     state,
     quarantine: new Map(),
+    retryNow: () => undefined,
     headers: async () => undefined,
     structures: async () => undefined,
     subscribe: (listener) => state.subscribe(listener),

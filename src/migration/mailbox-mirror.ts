@@ -31,6 +31,8 @@ export interface MailboxMirror extends Pick<MetaPull, "headers" | "structures"> 
   readonly state: MailboxState;
   /** Messages given up after repeated tries, with the reason. */
   readonly quarantine: ReadonlyMap<Uid, string>;
+  /** Somebody asks for all: what was put aside is asked for once more, too. */
+  retryNow(): void;
   subscribe(listener: (event: MailboxEvent) => void): () => void;
   /** The delta; resolves when what the legacy server had at the time of the call is committed. */
   sync(signal: AbortSignal, options?: LookOptions): Promise<void>;
@@ -101,10 +103,10 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
       retryAt.set(uid, performance.now() + retryMs);
     }
   };
-  const retryQuarantined = (): void => {
+  const retryQuarantined = (until: number): void => {
     for (const [uid, at] of retryAt) {
       const isGone = state.table.get(uid) === undefined;
-      if (!isGone && at > performance.now()) continue;
+      if (!isGone && at > until) continue;
       retryAt.delete(uid);
       quarantine.delete(uid);
       if (isGone) attempts.delete(uid);
@@ -144,6 +146,7 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
   return {
     state,
     quarantine,
+    retryNow: () => retryQuarantined(Number.POSITIVE_INFINITY),
     headers: metadata.headers,
     structures: metadata.structures,
     subscribe: (listener) => state.subscribe(listener),
@@ -175,7 +178,7 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
       }
     },
     async pullTurn(turnMs) {
-      retryQuarantined();
+      retryQuarantined(performance.now());
       await syncMailbox(state, { priority: "background", signal: state.signal });
       if (state.problem !== undefined) return "done";
       if (!state.table.uids.some(isMissing)) return "done";

@@ -222,7 +222,10 @@ export function openMirror({ store, source, pop3, logger, onOutcome }: MirrorOpt
     get isWholeOpen() {
       return store.mailboxes().every((record) => !isSelectable(record) || opened.has(record.id));
     },
-    pull: (waiting) => waitWith(background.run(), waiting),
+    pull(waiting) {
+      for (const mailbox of opened.values()) mailbox.retryNow();
+      return waitWith(background.run(), waiting);
+    },
     wake: () => background.wake(),
     get outcome() {
       return background.outcome;

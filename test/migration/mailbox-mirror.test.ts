@@ -87,6 +87,17 @@ describe("pullTurn", () => {
     expect([...mirror.quarantine.keys()]).toEqual([7]);
     expect(source.bodyFetches).toEqual(["background 3,7,9", "background 7", "background 7"]);
   });
+
+  it("asks for it once more when somebody asks for all", async () => {
+    const silent = new Set([7]);
+    const { mirror } = await mirrorOf({ silent });
+    await pullAll(mirror);
+    silent.clear();
+    mirror.retryNow();
+    await pullAll(mirror);
+    expect(mirror.quarantine.size).toBe(0);
+    expect(mirror.state.table.fullCount).toBe(3);
+  });
 });
 
 describe("a bad moment", () => {
