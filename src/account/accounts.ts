@@ -34,6 +34,8 @@ export interface AccountsOptions<Login> {
   readonly pop3: Pop3Options;
   /** How long an account stays open after its last session, in milliseconds. */
   readonly lingerMs?: number;
+  /** How often the legacy server is asked about mailboxes that nobody has open, in milliseconds. */
+  readonly pollMs?: number;
 }
 
 interface Entry<Login> {
@@ -42,10 +44,12 @@ interface Entry<Login> {
   readonly maildropLock: MaildropLock;
   holders: number;
   timer: NodeJS.Timeout | undefined;
+  /** Runs while somebody holds it. */
+  polling: NodeJS.Timeout | undefined;
 }
 
 export function createAccounts<Login>(options: AccountsOptions<Login>): Accounts<Login> {
-  const { logger, lingerMs = 30_000 } = options;
+  const { logger, lingerMs = 30_000, pollMs = 5 * 60_000 } = options;
   const entries = new Map<string, Entry<Login>>();
   const closings = new Map<string, Promise<void>>();
   let closed = false;
@@ -60,6 +64,7 @@ export function createAccounts<Login>(options: AccountsOptions<Login>): Accounts
       maildropLock: { isHeld: false },
       holders: 0,
       timer: undefined,
+      polling: undefined,
     };
     entries.set(user, entry);
     clearTimeout(entry.timer);
@@ -67,6 +72,8 @@ export function createAccounts<Login>(options: AccountsOptions<Login>): Accounts
     try {
       const { mirror, renew } = await entry.opening;
       if (known && login !== undefined) renew(login);
+      // Mail comes into mailboxes that no client is looking at, too.
+      if (entry.holders > 0) entry.polling ??= setInterval(() => mirror.wake(), pollMs);
       return [entry, mirror];
     } catch (error) {
       entry.holders--;
@@ -76,7 +83,10 @@ export function createAccounts<Login>(options: AccountsOptions<Login>): Accounts
   };
   const release = (entry: Entry<Login>): void => {
     entry.holders--;
-    if (entry.holders === 0 && !closed) linger(entry);
+    if (entry.holders > 0) return;
+    clearInterval(entry.polling);
+    entry.polling = undefined;
+    if (!closed) linger(entry);
   };
   const linger = (entry: Entry<Login>): void => {
     clearTimeout(entry.timer);
@@ -90,6 +100,7 @@ export function createAccounts<Login>(options: AccountsOptions<Login>): Accounts
   };
   const closeEntry = async (entry: Entry<Login>): Promise<void> => {
     clearTimeout(entry.timer);
+    clearInterval(entry.polling);
     entries.delete(entry.user);
     const closing = entry.opening
       .then((opened) => opened.close())

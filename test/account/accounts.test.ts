@@ -1,0 +1,33 @@
+import { afterEach, expect, it, vi } from "vitest";
+import { createAccounts } from "../../src/account/accounts.ts";
+import { silentLogger } from "../../src/log.ts";
+import type { Mirror } from "../../src/migration/mirror.ts";
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+it("asks about mailboxes that nobody has open as long as somebody is there", async () => {
+  vi.useFakeTimers();
+  let wakes = 0;
+  let closes = 0;
+  const mirror = { wake: () => wakes++, busy: false, opened: () => [] } as unknown as Mirror;
+  const accounts = createAccounts<string>({
+    open: async () => ({ mirror, renew: () => undefined, close: async () => void closes++ }),
+    logger: silentLogger,
+    pop3: { uidlFormat: "%u", markSeen: true },
+    lingerMs: 1_000,
+    pollMs: 10_000,
+  });
+  const [one, other] = [await accounts.attach("alice", "login"), await accounts.attach("alice", "login")];
+  expect(wakes).toBe(2);
+  await vi.advanceTimersByTimeAsync(25_000);
+  expect(wakes).toBe(4);
+  one.release();
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(wakes).toBe(5);
+  other.release();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect([wakes, closes]).toEqual([5, 1]);
+  await accounts.close();
+});
