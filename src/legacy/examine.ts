@@ -57,7 +57,10 @@ async function examineOnce(
   connection.selected = name;
   const { uidValidity: validity, uidNext, exists, highestModSeq } = known;
   if (validity === undefined || uidNext === undefined || exists === undefined) {
-    throw new MailError("UNAVAILABLE", "The old server does not tell UIDVALIDITY, UIDNEXT and EXISTS");
+    throw new MailError(
+      "UNAVAILABLE",
+      "The old server does not tell a UIDVALIDITY above 0, UIDNEXT and EXISTS",
+    );
   }
   return {
     uidValidity: validity,

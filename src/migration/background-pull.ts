@@ -7,6 +7,7 @@ import { isUnavailable, MailError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { inbox } from "../mail/ids.ts";
 import type { AccountStore } from "../store/store.ts";
+import { StoreTrouble } from "../store/store-errors.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MaildropMirror } from "./maildrop-mirror.ts";
 import { progressOf } from "./progress.ts";
@@ -63,7 +64,7 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
         await pullMailbox(mailbox, signal).catch((error: unknown) => {
           // One mailbox's trouble is not the others'.
           if (signal.aborted) throw error;
-          if (isUnavailable(error) || !(error instanceof MailError)) failures.push(error);
+          if (isUnavailable(error) || !(error instanceof MailError)) failures.push(named(mailbox, error));
           else refusals.push(`${mailbox.state.record.name}: ${error.message}`);
           logger.warn({ err: error, mailbox: mailbox.state.record.name }, "a mailbox could not be pulled");
         });
@@ -156,6 +157,12 @@ async function pullMailbox(mailbox: MailboxMirror, signal: AbortSignal): Promise
 function problemsOf(mailbox: MailboxMirror): string[] {
   const { name, problems } = progressOf(mailbox);
   return problems.map((problem) => `${name}: ${problem}`);
+}
+
+/** Which mailbox it was; of the disk's troubles none is to blame. */
+function named({ state }: MailboxMirror, error: unknown): unknown {
+  if (!(error instanceof MailError) || error instanceof StoreTrouble) return error;
+  return new MailError(error.code, `${state.record.name}: ${error.message}`, error);
 }
 
 function inboxFirst(mailboxes: readonly MailboxMirror[]): MailboxMirror[] {

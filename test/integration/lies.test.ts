@@ -96,6 +96,29 @@ it("that changes UIDVALIDITY with each session: its mailbox is not migrated furt
   expect(await digestsOf(await mailferry.client(user))).toEqual(truth);
 });
 
+it("that gives UIDVALIDITY 0: its mailbox is not migrated, and `status` says which", async () => {
+  const legacy = await startDovecot({ users: [user], started: false });
+  onTestFinished(() => legacy.close());
+  await fillAccount(legacy, user, plainAccount({ messages: 60, sizeBytes: 800, mailboxes: 2 }));
+  await legacy.start();
+  const proxy = await startLyingProxy(legacy.ports.imap);
+  onTestFinished(() => proxy.close());
+  const mailferry = await startMailferry({
+    legacy: { host: "127.0.0.1", ports: { imap: proxy.port }, passwordOf: legacy.passwordOf },
+  });
+  onTestFinished(() => mailferry.close());
+  proxy.lie = (line) => line.replace("UIDVALIDITY 1400000001", "UIDVALIDITY 0");
+  const client = await mailferry.client(user);
+  await client.ok("SELECT INBOX");
+  expect((await client.command('SELECT "Folder 1"')).status).toBe("NO");
+  const status = (): Promise<string> =>
+    runCli(["status", "-c", mailferry.configFile, user]).then(({ stdout }) => stdout);
+  await expect
+    .poll(status, { timeout: 10_000 })
+    .toContain("Folder 1: The old server does not tell a UIDVALIDITY");
+  expect(await status()).toMatch(/INBOX +30 +30/);
+});
+
 it.each(lies)("that $name", async ({ lie }) => {
   const legacy = await startDovecot({ users: [user], started: false });
   onTestFinished(() => legacy.close());
