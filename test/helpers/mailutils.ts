@@ -1,7 +1,20 @@
 /**
- * A private, real GNU Mailutils (imap4d and pop3d over the same mail) for one test, as the poor server: own
+ * A private, real GNU Mailutils (imap4d and pop3d over the same mail) for one test: the poor server. Own
  * folder, own loopback ports, passwords from this process. test/install-servers.sh unpacks it. Works as root
  * and as an ordinary user. No `@` in a user's name.
+ *
+ * This version (3.15) has no UIDPLUS and no MOVE, no keywords, and an IDLE that tells nothing before DONE.
+ * Flags are written when the mailbox is closed. EXPUNGE answers `* n EXPUNGED`; other sessions are not told.
+ * UID FETCH, STORE and COPY take the nearest message for a UID before the first or after the last one, and
+ * answer BAD to a UID that is gone between others, and to many a range that ends there. SEARCH UID takes
+ * message numbers. In a Maildir, a new message has no UID before a SELECT or a POP3 login: until then every
+ * STATUS and EXAMINE gives it another one, and UIDVALIDITY becomes the present second. APPEND loses flags and
+ * date there; INTERNALDATE is the Date field, or else the present second.
+ *
+ * A UIDL is `<MD5 of the message>.<second>.<UID>`. UIDL writes it into the message, as X-UIDL: from then on
+ * RETR, LIST and BODY[] have 55 bytes or so more, under the same UID. LIST's sizes are RFC822.SIZE, even
+ * where RETR adds a CRLF to a message that does not end with one. TOP with lines gives an empty line too
+ * many. RETR marks \Seen. The maildrop is locked, but for POP3 only.
  */
 import { execFile } from "node:child_process";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -24,7 +37,7 @@ export interface MailutilsOptions {
   readonly users: readonly string[];
   /** Of INBOX and every other mailbox; default: maildir. */
   readonly storage?: "maildir" | "mbox";
-  /** Statements for the end of both daemons' configuration: `transcript yes;`. */
+  /** Statements for the end of both daemons' configuration: `max-children 3;`. Of one said twice the last wins. */
   readonly config?: readonly string[];
 }
 
@@ -79,7 +92,7 @@ export async function startMailutils(options: MailutilsOptions): Promise<Mailuti
       "  authentication clear; authentication generic;",
       "  authorization clear; authorization system;",
       "};",
-      `mailbox { mailbox-pattern "${storage}://${mailboxOf("$" + "{user}")}"; mailbox-type ${storage}; };`,
+      `mailbox { mailbox-pattern "${storage}://${mailboxOf("$user")}"; mailbox-type ${storage}; };`,
       `mandatory-locking { lock-directory "${join(root, "locks")}"; };`,
       ...config,
     ];
