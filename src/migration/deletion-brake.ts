@@ -5,7 +5,7 @@
  */
 import { hasFlag } from "../mail/flags.ts";
 import { type MailboxId, type Uid, uid } from "../mail/ids.ts";
-import { uidSetOf } from "../mail/number-set.ts";
+import { lowerBound, uidSetOf } from "../mail/number-set.ts";
 import type { AccountStore } from "../store/store.ts";
 import type { MessageTable } from "./message-table.ts";
 
@@ -30,6 +30,7 @@ export interface Listed {
 }
 
 const brakeFrom = 50;
+const youngMs = 10 * 60_000;
 
 export function createDeletionBrake(store: AccountStore, mailbox: MailboxId): DeletionBrake {
   const key = `held:${mailbox}`;
@@ -42,6 +43,14 @@ export function createDeletionBrake(store: AccountStore, mailbox: MailboxId): De
     held = uids;
     heldSet = new Set(uids);
   };
+  /** Of messages that came a moment ago: where many come and go, no accident is to be told from work. */
+  const arrivedAt = new Map<Uid, number>();
+  const noteArrivals = (table: MessageTable, uids: readonly Uid[]): void => {
+    const now = performance.now();
+    for (const [one, at] of arrivedAt) if (now - at > youngMs) arrivedAt.delete(one);
+    if (table.uids.length === 0) return;
+    for (const one of uids) if (!isIn(table.uids, one)) arrivedAt.set(one, now);
+  };
   return {
     get held() {
       return held;
@@ -53,13 +62,20 @@ export function createDeletionBrake(store: AccountStore, mailbox: MailboxId): De
     judge(table, { uids, vanished }) {
       const present = new Set(uids);
       const still = held.filter((one) => !present.has(one));
-      const isUnasked = (one: Uid): boolean => !expected.has(one) && !isMarked(table, one);
+      noteArrivals(table, uids);
+      const isUnasked = (one: Uid): boolean =>
+        !expected.has(one) && !isMarked(table, one) && !arrivedAt.has(one);
       const unasked = vanished.filter(isUnasked);
-      const total = table.uids.length - held.length;
+      const total = table.uids.filter((one) => !arrivedAt.has(one)).length - held.length;
       const isTooMuch = total >= brakeFrom && unasked.length > total / 2;
-      const believed = isTooMuch ? vanished.filter((one) => !isUnasked(one)) : vanished;
-      for (const one of believed) expected.delete(one);
-      hold(isTooMuch ? merged(still, unasked) : still);
+      // What is not here cannot be shown any more.
+      const kept = new Set(isTooMuch ? unasked.filter((one) => table.get(one)?.presence === "full") : []);
+      const believed = vanished.filter((one) => !kept.has(one));
+      for (const one of believed) {
+        expected.delete(one);
+        arrivedAt.delete(one);
+      }
+      hold(merged(still, [...kept]));
       return { uids: merged(uids, held), vanished: believed };
     },
     release() {
@@ -71,6 +87,10 @@ export function createDeletionBrake(store: AccountStore, mailbox: MailboxId): De
       hold([]);
     },
   };
+}
+
+function isIn(uids: readonly Uid[], one: Uid): boolean {
+  return uids[lowerBound(uids, one)] === one;
 }
 
 function isMarked(table: MessageTable, one: Uid): boolean {

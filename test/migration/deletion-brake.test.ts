@@ -20,7 +20,8 @@ const uids = (from: number, to: number) =>
 function tableOf(count: number, marked: readonly number[] = []): MessageTable {
   return createMessageTable(
     uids(1, count).map((one) => ({
-      presence: "meta",
+      presence: "full",
+      fileName: `${one}`,
       uid: one,
       flags: flagsOf(marked.includes(one) ? ["\\Deleted"] : []),
       internalDate: { epochSeconds: 0, zoneMinutes: 0 },
@@ -71,6 +72,16 @@ it("believes what it is told to", () => {
   brake.release();
   expect(judge(brake, table, []).vanished).toHaveLength(60);
   expect(table.uids).toEqual([]);
+});
+
+it("counts neither what came a moment ago, nor holds what is not here", () => {
+  settings.clear();
+  const brake = newBrake();
+  const table = tableOf(40);
+  judge(brake, table, uids(1, 100));
+  expect(judge(brake, table, uids(1, 40)).vanished).toHaveLength(60);
+  const half = createMessageTable(uids(1, 60).map((one) => ({ presence: "remote", uid: one })));
+  expect(judge(newBrake(), half, []).vanished).toHaveLength(60);
 });
 
 it("does not count what was deleted here, or marked by whomever", () => {
