@@ -13,21 +13,13 @@ import type { Maildrop, MaildropMessage, MaildropOptions } from "./maildrop.ts";
 
 type Relayed = Extract<OpenedMaildrop, { kind: "theirs" }>;
 
-interface RelayedMessage extends MaildropMessage {
-  readonly listed: ListedMessage;
-}
-
 export async function relayedMaildrop(
   options: MaildropOptions,
   { messages: listed, session }: Relayed,
 ): Promise<Maildrop> {
   const { mirror } = options;
-  const messages = listed.map((one): RelayedMessage => {
-    const { uidl, sizeBytes } = one.entry;
-    return { uidl, sizeBytes, listed: one };
-  });
   const listedOf = new Map<MaildropMessage, ListedMessage>(
-    messages.map((message) => [message, message.listed]),
+    listed.map((one) => [{ uidl: one.entry.uidl, sizeBytes: one.entry.sizeBytes }, one]),
   );
   const mailboxOf = ({ entry: { message } }: ListedMessage): MailboxMirror | undefined =>
     mirror.opened().find(({ state }) => state.record.id === message?.mailbox);
@@ -65,7 +57,7 @@ export async function relayedMaildrop(
     }
   };
   return {
-    messages,
+    messages: [...listedOf.keys()],
     async read(message, lines, take, signal) {
       const one = listedOf.get(message);
       if (!one) return false;

@@ -40,6 +40,18 @@ export function printLine(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
+/** The first 20 of them, and how many more there are, which `--json` prints. */
+export function printFirst<T>(
+  items: readonly T[],
+  lineOf: (item: T) => string,
+  restOf: (count: number) => string,
+): void {
+  const maxPrinted = 20;
+  for (const item of items.slice(0, maxPrinted)) printLine(lineOf(item));
+  const more = items.length - maxPrinted;
+  if (more > 0) printLine(`${restOf(more)} (--json has them all)`);
+}
+
 export function printJson(value: unknown): void {
   printLine(JSON.stringify(value));
 }

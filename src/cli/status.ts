@@ -6,14 +6,12 @@ import {
   jsonOption,
   mailferryCommand,
   perform,
+  printFirst,
   printJson,
   printLine,
 } from "./command.ts";
 import { formatBytes, formatTable } from "./format.ts";
 import type { AccountStatus } from "./operations.ts";
-
-/** So many problems are printed; --json has them all. */
-const maxPrinted = 20;
 
 export function statusCommand(): Command {
   return mailferryCommand("status", "show how far accounts have come")
@@ -58,9 +56,11 @@ function printAccounts(accounts: readonly AccountStatus[]): void {
 function printMaildrop({ messages, matched, problems }: NonNullable<AccountStatus["maildrop"]>): void {
   printLine("");
   printLine(`POP3: ${matched} of ${messages} messages of the maildrop are known by their UIDLs`);
-  for (const problem of problems.slice(0, maxPrinted)) printLine(problem);
-  if (problems.length > maxPrinted)
-    printLine(`${problems.length - maxPrinted} more problems (--json has them all)`);
+  printFirst(
+    problems,
+    (problem) => problem,
+    (more) => `${more} more problems`,
+  );
 }
 
 function printMailboxes(mailboxes: NonNullable<AccountStatus["perMailbox"]>): void {

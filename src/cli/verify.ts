@@ -8,15 +8,13 @@ import {
   mailferryCommand,
   passwordOption,
   perform,
+  printFirst,
   printJson,
   printLine,
 } from "./command.ts";
 import { exitFailed, exitOk } from "./exit-codes.ts";
 import { formatTable } from "./format.ts";
 import type { AccountVerdict } from "./operations.ts";
-
-/** So many differences of a mailbox are printed; --json has them all. */
-const maxPrinted = 20;
 
 export function verifyCommand(): Command {
   return mailferryCommand("verify", "compare one user's mail on the legacy server with what is here")
@@ -77,17 +75,22 @@ function printMaildrop({ messagesLegacy, messagesHere, bytesCompared, difference
   printLine(
     `POP3: ${messagesLegacy} messages there, ${messagesHere} here${bytes}, ${differences.length} differences`,
   );
-  for (const { number, uidl, detail } of differences.slice(0, maxPrinted))
-    printLine(`POP3${number === undefined ? "" : ` message ${number}`} (UIDL ${uidl}): ${detail}`);
-  const more = differences.length - maxPrinted;
-  if (more > 0) printLine(`POP3: ${more} more differences (--json has them all)`);
+  printFirst(
+    differences,
+    ({ number, uidl, detail }) =>
+      `POP3${number === undefined ? "" : ` message ${number}`} (UIDL ${uidl}): ${detail}`,
+    (more) => `POP3: ${more} more differences`,
+  );
 }
 
 function printDifferences({ name, differences }: MailboxVerdict): void {
-  for (const difference of differences.slice(0, maxPrinted)) {
-    const where = "uid" in difference ? ` UID ${difference.uid}` : "";
-    printLine(`${decodeMailboxName(name)}${where}: ${difference.kind}: ${difference.detail}`);
-  }
-  const more = differences.length - maxPrinted;
-  if (more > 0) printLine(`${decodeMailboxName(name)}: ${more} more differences (--json has them all)`);
+  const mailbox = decodeMailboxName(name);
+  printFirst(
+    differences,
+    (difference) => {
+      const where = "uid" in difference ? ` UID ${difference.uid}` : "";
+      return `${mailbox}${where}: ${difference.kind}: ${difference.detail}`;
+    },
+    (more) => `${mailbox}: ${more} more differences`,
+  );
 }

@@ -6,6 +6,7 @@ import { LRUCache } from "lru-cache";
 import { unreachable } from "../errors.ts";
 import type { Uid } from "../mail/ids.ts";
 import type { MessageContent } from "../mail/message.ts";
+import { piecesOf } from "../mail/message-content.ts";
 import { noContentFields } from "../mail/mime-fields.ts";
 import type { MimePart } from "../mail/mime-part.ts";
 import { createMimeScanner } from "../mail/mime-scanner.ts";
@@ -19,7 +20,6 @@ export interface PartTrees {
 const maxTrees = 8;
 const noFields = noContentFields();
 const noBytes = Buffer.alloc(0);
-const pieceBytes = 128 * 1024;
 
 /** One for each selected mailbox: UIDs are the keys. Most sessions never need it, and then it costs nothing. */
 export function createPartTrees(): PartTrees {
@@ -54,8 +54,8 @@ function withoutText(part: MimePart): MimePart {
 
 async function scan(content: MessageContent, output: Output): Promise<MimePart> {
   const scanner = createMimeScanner();
-  for (let start = 0; start < content.sizeBytes; start += pieceBytes) {
-    scanner.push(await content.read(start, Math.min(start + pieceBytes, content.sizeBytes)));
+  for await (const bytes of piecesOf(content)) {
+    scanner.push(bytes);
     await output.flushed();
   }
   return scanner.finish();

@@ -13,6 +13,7 @@ import { MailError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { EncodedMailboxName } from "../mail/ids.ts";
 import type { MessageContent } from "../mail/message.ts";
+import { piecesOf } from "../mail/message-content.ts";
 import { createCommandQueue, type ImapCommand, type InFlight } from "./command-queue.ts";
 import { parseFetch } from "./fetch-answer.ts";
 import { type Quirks, quirksOf } from "./quirks.ts";
@@ -216,12 +217,9 @@ function literalSink(
   return discard;
 }
 
-const pieceBytes = 128 << 10;
-
 /** At the server's pace; `onProgress` tells that it is taking it. */
 async function sendMessage(socket: Socket, message: MessageContent, onProgress: () => void): Promise<void> {
-  for (let start = 0; start < message.sizeBytes; start += pieceBytes) {
-    const bytes = await message.read(start, Math.min(start + pieceBytes, message.sizeBytes));
+  for await (const bytes of piecesOf(message)) {
     if (socket.destroyed) throw new MailError("UNAVAILABLE", "The old server closed the connection");
     if (!socket.write(bytes)) await drained(socket);
     onProgress();

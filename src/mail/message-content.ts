@@ -1,5 +1,7 @@
 import type { MessageContent } from "./message.ts";
 
+const pieceBytes = 128 << 10;
+
 /** Bytes that are here. */
 export function contentOf(bytes: Buffer): MessageContent {
   return {
@@ -7,4 +9,10 @@ export function contentOf(bytes: Buffer): MessageContent {
     read: (start, end) => bytes.subarray(start, end),
     close() {},
   };
+}
+
+/** All of it in order, 128 KB at a time; does not close it. */
+export async function* piecesOf(content: MessageContent): AsyncGenerator<Buffer> {
+  for (let start = 0; start < content.sizeBytes; start += pieceBytes)
+    yield await content.read(start, Math.min(start + pieceBytes, content.sizeBytes));
 }

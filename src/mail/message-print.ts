@@ -3,6 +3,7 @@
  * body but for what servers change in it (line ends, the last one, NULs).
  */
 import { createHash } from "node:crypto";
+import { headerEnd } from "./header.ts";
 import { headerPrint } from "./header-print.ts";
 
 export interface MessagePrint {
@@ -52,7 +53,7 @@ export function createMessagePrint(): MessagePrint {
       headBytes += bytes.length;
       const all = Buffer.concat(head);
       head = [all];
-      const end = endOfHeader(all);
+      const end = headerEnd(all);
       if (end !== undefined) endHeader(all, end);
       else if (headBytes > maxHeaderBytes) endHeader(all, all.length);
     },
@@ -61,15 +62,4 @@ export function createMessagePrint(): MessagePrint {
       return `${header}:${body.digest("hex")}`;
     },
   };
-}
-
-/** Offset behind the blank line; undefined when there is none. */
-export function endOfHeader(bytes: Buffer): number | undefined {
-  if (bytes[0] === lf) return 1;
-  if (bytes[0] === cr && bytes[1] === lf) return 2;
-  for (let at = bytes.indexOf(lf); at >= 0; at = bytes.indexOf(lf, at + 1)) {
-    if (bytes[at + 1] === lf) return at + 2;
-    if (bytes[at + 1] === cr && bytes[at + 2] === lf) return at + 3;
-  }
-  return undefined;
 }

@@ -1,9 +1,8 @@
 import type { MessageContent } from "./message.ts";
+import { piecesOf } from "./message-content.ts";
 
 /** Takes the next bytes; a promise holds the sender back. */
 export type TakeBytes = (bytes: Buffer) => undefined | Promise<void>;
-
-const pieceBytes = 128 * 1024;
 
 /** A message piece by piece: all of it, or its header, the blank line and so many lines of its body (RFC 1939 7). */
 export async function sendMessage(
@@ -12,8 +11,8 @@ export async function sendMessage(
   take: TakeBytes,
 ): Promise<void> {
   const part = lines === undefined ? (bytes: Buffer) => bytes : createTop(lines);
-  for (let start = 0; start < content.sizeBytes; start += pieceBytes) {
-    const wanted = part(await content.read(start, Math.min(start + pieceBytes, content.sizeBytes)));
+  for await (const bytes of piecesOf(content)) {
+    const wanted = part(bytes);
     if (wanted === undefined) return;
     await take(wanted);
   }

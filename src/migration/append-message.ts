@@ -7,6 +7,7 @@ import { MailError, OutcomeUnknown } from "../errors.ts";
 import type { BodySink, ImapSource } from "../legacy/source.ts";
 import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
 import type { MessageContent } from "../mail/message.ts";
+import { piecesOf } from "../mail/message-content.ts";
 import type { AppendedUid } from "../mail/new-message.ts";
 import { uidSetOf } from "../mail/number-set.ts";
 import type { Authority } from "./authority.ts";
@@ -101,13 +102,9 @@ function createDigest(): Digest {
   };
 }
 
-const pieceBytes = 256 << 10;
-
 async function digestOf(content: MessageContent): Promise<string> {
   const digest = createDigest();
-  for (let start = 0; start < content.sizeBytes; start += pieceBytes) {
-    digest.add(await content.read(start, Math.min(start + pieceBytes, content.sizeBytes)));
-  }
+  for await (const bytes of piecesOf(content)) digest.add(bytes);
   return digest.end();
 }
 

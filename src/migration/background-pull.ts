@@ -71,22 +71,21 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
       });
       await store.makeDurable();
       if (failures.length > 0) throw failures[0];
-      const problems = [...refusals, ...mailboxes.flatMap(problemsOf), ...(await matchMaildrop(mailboxes))];
+      const problems = [...refusals, ...mailboxes.flatMap(problemsOf), ...(await matchMaildrop())];
       return problems.length === 0 ? { kind: "complete" } : { kind: "incomplete", problems };
     } catch (error) {
       return { kind: "failed", error };
     }
   };
   /** What keeps the maildrop from being whole. */
-  const matchMaildrop = async (mailboxes: readonly MailboxMirror[]): Promise<readonly string[]> => {
+  const matchMaildrop = async (): Promise<readonly string[]> => {
     const { maildrop } = options;
     if (!maildrop) return [];
     try {
-      if (await maildrop.match()) {
-        // Their UIDLs belong to what Dovecot reads.
-        for (const mailbox of mailboxes) await mailbox.checkpoint();
-        await store.makeDurable();
-      }
+      const matched = await maildrop.match();
+      // Their UIDLs belong to what Dovecot reads.
+      for (const mailbox of matched) await mailbox.checkpoint();
+      if (matched.length > 0) await store.makeDurable();
       return maildrop.problems();
     } catch (error) {
       // The user may have no POP3 there; trying again does not help.

@@ -8,7 +8,7 @@ import type { FlagsOf, ImapSource, MailboxLease } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
 import type { CopiedUids } from "../mail/copied-uids.ts";
 import { withChange } from "../mail/flag-change.ts";
-import { hasFlag, sameFlags } from "../mail/flags.ts";
+import { sameFlags } from "../mail/flags.ts";
 import type { EncodedMailboxName, Uid, UidValidity } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { type UidSet, uidRunsOf, uidSetOf } from "../mail/number-set.ts";
@@ -21,6 +21,7 @@ import { lookAgain } from "./look-again.ts";
 import { hasChanged, withMailbox } from "./mailbox-lease.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
+import { isMarkedDeleted } from "./message-table.ts";
 import { takeDelta } from "./sync-mailbox.ts";
 import { byUnchangedSince } from "./unchanged-since.ts";
 
@@ -120,7 +121,7 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
     try {
       await alone(mailbox, async (lease) => {
         const only = uids && (await scopeOf(lease, uids));
-        state.brake.expect(uids ?? state.table.uids.filter((uid) => isMarked(state, uid)));
+        state.brake.expect(uids ?? state.table.uids.filter((uid) => isMarkedDeleted(state.table, uid)));
         try {
           if (only !== "nothing") await lease.expunge(only && uidSetOf(only));
         } finally {
@@ -258,18 +259,11 @@ function followsOn(
   return examined.highestModSeq >= highestModSeq && seen.every(({ modSeq }) => modSeq <= highestModSeq + 1n);
 }
 
-function isMarked({ table }: MailboxState, uid: Uid): boolean {
-  return knownOf({ table }, [uid]).some(({ flags }) => hasFlag(flags, "\\Deleted"));
-}
-
 function remoteOf({ table }: MailboxState, uids: readonly Uid[]): readonly Uid[] {
   return uids.filter((uid) => table.get(uid)?.presence === "remote");
 }
 
-function knownOf(
-  { table }: Pick<MailboxState, "table">,
-  uids: readonly Uid[],
-): readonly (StoredMessage & MessageMeta)[] {
+function knownOf({ table }: MailboxState, uids: readonly Uid[]): readonly (StoredMessage & MessageMeta)[] {
   return uids.map((uid) => table.get(uid)).filter((message) => isKnown(message));
 }
 

@@ -3,30 +3,34 @@
  * more, gone at once, that no client has marked and nobody deleted through Mailferry. They are held: still there
  * for clients, until somebody decides.
  */
-import { hasFlag } from "../mail/flags.ts";
 import { type MailboxId, type Uid, uid } from "../mail/ids.ts";
-import { lowerBound, uidSetOf } from "../mail/number-set.ts";
+import { type UidSet, uidSetOf } from "../mail/number-set.ts";
+import { numbersOf } from "../mail/range-sets.ts";
 import type { AccountStore } from "../store/store.ts";
-import type { MessageTable } from "./message-table.ts";
+import type { UidDifference } from "./compare.ts";
+import { isMarkedDeleted, type MessageTable } from "./message-table.ts";
 
 export interface DeletionBrake {
   /** Ascending. */
   readonly held: readonly Uid[];
   isHeld(uid: Uid): boolean;
+  /** What the legacy server is taken to have. Ascending. */
+  withoutHeld(uids: readonly Uid[]): readonly Uid[];
   /** Their deletion has been asked for here. */
   expect(uids: readonly Uid[]): void;
-  /** What a listing tells to be gone, and the listing, with what is held taken for still there. */
-  judge(table: MessageTable, listed: Listed): Listed;
+  /**
+   * Takes a listing, compared to the table without what is held; returns it compared to the whole table, with what
+   * is held taken for still there.
+   */
+  judge(table: MessageTable, listed: ComparedListing): ComparedListing;
   /** The next listing is believed. */
   release(): void;
   /** The mailbox is another one. */
   reset(): void;
 }
 
-export interface Listed {
+export interface ComparedListing extends UidDifference {
   readonly uids: readonly Uid[];
-  /** Of what was in the table and not held. */
-  readonly vanished: readonly Uid[];
 }
 
 const brakeFrom = 50;
@@ -45,29 +49,33 @@ export function createDeletionBrake(store: AccountStore, mailbox: MailboxId): De
   };
   /** Of messages that came a moment ago: where many come and go, no accident is to be told from work. */
   const arrivedAt = new Map<Uid, number>();
-  const noteArrivals = (table: MessageTable, uids: readonly Uid[]): void => {
+  const noteArrivals = (uids: readonly Uid[]): void => {
     const now = performance.now();
     for (const [one, at] of arrivedAt) if (now - at > youngMs) arrivedAt.delete(one);
-    if (table.uids.length === 0) return;
-    for (const one of uids) if (!isIn(table.uids, one)) arrivedAt.set(one, now);
+    for (const one of uids) arrivedAt.set(one, now);
+  };
+  const isMost = (count: number, table: MessageTable): boolean => {
+    const total = table.uids.filter((one) => !arrivedAt.has(one)).length - held.length;
+    return total >= brakeFrom && count > total / 2;
   };
   return {
     get held() {
       return held;
     },
     isHeld: (one) => heldSet.has(one),
+    withoutHeld: (uids) => (held.length === 0 ? uids : uids.filter((one) => !heldSet.has(one))),
     expect(uids) {
       for (const one of uids) expected.add(one);
     },
-    judge(table, { uids, vanished }) {
-      const present = new Set(uids);
-      const still = held.filter((one) => !present.has(one));
-      noteArrivals(table, uids);
+    judge(table, { uids, arrived, vanished }) {
+      const back = new Set(held.length === 0 ? [] : arrived.filter((one) => heldSet.has(one)));
+      const news = back.size === 0 ? arrived : arrived.filter((one) => !back.has(one));
+      noteArrivals(table.uids.length === 0 ? [] : news);
       const isUnasked = (one: Uid): boolean =>
-        !expected.has(one) && !isMarked(table, one) && !arrivedAt.has(one);
+        !expected.has(one) && !isMarkedDeleted(table, one) && !arrivedAt.has(one);
       const unasked = vanished.filter(isUnasked);
-      const total = table.uids.filter((one) => !arrivedAt.has(one)).length - held.length;
-      const isTooMuch = total >= brakeFrom && unasked.length > total / 2;
+      // A big mailbox is not counted at each look for the sake of a few.
+      const isTooMuch = unasked.length > brakeFrom / 2 && isMost(unasked.length, table);
       // What is not here cannot be shown any more.
       const kept = new Set(isTooMuch ? unasked.filter((one) => table.get(one)?.presence === "full") : []);
       const believed = vanished.filter((one) => !kept.has(one));
@@ -75,8 +83,9 @@ export function createDeletionBrake(store: AccountStore, mailbox: MailboxId): De
         expected.delete(one);
         arrivedAt.delete(one);
       }
+      const still = back.size === 0 ? held : held.filter((one) => !back.has(one));
       hold(merged(still, [...kept]));
-      return { uids: merged(uids, held), vanished: believed };
+      return { uids: merged(uids, held), arrived: news, vanished: believed };
     },
     release() {
       for (const one of held) expected.add(one);
@@ -89,15 +98,6 @@ export function createDeletionBrake(store: AccountStore, mailbox: MailboxId): De
   };
 }
 
-function isIn(uids: readonly Uid[], one: Uid): boolean {
-  return uids[lowerBound(uids, one)] === one;
-}
-
-function isMarked(table: MessageTable, one: Uid): boolean {
-  const message = table.get(one);
-  return message !== undefined && message.presence !== "remote" && hasFlag(message.flags, "\\Deleted");
-}
-
 function merged(a: readonly Uid[], b: readonly Uid[]): readonly Uid[] {
   if (b.length === 0) return a;
   return [...new Set([...a, ...b])].sort((x, y) => x - y);
@@ -105,8 +105,5 @@ function merged(a: readonly Uid[], b: readonly Uid[]): readonly Uid[] {
 
 function readHeld(kept: string | undefined): readonly Uid[] {
   if (kept === undefined || kept === "") return [];
-  const ranges = JSON.parse(kept) as readonly { readonly from: number; readonly to: number }[];
-  return ranges.flatMap(({ from, to }) =>
-    Array.from({ length: to - from + 1 }, (_, index) => uid(from + index)),
-  );
+  return numbersOf(JSON.parse(kept) as UidSet).map(uid);
 }

@@ -145,12 +145,7 @@ export function createFiling({ mailbox, record, arrivals, beforeEach, isForClien
         reception = { kind: "ignored" };
         return;
       }
-      if (sizeBytes < spoolFromBytes) {
-        receiving.add(uid);
-        reception = { kind: "collected", uid, chunks: [] };
-        return;
-      }
-      const spool = spoolFor(uid, sizeBytes);
+      const spool = sizeBytes < spoolFromBytes ? undefined : spoolFor(uid, sizeBytes);
       receiving.add(uid);
       if (!spool) {
         reception = { kind: "collected", uid, chunks: [] };

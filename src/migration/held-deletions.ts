@@ -5,7 +5,7 @@
 import { MailError } from "../errors.ts";
 import type { Listing } from "../legacy/source.ts";
 import { type EncodedMailboxName, encodedMailboxName, type Uid } from "../mail/ids.ts";
-import type { MessageContent } from "../mail/message.ts";
+import { piecesOf } from "../mail/message-content.ts";
 import type { AccountStore } from "../store/store.ts";
 import type { Authority } from "./authority.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
@@ -38,8 +38,6 @@ export const nothingHeld: HeldDeletions = {
   accept: async () => undefined,
   refuse: async () => undefined,
 };
-
-const pieceBytes = 256 << 10;
 
 export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletions {
   const { store, authority } = options;
@@ -109,16 +107,11 @@ async function rescue(
   const content = store.openMessage(state.record, message);
   const incoming = store.receive(content.sizeBytes);
   try {
-    await copyTo(content, incoming.write);
+    for await (const bytes of piecesOf(content)) await incoming.write(bytes);
     const { flags, internalDate } = message;
     await authority.append(target, { incoming, flags, internalDate });
   } finally {
     content.close();
     incoming.discard();
   }
-}
-
-async function copyTo(content: MessageContent, write: (bytes: Buffer) => Promise<void>): Promise<void> {
-  for (let start = 0; start < content.sizeBytes; start += pieceBytes)
-    await write(await content.read(start, Math.min(start + pieceBytes, content.sizeBytes)));
 }

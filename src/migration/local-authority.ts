@@ -4,7 +4,6 @@
 import { isNonexistent, MailError, unreachable } from "../errors.ts";
 import type { Listing } from "../legacy/source.ts";
 import { withChange } from "../mail/flag-change.ts";
-import { hasFlag } from "../mail/flags.ts";
 import { type EncodedMailboxName, inbox, type Uid } from "../mail/ids.ts";
 import type { InternalDate } from "../mail/internal-date.ts";
 import type { AccountStore, StoredMessage } from "../store/store.ts";
@@ -13,6 +12,7 @@ import { addMessages, dropLost, isFull, noteKeywords, removeAlone } from "./loca
 import { type Renamed, renamedMailboxes, withCreated, withDeleted, withSubscription } from "./local-names.ts";
 import { createTransfers } from "./local-transfer.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
+import { isMarkedDeleted } from "./message-table.ts";
 import { byUnchangedSince } from "./unchanged-since.ts";
 import { breathe, takeTurns } from "./waiting.ts";
 
@@ -122,13 +122,8 @@ export function createLocalAuthority(options: LocalAuthorityOptions): Authority 
     async expunge({ state }, uids = state.table.uids) {
       await settle();
       await state.exclusive(async () => {
-        const isDeleted = (one: Uid): boolean => {
-          const message = state.table.get(one);
-          return (
-            message !== undefined && message.presence !== "remote" && hasFlag(message.flags, "\\Deleted")
-          );
-        };
-        await removeAlone(store, state, uids.filter(isDeleted));
+        const marked = uids.filter((one) => isMarkedDeleted(state.table, one));
+        await removeAlone(store, state, marked);
       });
     },
     copy: (mailbox, uids, name) => transfer("copy", mailbox, uids, name),

@@ -7,7 +7,7 @@ import { isUnavailable, MailError } from "../errors.ts";
 import type { Pop3Session } from "../legacy/pop3-client.ts";
 import type { Pop3Source } from "../legacy/pop3-source.ts";
 import type { Logger } from "../log.ts";
-import { noUidl, type Uidl } from "../mail/ids.ts";
+import { type MailboxId, noUidl, type Uidl } from "../mail/ids.ts";
 import type { MaildropChange, MaildropEntry, MaildropMessageId } from "../store/maildrop-table.ts";
 import type { AccountStore } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
@@ -40,10 +40,10 @@ export interface MaildropMirror {
   /** For a client. Throws the old server's refusal, INUSE and UNAVAILABLE. */
   open(signal: AbortSignal): Promise<OpenedMaildrop>;
   /**
-   * Matches what is not matched yet, and tells whether anything has changed; throws INUSE while a client has the
-   * maildrop of the old server.
+   * Matches what is not matched yet; the mailboxes whose messages may have got other UIDLs, none where nothing has
+   * changed. Throws INUSE while a client has the maildrop of the old server.
    */
-  match(): Promise<boolean>;
+  match(): Promise<readonly MailboxMirror[]>;
   /** A client deletes these at the old server, in the session that it was given. */
   noteRemoved(entries: readonly MaildropEntry[]): Promise<void>;
   /**
@@ -101,7 +101,8 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
     const before = new Map(store.mailboxes().map(({ id, uidNext }) => [id, uidNext]));
     const listing = await listingOf(session);
     const mailboxes = await candidates(signal);
-    const isLost = (entry: MaildropEntry): boolean => mailboxes !== undefined && isStale(entry, mailboxes);
+    const byId = mailboxes && new Map(mailboxes.map((mailbox) => [mailbox.state.record.id, mailbox]));
+    const isLost = (entry: MaildropEntry): boolean => byId !== undefined && isStale(entry, byId);
     const kept = await store.maildrop.entries();
     const { entries, change } = followListing(kept, listing, "match-anew", isLost);
     await keepOrServe(change);
@@ -158,16 +159,15 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
       try {
         const messages = await lookAt(session, questionsOfClient, signal).catch((error: unknown) => {
           if (!lacksUidls(error)) throw error;
-          logger.warn({ err: error }, "the old POP3 server serves this session");
+          logger.warn({ err: error }, "the maildrop is not matched now");
           return undefined;
         });
-        if (!messages && options.onUnmatched === "refuse") throw beingMoved();
-        if (!messages) return { kind: "theirs", messages: await listedThere(session), session };
-        const entries = messages.map(({ entry }) => entry);
-        if (!entries.every(isMatched)) {
-          if (options.onUnmatched === "refuse") throw beingMoved();
-          logger.info({ messages: entries.length }, "the old POP3 server serves this session");
-          return { kind: "theirs", messages, session };
+        const entries = messages?.map(({ entry }) => entry);
+        if (!entries?.every(isMatched)) {
+          if (options.onUnmatched === "refuse")
+            throw new MailError("UNAVAILABLE", "This mailbox is being moved. Please try again later.");
+          logger.info({ messages: entries?.length }, "the old POP3 server serves this session");
+          return { kind: "theirs", messages: messages ?? (await listedThere(session)), session };
         }
         await session.quit().catch((error: unknown) => logger.debug({ err: error }, "QUIT was refused"));
         return { kind: "ours", entries, hasOthers: false };
@@ -180,12 +180,12 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
       const mailboxes = await options.mailboxes(closing);
       // Before the look: what comes while it lasts is not in it.
       const at = stateOf(mailboxes);
-      if (matchedAt !== undefined && matchedAt === at) return false;
+      if (matchedAt === at) return [];
       await source.inBackground(closing, async (session, signal) => {
         await lookAt(session, Number.POSITIVE_INFINITY, signal);
         matchedAt = at;
       });
-      return true;
+      return mailboxes;
     },
     removeThere: async (entries, signal) => {
       const session = await source.open(signal);
@@ -205,10 +205,6 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
     writeThrough: async () => undefined,
     problems: () => problemsOf(store),
   };
-}
-
-function beingMoved(): MailError {
-  return new MailError("UNAVAILABLE", "This mailbox is being moved. Please try again later.");
 }
 
 export const isMatched = ({ message }: MaildropEntry): boolean => message !== undefined;
@@ -288,10 +284,8 @@ async function changeInSteps({ maildrop }: AccountStore, { removed, put }: Maild
 }
 
 /** The message it was is not there any more: it may have come back under another UID. */
-function isStale({ message }: MaildropEntry, mailboxes: readonly MailboxMirror[]): boolean {
-  if (!message) return false;
-  const mailbox = mailboxes.find(({ state }) => state.record.id === message.mailbox);
-  return mailbox?.state.table.get(message.uid) === undefined;
+function isStale({ message }: MaildropEntry, byId: ReadonlyMap<MailboxId, MailboxMirror>): boolean {
+  return message !== undefined && byId.get(message.mailbox)?.state.table.get(message.uid) === undefined;
 }
 
 function stateOf(mailboxes: readonly MailboxMirror[]): string {

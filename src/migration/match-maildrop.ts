@@ -7,6 +7,7 @@ import type { Pop3Session } from "../legacy/pop3-client.ts";
 import { headerPrint } from "../mail/header-print.ts";
 import type { MailboxId, Uid } from "../mail/ids.ts";
 import type { MessageContent } from "../mail/message.ts";
+import { piecesOf } from "../mail/message-content.ts";
 import { createMessagePrint } from "../mail/message-print.ts";
 import { readHeader } from "../mail/read-header.ts";
 import type { MaildropEntry } from "../store/maildrop-table.ts";
@@ -50,12 +51,10 @@ const recipeKey = "maildrop-recipe";
 /** Sent ahead where the server bears it. */
 const questionsAtOnce = 20;
 const readsPerTurn = 50;
-const pieceBytes = 256 << 10;
 
 /** The entries, each with its message or the reason why there is none. */
 export async function matchMaildrop(request: MatchRequest): Promise<readonly MaildropEntry[]> {
   const { entries, listing } = request;
-  const isOpen = ({ message, isRemoved }: MaildropEntry): boolean => message === undefined && !isRemoved;
   if (!entries.some(isOpen)) return entries;
   const started = openSides(request);
   const isWhole = started.pop3.length === entries.length;
@@ -81,6 +80,8 @@ export async function matchMaildrop(request: MatchRequest): Promise<readonly Mai
   });
 }
 
+const isOpen = ({ message, isRemoved }: MaildropEntry): boolean => message === undefined && !isRemoved;
+
 /** What is not matched yet. */
 function openSides({ entries, listing, mailboxes }: MatchRequest): Matching {
   const taken = new Set(entries.flatMap(({ message }) => (message ? [keyOf(message)] : [])));
@@ -95,8 +96,7 @@ function openSides({ entries, listing, mailboxes }: MatchRequest): Matching {
         return { mailbox, uidValidity, uid, sizeBytes };
       });
   });
-  const isOpen = (index: number): boolean => !entries[index]?.message && !entries[index]?.isRemoved;
-  const pop3 = listing.filter((_, index) => isOpen(index));
+  const pop3 = listing.filter((_, index) => entries[index] && isOpen(entries[index]));
   return unmatched(imap, pop3);
 }
 
@@ -225,9 +225,7 @@ async function messageHere(
   if (!content) return undefined;
   try {
     const print = createMessagePrint();
-    for (let start = 0; start < content.sizeBytes; start += pieceBytes) {
-      print.write(await content.read(start, Math.min(start + pieceBytes, content.sizeBytes)));
-    }
+    for await (const bytes of piecesOf(content)) print.write(bytes);
     return print.end();
   } finally {
     content.close();

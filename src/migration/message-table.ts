@@ -2,6 +2,7 @@
  * The messages of one mailbox in memory, ascending by UID. `uids` is replaced, never changed in place,
  * so that a session may keep the array it saw. A UID without an entry is `remote`: listed, nothing else.
  */
+import { hasFlag } from "../mail/flags.ts";
 import type { Uid } from "../mail/ids.ts";
 import { lowerBound } from "../mail/number-set.ts";
 import type { StoredMessage } from "../store/store.ts";
@@ -20,6 +21,12 @@ export interface MessageTable {
   /** RFC822.SIZE summed over messages whose metadata are known, and over those that are `full`. */
   readonly knownBytes: number;
   readonly fullBytes: number;
+}
+
+/** Whether it is known here to be marked \Deleted. */
+export function isMarkedDeleted(table: MessageTable, uid: Uid): boolean {
+  const message = table.get(uid);
+  return message !== undefined && message.presence !== "remote" && hasFlag(message.flags, "\\Deleted");
 }
 
 export function createMessageTable(loaded: readonly StoredMessage[]): MessageTable {

@@ -14,6 +14,7 @@ import { type Uid, uid } from "../mail/ids.ts";
 import type { MaildropEntry } from "../store/maildrop-table.ts";
 import type { AccountStore } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
+import { compareUids } from "./compare.ts";
 import { followListing } from "./follow-maildrop.ts";
 import { addMessages, removeMessages } from "./local-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
@@ -39,7 +40,6 @@ export interface Pop3Feed {
   isWhole(): Promise<boolean>;
   /** The old server's maildrop has nothing to do with these any more. */
   forget(uids: readonly Uid[]): Promise<void>;
-  isHere(entry: MaildropEntry): boolean;
   problems(): readonly string[];
 }
 
@@ -66,6 +66,9 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
   const isHere = ({ message }: MaildropEntry): boolean =>
     message !== undefined && state.table.get(message.uid) !== undefined;
 
+  const isWhole = async (): Promise<boolean> =>
+    (await store.maildrop.entries()).every((entry) => entry.isRemoved || isHere(entry));
+
   /** Takes the listing in: what has left goes, unless it is too much to be believed. */
   const follow = async (listing: readonly Pop3Side[]): Promise<readonly ListedMessage[]> => {
     const kept = await store.maildrop.entries();
@@ -85,11 +88,10 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
   /** Those of which the brake does not believe that they are gone: as if they were still listed. */
   const judge = (left: readonly MaildropEntry[]): readonly Pop3Side[] => {
     const { table, brake } = state;
-    const vanished = left.flatMap(({ message }) => message?.uid ?? []);
-    const gone = new Set(vanished);
+    const gone = new Set(left.map(({ message }) => message?.uid));
     const uids = table.uids.filter((one) => !gone.has(one));
     const before = brake.held.length;
-    brake.judge(table, { uids, vanished: vanished.filter((one) => !brake.isHeld(one)) });
+    brake.judge(table, { uids, ...compareUids(brake.withoutHeld(table.uids), uids) });
     if (brake.held.length > before)
       logger.error({ messages: brake.held.length }, "the old POP3 server suddenly lists much less");
     return left
@@ -173,25 +175,20 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
     async look(session) {
       try {
         const messages = await follow(await listingOf(session));
-        const isWhole = (await store.maildrop.entries()).every((entry) => entry.isRemoved || isHere(entry));
-        return { messages: messages.filter(({ entry }) => !entry.isRemoved), isWhole };
+        return { messages: messages.filter(({ entry }) => !entry.isRemoved), isWhole: await isWhole() };
       } catch (error) {
         if (!lacksUidls(error) && !(error instanceof StoreTrouble)) throw error;
         logger.warn({ err: error }, "the old POP3 server serves this session");
         return { messages: await listedThere(session), isWhole: false };
       }
     },
-    isWhole: async () => (await store.maildrop.entries()).every((entry) => entry.isRemoved || isHere(entry)),
-    forget(uids) {
+    isWhole,
+    async forget(uids) {
       const named = new Set(uids);
-      return store.maildrop.entries().then((entries) =>
-        store.maildrop.change({
-          removed: entries.filter(({ message }) => message && named.has(message.uid)),
-          put: [],
-        }),
-      );
+      const entries = await store.maildrop.entries();
+      const removed = entries.filter(({ message }) => message && named.has(message.uid));
+      store.maildrop.change({ removed, put: [] });
     },
-    isHere,
     problems: () => problemsOf(store),
   };
 }

@@ -214,7 +214,7 @@ function maildropOf({ store, source, feed, logger, run }: MaildropParts): Maildr
         throw error;
       }
     },
-    match: async () => false,
+    match: async () => [],
     removeThere: undefined,
     async noteRemoved(entries) {
       const written = entries.filter(({ position }) => position > 0);

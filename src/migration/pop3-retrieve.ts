@@ -1,10 +1,9 @@
 /** Messages of an old POP3 server on their way into a mailbox: small ones in memory, a big one on disk. */
 import { isUnavailable, MailError } from "../errors.ts";
 import type { Pop3Session } from "../legacy/pop3-client.ts";
-import type { InternalDate } from "../mail/internal-date.ts";
 import type { MessageContent } from "../mail/message.ts";
 import { contentOf } from "../mail/message-content.ts";
-import { readHeader } from "../mail/read-header.ts";
+import { headerOf } from "../mail/read-header.ts";
 import { receivedDate } from "../mail/received-date.ts";
 import type { MaildropEntry } from "../store/maildrop-table.ts";
 import type { AccountStore } from "../store/store.ts";
@@ -61,7 +60,7 @@ async function retrieve(
       entry.sizeBytes < spoolFromBytes
         ? await inMemory(session, number)
         : ((await spooled(store, session, number, entry.sizeBytes)) ?? (await inMemory(session, number)));
-    const internalDate = await dateOf(content);
+    const internalDate = receivedDate(await headerOf(content)) ?? now();
     const { sizeBytes } = content;
     return {
       kind: "whole",
@@ -114,9 +113,4 @@ async function spooled(
     incoming.discard();
   };
   return { content, discard };
-}
-
-async function dateOf(content: MessageContent): Promise<InternalDate> {
-  // The reader's close is not ours.
-  return receivedDate(await readHeader({ ...content, read: content.read, close: () => undefined })) ?? now();
 }

@@ -8,7 +8,8 @@ import { type ModSeq, type Uid, uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { noModSeq } from "../mail/mod-seq.ts";
 import { uidSetOf } from "../mail/number-set.ts";
-import { compareUids, type UidDifference } from "./compare.ts";
+import { compareUids } from "./compare.ts";
+import type { ComparedListing } from "./deletion-brake.ts";
 import type { CommittedListing, MailboxState } from "./mailbox-state.ts";
 
 export interface SyncOptions extends LeaseOptions {
@@ -58,33 +59,28 @@ export async function takeDelta(
   });
 }
 
-interface Listed extends UidDifference {
-  readonly uids: readonly Uid[];
+interface Listed extends ComparedListing {
   /** Before they were listed: what has vanished had done so by its HIGHESTMODSEQ. */
   readonly examined: Examined;
 }
 
 async function listUids(mailbox: MailboxState, lease: MailboxLease, examined: Examined): Promise<Listed> {
   const { table, brake } = mailbox;
-  const here = brake.held.length === 0 ? table.uids : table.uids.filter((one) => !brake.isHeld(one));
+  const here = brake.withoutHeld(table.uids);
   // Same UIDNEXT: nothing arrived. Same count on top of that: nothing left either.
   if (mailbox.listed && examined.uidNext === mailbox.record.uidNext && examined.exists === here.length) {
     return { examined, uids: table.uids, arrived: [], vanished: [] };
   }
   const first = examined.exists === 0 ? [] : await lease.listUids();
-  const { vanished } = compareUids(here, first);
-  if (vanished.length === 0) return believed(mailbox, { examined, uids: first, vanished });
+  const difference = compareUids(here, first);
+  if (difference.vanished.length === 0)
+    return { examined, ...brake.judge(table, { uids: first, ...difference }) };
   const again = await lease.examineAgain();
   const second = await lease.listUids();
   if (second.length < again.exists || again.uidValidity !== examined.uidValidity)
     throw new MailError("UNAVAILABLE", "The old server's UID list is not whole");
-  return believed(mailbox, { examined: again, uids: second, vanished: compareUids(here, second).vanished });
-}
-
-/** With what the brake holds. */
-function believed({ table, brake }: MailboxState, listed: Omit<Listed, "arrived">): Listed {
-  const { uids, vanished } = brake.judge(table, listed);
-  return { ...listed, uids, vanished, arrived: compareUids(table.uids, uids).arrived };
+  const listed = { uids: second, ...compareUids(here, second) };
+  return { examined: again, ...brake.judge(table, listed) };
 }
 
 type Changes = Pick<CommittedListing, "flagChanges" | "metas">;

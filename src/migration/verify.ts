@@ -10,6 +10,7 @@ import { sameFlags } from "../mail/flags.ts";
 import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
 import { formatInternalDate } from "../mail/internal-date.ts";
 import type { MessageContent, MessageMeta } from "../mail/message.ts";
+import { piecesOf } from "../mail/message-content.ts";
 import { uidSetOf } from "../mail/number-set.ts";
 import type { AccountStore, MailboxRecord, StoredMessage } from "../store/store.ts";
 import { compareUids } from "./compare.ts";
@@ -46,7 +47,6 @@ export interface VerifyOptions {
 
 /** Bodies are read from both sides in ranges of this many messages. */
 const bodyRange = 200;
-const pieceBytes = 256 << 10;
 
 export async function verifyMailboxes(options: VerifyOptions): Promise<MailboxesVerdict> {
   const { store, source, signal } = options;
@@ -189,9 +189,7 @@ export async function digestHere(open: () => MessageContent): Promise<string> {
 async function digestOf(content: MessageContent): Promise<string> {
   try {
     const hash = createHash("sha256");
-    for (let start = 0; start < content.sizeBytes; start += pieceBytes) {
-      hash.update(await content.read(start, Math.min(start + pieceBytes, content.sizeBytes)));
-    }
+    for await (const bytes of piecesOf(content)) hash.update(bytes);
     return hash.digest("hex");
   } finally {
     content.close();

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Uid } from "../mail/ids.ts";
 import type { MessageContent, MessageMeta } from "../mail/message.ts";
+import { piecesOf } from "../mail/message-content.ts";
 import { curPath, identityIn, type MailboxFolder, noteFile, removeIfThere } from "./mailbox-folder.ts";
 import { formatMaildirName, identityName, parseMaildirName } from "./maildir-name.ts";
 import { putExtras } from "./save-messages.ts";
@@ -16,7 +17,6 @@ import type { MessageToAdd } from "./store.ts";
 import type { StoreContext } from "./store-context.ts";
 import { syncPath } from "./sync-path.ts";
 
-const pieceBytes = 256 << 10;
 /** Links made before others get a turn. */
 const messagesPerTurn = 200;
 
@@ -70,9 +70,7 @@ async function writeFile(folder: MailboxFolder, meta: MessageMeta, content: Mess
   const identity = identityOf(folder, meta.uid);
   const spool = createSpool(join(folder.path, "tmp", `${identityName(identity)}.s0`), content.sizeBytes);
   try {
-    for (let start = 0; start < content.sizeBytes; start += pieceBytes) {
-      await spool.write(await content.read(start, Math.min(start + pieceBytes, content.sizeBytes)));
-    }
+    for await (const bytes of piecesOf(content)) await spool.write(bytes);
     await spool.sync();
     const { letters } = folder.keywords.letters(meta.flags);
     const { crlfBytes } = spool;

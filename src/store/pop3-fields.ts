@@ -13,11 +13,10 @@ export const uidlFormatKey = "uidl-format";
 
 export type Pop3FieldsOf = (uid: Uid) => readonly string[];
 
-/** `many`: it will be asked about most messages of the mailbox. */
-
 export function pop3FieldsOf(
   { maildrop, sidecar }: Pick<StoreContext, "maildrop" | "sidecar">,
   mailbox: MailboxRecord,
+  /** It will be asked about most messages of the mailbox. */
   many: boolean,
 ): Pop3FieldsOf {
   const entries = many ? maildrop.ofMailbox(mailbox.id) : undefined;

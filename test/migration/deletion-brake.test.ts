@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { flagsOf } from "../../src/mail/flags.ts";
 import { mailboxId, modSeq, uid } from "../../src/mail/ids.ts";
+import { compareUids } from "../../src/migration/compare.ts";
 import { createDeletionBrake, type DeletionBrake } from "../../src/migration/deletion-brake.ts";
 import { createMessageTable, type MessageTable } from "../../src/migration/message-table.ts";
 import type { AccountStore } from "../../src/store/store.ts";
@@ -32,11 +33,10 @@ function tableOf(count: number, marked: readonly number[] = []): MessageTable {
 }
 
 function judge(brake: DeletionBrake, table: MessageTable, left: ReturnType<typeof uids>) {
-  const there = new Set(left);
-  const vanished = table.uids.filter((one) => !there.has(one) && !brake.isHeld(one));
-  const judged = brake.judge(table, { uids: left, vanished });
-  table.setUids(judged.uids);
-  return judged;
+  const difference = compareUids(brake.withoutHeld(table.uids), left);
+  const { uids, vanished } = brake.judge(table, { uids: left, ...difference });
+  table.setUids(uids);
+  return { uids, vanished };
 }
 
 it.each([
