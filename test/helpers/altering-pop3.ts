@@ -1,6 +1,5 @@
 /** A POP3 server of the old kind: it shows messages of one's choice, and changes their headers as it does. */
-import { once } from "node:events";
-import { createServer, type Socket } from "node:net";
+import { serveTcp, type TcpServer } from "./tcp-server.ts";
 
 export interface ServedMessage {
   readonly uidl: string;
@@ -15,9 +14,8 @@ export interface AlteringPop3Options {
   readonly patience?: number;
 }
 
-export interface AlteringPop3 {
+export interface AlteringPop3 extends TcpServer {
   readonly host: string;
-  readonly port: number;
   /** What the next session shows; DELE and QUIT remove from it. */
   readonly messages: ServedMessage[];
   /** Answers PASS with this instead of +OK. */
@@ -25,20 +23,14 @@ export interface AlteringPop3 {
   /** How often a command came, since the last `forget()`. */
   count(command: string): number;
   forget(): void;
-  /** Idempotent. */
-  close(): Promise<void>;
 }
 
 export async function startAlteringPop3(
   messages: readonly ServedMessage[],
   { capabilities = ["TOP", "UIDL", "USER"], patience = Number.POSITIVE_INFINITY }: AlteringPop3Options = {},
 ): Promise<AlteringPop3> {
-  const sockets = new Set<Socket>();
   const counts = new Map<string, number>();
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    socket.setNoDelay(true);
-    socket.on("error", () => undefined).on("close", () => sockets.delete(socket));
+  const server = await serveTcp((socket) => {
     const answer = sessionOf(pop3, capabilities);
     let received = "";
     let refusals = 0;
@@ -57,20 +49,13 @@ export async function startAlteringPop3(
       }
     });
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
   const pop3: AlteringPop3 = {
     host: "127.0.0.1",
-    port: typeof address === "object" && address ? address.port : 0,
+    ...server,
     messages: [...messages],
     refusal: undefined,
     count: (command) => counts.get(command) ?? 0,
     forget: () => counts.clear(),
-    async close() {
-      for (const socket of sockets) socket.destroy();
-      if (server.listening) await new Promise<void>((resolve) => server.close(() => resolve()));
-    },
   };
   return pop3;
 }

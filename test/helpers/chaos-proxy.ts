@@ -1,7 +1,7 @@
 /** Stands between Mailferry and a legacy server, and does what bad networks and old servers do. */
-import { once } from "node:events";
-import { connect, createServer, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { Random } from "./random.ts";
+import { connectBehind, serveTcp } from "./tcp-server.ts";
 
 export type Fault =
   /** Every packet from the server comes so much later. */
@@ -32,7 +32,6 @@ export interface ChaosProxy {
 }
 
 export async function startChaosProxy(targetPort: number, random: Random): Promise<ChaosProxy> {
-  const sockets = new Set<Socket>();
   let faults: readonly Fault[] = [];
   let harm = 0;
   let connections = 0;
@@ -42,7 +41,6 @@ export async function startChaosProxy(targetPort: number, random: Random): Promi
 
   const serve = (client: Socket): void => {
     const most = faultOf("refuse")?.maxConnections ?? Number.POSITIVE_INFINITY;
-    client.on("error", () => undefined);
     if (connections >= most) {
       harm++;
       client.end("* BYE Too many connections\r\n");
@@ -50,18 +48,7 @@ export async function startChaosProxy(targetPort: number, random: Random): Promi
     }
     connections++;
     client.once("close", () => connections--);
-    const target = connect({ port: targetPort, host: "127.0.0.1", noDelay: true });
-    for (const [socket, other] of [
-      [client, target],
-      [target, client],
-    ] as const) {
-      sockets.add(socket);
-      socket.on("error", () => undefined);
-      socket.once("close", () => {
-        sockets.delete(socket);
-        other.destroy();
-      });
-    }
+    const target = connectBehind(client, targetPort);
     let isSilent = false;
     /** Where this connection ends or goes silent; chosen when the first such fault meets it. */
     let fate: { readonly kind: "cut" | "reset" | "stall"; bytesLeft: number } | undefined;
@@ -133,12 +120,9 @@ export async function startChaosProxy(targetPort: number, random: Random): Promi
     return true;
   };
 
-  const server = createServer({ noDelay: true }, serve);
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
+  const { port, close } = await serveTcp(serve);
   return {
-    port: typeof address === "object" && address ? address.port : 0,
+    port,
     get faults() {
       return faults;
     },
@@ -151,9 +135,6 @@ export async function startChaosProxy(targetPort: number, random: Random): Promi
     get connections() {
       return connections;
     },
-    async close() {
-      server.close();
-      for (const socket of sockets) socket.destroy();
-    },
+    close,
   };
 }

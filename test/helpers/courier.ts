@@ -13,19 +13,19 @@
  * locks for seconds (not with `IMAP_USELOCKS=0`).
  */
 import { execFile } from "node:child_process";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { userInfo } from "node:os";
 import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { freePorts } from "./free-port.ts";
-import { connectImap } from "./imap-client.ts";
 import {
   type Daemon,
   listenOn,
   mailOwner,
   makeRoot,
   passwordOf,
+  serverOf,
   startDaemon,
   type UnpackedServer,
   unpacked,
@@ -39,8 +39,6 @@ export interface CourierOptions {
 
 export interface Courier extends UnpackedServer {
   maildirOf(user: string): string;
-  /** What every process has logged so far. */
-  log(): Promise<string>;
 }
 
 const run = promisify(execFile);
@@ -70,40 +68,15 @@ export async function startCourier({ users, config = [] }: CourierOptions): Prom
       ],
       env,
     );
-  const daemons = [
-    // The file alteration monitor: imapd waits 1 s at each login for one that it cannot start.
-    startDaemon(root, [join(prefix, "usr", "libexec", "gam_server"), "--notimeout", gaminId], env, mailOwner),
-    listen(imap, "imapd", "imaplogin", "usr/bin/imapd"),
-    listen(pop3, "pop3d", "courierpop3login", "usr/lib/courier/courier/courierpop3d"),
-  ];
-  const courier: Courier = {
-    host: "127.0.0.1",
-    ports: { imap, pop3 },
-    root,
-    users,
-    pids: daemons.map(({ pid }) => pid),
-    passwordOf,
-    maildirOf,
-    async client(user) {
-      const client = await connectImap({ port: imap });
-      await client.login(user, passwordOf(user));
-      return client;
-    },
-    log: () => readFile(join(root, "log"), "latin1"),
-    async close() {
-      await Promise.all(daemons.map((daemon) => daemon.kill()));
-      passwords.close();
-      await rm(root, { recursive: true, force: true, maxRetries: 3 });
-    },
+  // The file alteration monitor: imapd waits 1 s at each login for one that it cannot start.
+  const monitor = [join(prefix, "usr", "libexec", "gam_server"), "--notimeout", gaminId];
+  const daemons = {
+    other: startDaemon(root, monitor, env, mailOwner),
+    imap: listen(imap, "imapd", "imaplogin", "usr/bin/imapd"),
+    pop3: listen(pop3, "pop3d", "courierpop3login", "usr/lib/courier/courier/courierpop3d"),
   };
-  try {
-    await daemons[1]?.listensOn(imap);
-    await daemons[2]?.listensOn(pop3);
-    return courier;
-  } catch (error) {
-    await courier.close();
-    throw error;
-  }
+  const server = await serverOf({ root, users, ports: { imap, pop3 }, daemons, passwords });
+  return { ...server, maildirOf };
 }
 
 async function makeMaildirs(folder: string, maildirs: readonly string[]): Promise<void> {

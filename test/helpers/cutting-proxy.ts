@@ -1,6 +1,5 @@
 /** Stands between Mailferry and a legacy server, and cuts the connection when a command comes by. */
-import { once } from "node:events";
-import { connect, createServer, type Socket } from "node:net";
+import { connectBehind, serveTcp } from "./tcp-server.ts";
 
 export type Cut =
   | "before"
@@ -28,12 +27,11 @@ export interface CuttingProxy {
 }
 
 export async function startCuttingProxy(targetPort: number): Promise<CuttingProxy> {
-  const sockets = new Set<Socket>();
   let armed: { readonly pattern: RegExp; readonly when: Cut } | undefined;
   let cuts = 0;
 
-  const server = createServer((client) => {
-    const target = connect(targetPort, "127.0.0.1");
+  const { port, close } = await serveTcp((client) => {
+    const target = connectBehind(client, targetPort);
     const cut = (): void => {
       cuts++;
       client.destroy();
@@ -77,23 +75,9 @@ export async function startCuttingProxy(targetPort: number): Promise<CuttingProx
       else timer ??= setTimeout(cut, longAfterMs);
     });
     client.once("close", () => clearTimeout(timer));
-    for (const [socket, other] of [
-      [client, target],
-      [target, client],
-    ] as const) {
-      sockets.add(socket);
-      socket.on("error", () => other.destroy());
-      socket.on("close", () => {
-        sockets.delete(socket);
-        other.destroy();
-      });
-    }
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
   return {
-    port: typeof address === "object" && address ? address.port : 0,
+    port,
     cutNext(pattern, when) {
       armed = { pattern, when };
     },
@@ -103,9 +87,6 @@ export async function startCuttingProxy(targetPort: number): Promise<CuttingProx
     get cuts() {
       return cuts;
     },
-    async close() {
-      for (const socket of sockets) socket.destroy();
-      await new Promise<void>((done) => server.close(() => done()));
-    },
+    close,
   };
 }

@@ -9,18 +9,18 @@
  * does not start it tells syslog only; 78 is a bad configuration.
  */
 import { execFile } from "node:child_process";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { freePorts } from "./free-port.ts";
-import { connectImap } from "./imap-client.ts";
 import {
   listenOn,
   mailOwner,
   makeRoot,
   passwordOf,
+  serverOf,
   startDaemon,
   type UnpackedServer,
   unpacked,
@@ -52,26 +52,9 @@ export async function startCyrus({ users, config = [] }: CyrusOptions): Promise<
     [join(binaries, "master"), "-D", "-C", imapdConf, "-M", cyrusConf, "-p", join(root, "pid")],
     { LD_LIBRARY_PATH: libraryPath },
   );
-  const cyrus: UnpackedServer = {
-    host: "127.0.0.1",
-    ports: { imap, pop3 },
-    root,
-    users,
-    pids: [daemon.pid],
-    passwordOf,
-    async client(user) {
-      const client = await connectImap({ port: imap });
-      await client.login(user, passwordOf(user));
-      return client;
-    },
-    async close() {
-      await daemon.kill();
-      passwords.close();
-      await rm(root, { recursive: true, force: true, maxRetries: 3 });
-    },
-  };
+  const daemons = { imap: daemon, pop3: daemon };
+  const cyrus = await serverOf({ root, users, ports: { imap, pop3 }, daemons, passwords });
   try {
-    for (const port of [imap, pop3]) await daemon.listensOn(port);
     // A login makes the user's INBOX.
     for (const user of users) (await cyrus.client(user)).close();
     return cyrus;

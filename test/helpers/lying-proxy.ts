@@ -1,6 +1,5 @@
 /** Stands between Mailferry and a legacy server, and changes what the server says. */
-import { once } from "node:events";
-import { connect, createServer, type Socket } from "node:net";
+import { connectBehind, serveTcp } from "./tcp-server.ts";
 
 /** Each answer line of the server, latin1 with its CRLF; undefined drops it. Text of messages is left alone. */
 export type Lie = (line: string, connection: number) => string | undefined;
@@ -13,20 +12,10 @@ export interface LyingProxy {
 }
 
 export async function startLyingProxy(targetPort: number): Promise<LyingProxy> {
-  const sockets = new Set<Socket>();
   let connections = 0;
-  const server = createServer({ noDelay: true }, (client) => {
+  const { port, close } = await serveTcp((client) => {
     const number = ++connections;
-    const target = connect({ port: targetPort, host: "127.0.0.1", noDelay: true });
-    for (const socket of [client, target]) {
-      sockets.add(socket);
-      socket.on("error", () => undefined);
-      socket.once("close", () => {
-        sockets.delete(socket);
-        client.destroy();
-        target.destroy();
-      });
-    }
+    const target = connectBehind(client, targetPort);
     client.on("data", (chunk) => void target.write(chunk));
     let rest = "";
     let literalBytes = 0;
@@ -51,16 +40,6 @@ export async function startLyingProxy(targetPort: number): Promise<LyingProxy> {
       client.write(Buffer.from(out, "latin1"));
     });
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  const proxy: LyingProxy = {
-    port: typeof address === "object" && address ? address.port : 0,
-    lie: undefined,
-    async close() {
-      server.close();
-      for (const socket of sockets) socket.destroy();
-    },
-  };
+  const proxy: LyingProxy = { port, lie: undefined, close };
   return proxy;
 }

@@ -17,17 +17,17 @@
  * many. RETR marks \Seen. The maildrop is locked, but for POP3 only.
  */
 import { execFile } from "node:child_process";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { freePorts } from "./free-port.ts";
-import { connectImap } from "./imap-client.ts";
 import {
   type Daemon,
   mailOwner,
   makeRoot,
   passwordOf,
+  serverOf,
   startDaemon,
   type UnpackedServer,
   unpacked,
@@ -46,8 +46,6 @@ export interface Mailutils extends UnpackedServer {
   mailboxOf(user: string): string;
   /** The folder with the user's other mailboxes, each under its name. */
   foldersOf(user: string): string;
-  /** What every process has logged so far. */
-  log(): Promise<string>;
 }
 
 const run = promisify(execFile);
@@ -99,35 +97,9 @@ export async function startMailutils(options: MailutilsOptions): Promise<Mailuti
     await writeFile(configFile, `${statements.join("\n")}\n`);
     return startDaemon(root, [join(prefix, "usr", "sbin", name), "--config-file", configFile], env);
   };
-  const daemons = [await listen("imap4d", imap), await listen("pop3d", pop3)];
-  const mailutils: Mailutils = {
-    host: "127.0.0.1",
-    ports: { imap, pop3 },
-    root,
-    users,
-    pids: daemons.map(({ pid }) => pid),
-    passwordOf,
-    mailboxOf,
-    foldersOf,
-    async client(user) {
-      const client = await connectImap({ port: imap });
-      await client.login(user, passwordOf(user));
-      return client;
-    },
-    log: () => readFile(join(root, "log"), "latin1"),
-    async close() {
-      await Promise.all(daemons.map((daemon) => daemon.kill()));
-      await rm(root, { recursive: true, force: true, maxRetries: 3 });
-    },
-  };
-  try {
-    await daemons[0]?.listensOn(imap);
-    await daemons[1]?.listensOn(pop3);
-    return mailutils;
-  } catch (error) {
-    await mailutils.close();
-    throw error;
-  }
+  const daemons = { imap: await listen("imap4d", imap), pop3: await listen("pop3d", pop3) };
+  const server = await serverOf({ root, users, ports: { imap, pop3 }, daemons });
+  return { ...server, mailboxOf, foldersOf };
 }
 
 /** An APPEND does not make the INBOX. */

@@ -1,11 +1,11 @@
 /** What the servers have in common that test/install-servers.sh unpacks: cyrus.ts, courier.ts, mailutils.ts. */
 import { spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readdirSync } from "node:fs";
-import { chmod, mkdtemp, readFile } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { ImapClient } from "./imap-client.ts";
+import { connectImap, type ImapClient } from "./imap-client.ts";
 import { atProcessEnd } from "./process-end.ts";
 import { greets, killGroup } from "./server-process.ts";
 import { waitUntil } from "./wait-until.ts";
@@ -20,6 +20,8 @@ export interface UnpackedServer {
   passwordOf(user: string): string;
   /** A logged-in session. */
   client(user: string): Promise<ImapClient>;
+  /** What every process has logged so far. */
+  log(): Promise<string>;
   /** Stops at once and removes the folder. */
   close(): Promise<void>;
 }
@@ -66,6 +68,46 @@ export interface Daemon {
   listensOn(port: number): Promise<void>;
   /** Kills the process group. */
   kill(): Promise<void>;
+}
+
+export interface ServerParts extends Pick<UnpackedServer, "root" | "users" | "ports"> {
+  /** All its processes; one may serve both. */
+  readonly daemons: { readonly imap: Daemon; readonly pop3: Daemon; readonly other?: Daemon };
+  /** Who tells it whether a password is right. */
+  readonly passwords?: Server;
+}
+
+/** The server that was started, once it greets on both ports; closed where it does not. */
+export async function serverOf(parts: ServerParts): Promise<UnpackedServer> {
+  const { root, users, ports, daemons, passwords } = parts;
+  const distinct = new Set(Object.values(daemons));
+  const server: UnpackedServer = {
+    host: "127.0.0.1",
+    ports,
+    root,
+    users,
+    pids: [...distinct].map(({ pid }) => pid),
+    passwordOf,
+    async client(user) {
+      const client = await connectImap({ port: ports.imap });
+      await client.login(user, passwordOf(user));
+      return client;
+    },
+    log: () => readFile(join(root, "log"), "latin1"),
+    async close() {
+      await Promise.all([...distinct].map((daemon) => daemon.kill()));
+      passwords?.close();
+      await rm(root, { recursive: true, force: true, maxRetries: 3 });
+    },
+  };
+  try {
+    await daemons.imap.listensOn(ports.imap);
+    await daemons.pop3.listensOn(ports.pop3);
+    return server;
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
 }
 
 /** Runs a command in `root` as a process group that ends with this process, with its output in `root`/log. */
