@@ -6,6 +6,7 @@
 import { type Uid, uid } from "../mail/ids.ts";
 import { lowerBound } from "../mail/number-set.ts";
 import type { MailboxState } from "../migration/mailbox-state.ts";
+import { StoreTrouble } from "../store/store-errors.ts";
 
 export interface RecentLedger {
   /** The unclaimed messages, which from now on are the caller's own unless it only examines. */
@@ -19,7 +20,7 @@ export function createRecentLedger(): RecentLedger {
     const kept = mailbox.store.readSetting(keyOf(mailbox));
     if (kept !== undefined) return uid(Number(kept));
     // What was there at the first look has been seen on the legacy server.
-    mailbox.store.writeSetting(keyOf(mailbox), String(mailbox.record.uidNext));
+    claimBelow(mailbox, mailbox.record.uidNext);
     return mailbox.record.uidNext;
   };
   const unclaimed = (mailbox: MailboxState): readonly Uid[] => {
@@ -31,11 +32,21 @@ export function createRecentLedger(): RecentLedger {
     claim(mailbox, examine) {
       const claimed = unclaimed(mailbox);
       const last = claimed.at(-1);
-      if (last !== undefined && !examine) mailbox.store.writeSetting(keyOf(mailbox), String(last + 1));
+      if (last !== undefined && !examine) claimBelow(mailbox, uid(last + 1));
       return claimed;
     },
     count: (mailbox) => unclaimed(mailbox).length,
   };
+}
+
+/** Where the disk is full a message may be recent twice: no reason to turn a client away. */
+function claimBelow(mailbox: MailboxState, next: Uid): void {
+  try {
+    mailbox.store.writeSetting(keyOf(mailbox), String(next));
+  } catch (error) {
+    if (!(error instanceof StoreTrouble)) throw error;
+    mailbox.logger.warn({ err: error, mailbox: mailbox.record.name }, "what is recent could not be kept");
+  }
 }
 
 const keyOf = (mailbox: MailboxState): string => `recent:${mailbox.record.id}:${mailbox.record.uidValidity}`;

@@ -1,6 +1,6 @@
 /** A disk that fills in the middle of a pull harms nothing; when there is room again, the pull goes on by itself. */
 import { execFile } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { appendFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -17,7 +17,7 @@ const user = "alice";
 
 async function smallDisk(
   megabytes: number,
-): Promise<{ path: string; resize(megabytes: number): Promise<void> }> {
+): Promise<{ path: string; fill(): Promise<void>; resize(megabytes: number): Promise<void> }> {
   const path = await mkdtemp(join(tmpdir(), "small-disk-"));
   await run("mount", ["-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", path]);
   onTestFinished(async () => {
@@ -26,6 +26,17 @@ async function smallDisk(
   });
   return {
     path,
+    /** To the last byte. */
+    async fill() {
+      for (const sizeBytes of [1 << 20, 1 << 12, 1]) {
+        const write = (): Promise<boolean> =>
+          appendFile(join(path, "filling"), Buffer.alloc(sizeBytes)).then(
+            () => true,
+            () => false,
+          );
+        while (await write());
+      }
+    },
     resize: async (size) => void (await run("mount", ["-o", `remount,size=${size}m`, path])),
   };
 }
@@ -49,6 +60,7 @@ it.runIf(process.getuid?.() === 0)(
     onTestFinished(() => mailferry.close());
     const client = await mailferry.client(user);
     await expect.poll(() => statusOf(mailferry), { timeout: 20_000 }).toMatch(/no space|full/i);
+    await disk.fill();
     // Another session: what is not here comes from the legacy server.
     const other = await mailferry.client(user);
     expect(diffSnapshots(straight, await takeSnapshot(other, { only }), { ignore: ["RECENT"] })).toEqual([]);
