@@ -3,7 +3,7 @@ import type { ProofAttempt } from "./auth/login.ts";
 import type { LegacyConfig, LegacyServerConfig as ServerConfig } from "./config.ts";
 import { type ConnectionBudget, createConnectionBudget } from "./legacy/budget.ts";
 import { type LegacyConnection, proveLogin } from "./legacy/imap-source.ts";
-import { openPop3, type Pop3Session } from "./legacy/pop3-client.ts";
+import { type ProvenPop3, provePop3Login } from "./legacy/prove-pop3-login.ts";
 import { defaultConnectMs, type LegacyServerConfig } from "./legacy/server-config.ts";
 import type { Logger } from "./log.ts";
 import { readPem } from "./read-pem.ts";
@@ -26,7 +26,7 @@ export interface LegacyEndpoint {
 /** What a login was proven by, ready for use. */
 export type LegacyProof =
   | { readonly kind: "imap"; readonly connection: LegacyConnection }
-  | { readonly kind: "pop3"; readonly session: Pop3Session };
+  | { readonly kind: "pop3"; readonly proven: ProvenPop3 };
 
 export function legacyHost({ imap, pop3, domains, login, connections, timeout }: LegacyConfig): LegacyHost {
   const endpoint = (name: string, server: ServerConfig | undefined): LegacyEndpoint | undefined =>
@@ -57,5 +57,7 @@ export async function prove(attempt: ProofAttempt<LegacyHost>, logger: Logger): 
     return { kind: "imap", connection: await proveLogin(target, credentials, signal, { logger, share }) };
   }
   if (!legacy.pop3) throw new Error("a legacy server has IMAP, POP3 or both");
-  return { kind: "pop3", session: await openPop3(legacy.pop3.target, credentials, signal) };
+  const { target: config, budget } = legacy.pop3;
+  const proven = await provePop3Login({ config, credentials, budget, user: user.canonical }, signal);
+  return { kind: "pop3", proven };
 }

@@ -10,6 +10,7 @@ import { createPop3Source, type Pop3Source } from "./legacy/pop3-source.ts";
 import type { ImapSource } from "./legacy/source.ts";
 import type { LegacyHost, LegacyProof } from "./legacy-host.ts";
 import type { Logger } from "./log.ts";
+import { keepSource, OtherSource } from "./migration/account-source.ts";
 import type { PullOutcome } from "./migration/background-pull.ts";
 import { openLocalMirror } from "./migration/local-mirror.ts";
 import { type Mirror, openMirror } from "./migration/mirror.ts";
@@ -71,12 +72,16 @@ export async function openLegacyAccount(
   };
   const adopt = (proof: LegacyProof | undefined): void => {
     if (proof?.kind === "imap") sources.imap?.adopt(proof.connection);
-    if (proof?.kind === "pop3") sources.pop3?.adopt(proof.session);
+    if (proof?.kind === "pop3") sources.pop3?.adopt(proof.proven);
   };
   adopt(login?.connection);
   // What is here of an account with POP3 only has no other home: flags, and mailboxes but INBOX.
-  const store = await openAccountStore(folder, { writer, logger, durable: imap === undefined });
-  if (directory.account(user)?.stage === "new") moveToStage(directory, folder, user, "mirroring");
+  const store = await openAccountStore(folder, { writer, logger, durable: imap === undefined }).catch(
+    async (error) => {
+      await closeSources(sources);
+      throw error;
+    },
+  );
   let last: { readonly problem: string | undefined } | undefined;
   const onOutcome = (outcome: PullOutcome): void => {
     last = { problem: describeProblem(outcome) };
@@ -87,6 +92,8 @@ export async function openLegacyAccount(
   };
   const open = async (): Promise<Mirror> => {
     const source = sources.pop3;
+    keepSource(store, imap ? "imap" : "pop3");
+    if (directory.account(user)?.stage === "new") moveToStage(directory, folder, user, "mirroring");
     if (sources.imap) {
       const pop3Side = source && { ...maildrop, source };
       return openMirror({ store, source: sources.imap, pop3: pop3Side, logger, onOutcome });
@@ -95,7 +102,9 @@ export async function openLegacyAccount(
     return openPop3Mirror({ store, source, logger, onOutcome });
   };
   const mirror = await open().catch(async (error) => {
+    await closeSources(sources);
     await store.close();
+    if (error instanceof OtherSource) directory.noteError(user, error.problem);
     throw error;
   });
   return {
@@ -117,6 +126,10 @@ export async function openLocalAccount(place: AccountPlace): Promise<OpenedMirro
     throw error;
   });
   return { mirror, renew: () => undefined, close: () => closeMirror(place, mirror) };
+}
+
+async function closeSources({ imap, pop3 }: LegacySources): Promise<void> {
+  await Promise.all([imap?.close(), pop3?.close()]);
 }
 
 async function closeMirror({ user, directory, logger }: AccountPlace, mirror: Mirror): Promise<void> {

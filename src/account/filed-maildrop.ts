@@ -14,6 +14,8 @@ import type { Maildrop, MaildropMessage, MaildropOptions } from "./maildrop.ts";
 export interface FiledMessage extends MaildropMessage {
   readonly mailbox: MailboxMirror;
   readonly uid: Uid;
+  /** What the legacy POP3 server knows it by; undefined where that never knew of it. */
+  readonly entry: MaildropEntry | undefined;
 }
 
 /**
@@ -26,7 +28,8 @@ export async function filedMaildrop(
   hasOthers: boolean,
 ): Promise<Maildrop> {
   const { mirror, signal } = options;
-  const known = await knownMessages(mirror, entries, signal);
+  const shown = entries.filter(({ isRemoved }) => !isRemoved);
+  const known = await knownMessages(mirror, shown, signal);
   const messages: readonly FiledMessage[] = hasOthers
     ? [...known, ...(await ownMessages(options, entries))]
     : known;
@@ -34,29 +37,19 @@ export async function filedMaildrop(
   const filed = new Map<MaildropMessage, FiledMessage>(messages.map((message) => [message, message]));
   const filedOf = (some: readonly MaildropMessage[]): readonly FiledMessage[] =>
     some.flatMap((message) => filed.get(message) ?? []);
-  /** By the old POP3 server, where there is one beside IMAP; false where it is away and nobody else is needed. */
-  const removedThere = async (
-    deleted: readonly MaildropMessage[],
+  /** By the old POP3 server, where there is one beside IMAP; none where it is away and nobody else is needed. */
+  const removeThere = async (
+    deleted: readonly FiledMessage[],
     waiting: AbortSignal,
-  ): Promise<boolean> => {
-    const removeThere = mirror.maildrop?.removeThere;
-    if (!removeThere) return false;
-    const uidls = new Set(deleted.map(({ uidl }) => uidl));
+  ): Promise<ReadonlySet<MaildropEntry>> => {
+    const entries = deleted.flatMap(({ entry }) => entry ?? []);
+    if (entries.length === 0) return new Set();
     try {
-      await removeThere(
-        entries.filter(({ uidl }) => uidls.has(uidl)),
-        waiting,
-      );
+      return new Set(await mirror.maildrop?.removeThere?.(entries, waiting));
     } catch (error) {
       if (!isUnavailable(error) || deleted.some(isTwin)) throw error;
-      return false;
+      return new Set();
     }
-    // What has left there goes here, now rather than at the next look.
-    for (const mailbox of presentByMailbox(filedOf(deleted)).keys())
-      await mailbox
-        .sync(waiting)
-        .catch((error: unknown) => mailbox.state.logger.debug({ err: error }, "later"));
-    return true;
   };
   const removeHere = async (messages: readonly FiledMessage[], waiting: AbortSignal): Promise<void> => {
     const { authority } = mirror;
@@ -79,23 +72,43 @@ export async function filedMaildrop(
       return true;
     },
     async update({ read, deleted }, waiting) {
+      const leaving = filedOf(deleted);
+      if (leaving.length > 0) {
+        const removed = await removeThere(leaving, waiting);
+        const isRemoved = ({ entry }: FiledMessage): boolean => entry !== undefined && removed.has(entry);
+        await removeHere(
+          leaving.filter((message) => !isRemoved(message)),
+          waiting,
+        );
+        await syncOf(leaving.filter(isRemoved), waiting);
+        await mirror.maildrop?.writeThrough(waiting);
+      }
       if (options.markSeen) await markSeen(mirror, filedOf(read), waiting);
-      if (deleted.length === 0) return;
-      if (!(await removedThere(deleted, waiting))) await removeHere(filedOf(deleted), waiting);
-      await mirror.maildrop?.writeThrough(waiting);
     },
     close: () => undefined,
   };
 }
 
-/** They were read. */
+/** What has left at the old server goes here, now rather than at the next look. */
+async function syncOf(messages: readonly FiledMessage[], signal: AbortSignal): Promise<void> {
+  for (const mailbox of presentByMailbox(messages).keys())
+    await mailbox.sync(signal).catch((error: unknown) => mailbox.state.logger.debug({ err: error }, "later"));
+}
+
+/** They were read. That it cannot be noted is no reason to answer QUIT with -ERR. */
 export async function markSeen(
   { authority }: Mirror,
   messages: readonly Pick<FiledMessage, "mailbox" | "uid">[],
   signal: AbortSignal,
 ): Promise<void> {
-  for (const [mailbox, uids] of presentByMailbox(messages))
-    await waitWith(authority.store(mailbox, uids, seen), signal);
+  for (const [mailbox, uids] of presentByMailbox(messages)) {
+    try {
+      await waitWith(authority.store(mailbox, uids, seen), signal);
+    } catch (error) {
+      if (!(error instanceof MailError)) throw error;
+      mailbox.state.logger.warn({ err: error }, "what was read by POP3 is not marked");
+    }
+  }
 }
 
 function presentByMailbox(
@@ -127,10 +140,11 @@ async function knownMessages(
   signal: AbortSignal,
 ): Promise<readonly FiledMessage[]> {
   const mailboxes = await mailboxesOf(mirror, entries, signal);
-  return entries.flatMap(({ uidl, sizeBytes, message }): FiledMessage[] => {
+  return entries.flatMap((entry): FiledMessage[] => {
+    const { uidl, sizeBytes, message } = entry;
     const mailbox = message && mailboxes.get(message.mailbox);
     if (!mailbox || mailbox.state.table.get(message.uid) === undefined) return [];
-    return [{ uidl, sizeBytes, mailbox, uid: message.uid }];
+    return [{ uidl, sizeBytes, mailbox, uid: message.uid, entry }];
   });
 }
 
@@ -167,7 +181,7 @@ async function ownMessages(
     const fileName = identityName({ mailbox: id, uidValidity, uid });
     const uidl = format.of({ uid, uidValidity, fileName, guid: fileName });
     if (!message || message.presence === "remote" || uidl === undefined) return [];
-    return [{ uidl, sizeBytes: message.sizeBytes, mailbox, uid }];
+    return [{ uidl, sizeBytes: message.sizeBytes, mailbox, uid, entry: undefined }];
   });
 }
 

@@ -6,7 +6,9 @@
 import type { MessageContent } from "../mail/message.ts";
 import { sendMessage, type TakeBytes } from "../mail/send-message.ts";
 import type { MailboxMirror } from "../migration/mailbox-mirror.ts";
-import type { ListedMessage, OpenedMaildrop } from "../migration/maildrop-mirror.ts";
+import type { ListedMessage } from "../migration/maildrop-listing.ts";
+import type { OpenedMaildrop } from "../migration/maildrop-mirror.ts";
+import { removeNumbers } from "../migration/remove-from-maildrop.ts";
 import { waitWith } from "../migration/waiting.ts";
 import { type FiledMessage, markSeen } from "./filed-maildrop.ts";
 import type { Maildrop, MaildropMessage, MaildropOptions } from "./maildrop.ts";
@@ -77,10 +79,10 @@ export async function relayedMaildrop(
       const gone = deleted.flatMap((message) => listedOf.get(message) ?? []);
       const work = async (): Promise<void> => {
         await mirror.maildrop?.noteRemoved(gone.map(({ entry }) => entry));
-        const removals = await Promise.allSettled(gone.map(({ number }) => session.remove(number)));
-        // RFC 1939 6: those that it has taken are removed now.
-        await session.quit();
-        for (const removal of removals) if (removal.status === "rejected") throw removal.reason;
+        await removeNumbers(
+          session,
+          gone.map(({ number }) => number),
+        );
       };
       await waitWith(work(), signal);
       const filed = read.flatMap((message) => listedOf.get(message) ?? []).flatMap(filedOf);

@@ -34,18 +34,22 @@ export interface Pop3Session {
   uidls(): Promise<ReadonlyMap<number, Uidl>>;
   /** A promise of `write` holds the server back. */
   retrieve(number: number, write: (bytes: Buffer) => undefined | Promise<void>): Promise<void>;
+  /** The same by TOP, for which no server marks it as read; throws CANNOT where the server has no TOP. */
+  peek(number: number, write: (bytes: Buffer) => undefined | Promise<void>): Promise<void>;
   /** The header, the blank line and so many lines of the body; throws CANNOT where the server has no TOP. */
   top(number: number, lines: number): Promise<Buffer>;
   /** Marks it; QUIT removes it. */
   remove(number: number): Promise<void>;
   reset(): Promise<void>;
   noop(): Promise<void>;
-  /** Removes what is marked, and ends the session. Throws the server's refusal when not all was removed. */
+  /** Removes what is marked, and ends the session. Throws when not all was removed, or that is not known. */
   quit(): Promise<void>;
   /** Ends it without QUIT: nothing is removed. */
   close(): void;
 }
 
+/** More than any message has, and what each server can read as a number. */
+const allLines = 2_147_483_647;
 /** A listing, or what TOP gives. */
 const maxAnswerBytes = 64 << 20;
 
@@ -58,10 +62,10 @@ export async function openPop3(
   credentials: Pop3Credentials,
   signal: AbortSignal,
 ): Promise<Pop3Session> {
-  const opening = AbortSignal.any([
-    signal,
-    AbortSignal.timeout(config.timeouts?.connectMs ?? defaultConnectMs),
-  ]);
+  const slow = new AbortController();
+  const connectMs = config.timeouts?.connectMs ?? defaultConnectMs;
+  const timer = setTimeout(() => slow.abort(new Error(`no connection within ${connectMs} ms`)), connectMs);
+  const opening = AbortSignal.any([signal, slow.signal]);
   let connection: Pop3Connection | undefined;
   let isGreeted = false;
   const close = (): void => connection?.close(opening.reason);
@@ -81,6 +85,8 @@ export async function openPop3(
     const offered = await readCapabilities(channel);
     // RFC 6856 2.1: else Courier gives another text in place of one with 8-bit bytes in its header.
     if (offered.has("UTF8")) await channel.run({ line: "UTF8" });
+    // An old server may take its time with a big maildrop: as long as for any other answer.
+    clearTimeout(timer);
     await logIn(channel, offered, credentials);
     const capabilities = await readCapabilities(channel);
     channel.pipelining = capabilities.has("PIPELINING");
@@ -96,12 +102,14 @@ export async function openPop3(
       error,
     );
   } finally {
+    clearTimeout(timer);
     opening.removeEventListener("abort", close);
   }
 }
 
 function sessionOf(connection: Pop3Connection, capabilities: ReadonlyMap<string, string>): Pop3Session {
   const plain = async (line: string): Promise<void> => expectOk(await connection.run({ line }));
+  let hasMarks = false;
   return {
     capabilities,
     get isClosed() {
@@ -119,19 +127,62 @@ function sessionOf(connection: Pop3Connection, capabilities: ReadonlyMap<string,
     async retrieve(number, write) {
       expectOk(await connection.run({ line: `RETR ${number}`, onBytes: write }));
     },
+    async peek(number, write) {
+      expectOk(await connection.run({ line: `TOP ${number} ${allLines}`, onBytes: write }));
+    },
     top: (number, lines) => readBytes(connection, `TOP ${number} ${lines}`),
-    remove: (number) => plain(`DELE ${number}`),
-    reset: () => plain("RSET"),
+    remove(number) {
+      hasMarks = true;
+      return plain(`DELE ${number}`);
+    },
+    async reset() {
+      await plain("RSET");
+      hasMarks = false;
+    },
     noop: () => plain("NOOP"),
     async quit() {
       try {
         await plain("QUIT");
+      } catch (error) {
+        // Some servers hang up instead of answering: with nothing marked nothing depends on it.
+        if (hasMarks) throw error;
       } finally {
         connection.close();
       }
     },
     close: () => connection.close(),
   };
+}
+
+/** The same session; `onEnd` is called when it ends, maybe more than once. */
+export function withEnd(session: Pop3Session, onEnd: () => void): Pop3Session {
+  return {
+    capabilities: session.capabilities,
+    get isClosed() {
+      return session.isClosed;
+    },
+    list: () => session.list(),
+    uidls: () => session.uidls(),
+    retrieve: (number, write) => session.retrieve(number, write),
+    peek: (number, write) => session.peek(number, write),
+    top: (number, lines) => session.top(number, lines),
+    remove: (number) => session.remove(number),
+    reset: () => session.reset(),
+    noop: () => session.noop(),
+    quit: () => session.quit().finally(onEnd),
+    close() {
+      session.close();
+      onEnd();
+    },
+  };
+}
+
+/** Who waits for an answer has left: nobody needs the session. The end of it is given back. */
+export function closeWhenAborted(session: Pick<Pop3Session, "close">, signal: AbortSignal): () => void {
+  const close = (): void => session.close();
+  if (signal.aborted) close();
+  signal.addEventListener("abort", close, { once: true });
+  return () => signal.removeEventListener("abort", close);
 }
 
 /** None where the server does not know CAPA (RFC 2449 5). */

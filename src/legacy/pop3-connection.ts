@@ -45,6 +45,7 @@ export function createPop3Connection({ socket, silenceMs }: Pop3ConnectionOption
   let failure: unknown;
   let pipelining = false;
   let isReading = false;
+  let isTaking = false;
   let hasEnded = false;
   let silence: NodeJS.Timeout | undefined;
   const reader = createPop3Reader(() => inFlight[0]);
@@ -57,7 +58,7 @@ export function createPop3Connection({ socket, silenceMs }: Pop3ConnectionOption
   };
   const heard = (): void => {
     clearTimeout(silence);
-    if (inFlight.length === 0 || failure !== undefined) return;
+    if (inFlight.length === 0 || isTaking || failure !== undefined) return;
     silence = setTimeout(() => fail(new Error(`no answer within ${silenceMs} ms`)), silenceMs);
   };
   const sendWaiting = (): void => {
@@ -74,13 +75,17 @@ export function createPop3Connection({ socket, silenceMs }: Pop3ConnectionOption
     isReading = true;
     try {
       for (let chunk = socket.read(); chunk && failure === undefined; chunk = socket.read()) {
+        // While what has come is taken, by a slow client maybe, it is not the server that keeps silent.
+        isTaking = true;
         heard();
         await reader.push(chunk as Buffer);
+        isTaking = false;
+        heard();
       }
     } catch (error) {
       fail(error);
     } finally {
-      isReading = false;
+      [isReading, isTaking] = [false, false];
       if (hasEnded) fail(new Error("the server has closed the connection"));
     }
   };

@@ -6,8 +6,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { isUnavailable, isWrongLogin, MailError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { ConnectionBudget, Permit } from "./budget.ts";
-import { isHostFailure } from "./host-failure.ts";
-import { openPop3, type Pop3Credentials, type Pop3Session } from "./pop3-client.ts";
+import { type Pop3Credentials, type Pop3Session, withEnd } from "./pop3-client.ts";
+import { openWithin, type ProvenPop3 } from "./prove-pop3-login.ts";
 import type { LegacyServerConfig } from "./server-config.ts";
 import type { Priority } from "./source.ts";
 
@@ -23,7 +23,7 @@ export interface Pop3Source {
     work: (session: Pop3Session, signal: AbortSignal) => Promise<T>,
   ): Promise<T>;
   /** A session on which the login was proven: the next one who wants one gets it. */
-  adopt(session: Pop3Session): void;
+  adopt(proven: ProvenPop3): void;
   close(): Promise<void>;
 }
 
@@ -51,7 +51,7 @@ const inUsePauseMs = 300;
 export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
   const { config, credentials, budget, logger, user } = options;
   const closing = new AbortController();
-  let adopted: { readonly session: Pop3Session; readonly timer: NodeJS.Timeout } | undefined;
+  let adopted: { readonly proven: ProvenPop3; readonly timer: NodeJS.Timeout } | undefined;
   let client: Pop3Session | "coming" | undefined;
   let refused:
     | { readonly credentials: Pop3Credentials; readonly error: unknown; readonly until: number }
@@ -62,7 +62,9 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
     const taken = adopted;
     adopted = undefined;
     clearTimeout(taken?.timer);
-    return taken?.session.isClosed ? undefined : taken?.session;
+    if (!taken || taken.proven.session.isClosed) return undefined;
+    taken.proven.take();
+    return taken.proven.session;
   };
   const connect = async (priority: Priority, signal: AbortSignal): Promise<Pop3Session> => {
     const permit = await budget.acquire(user, { priority, signal });
@@ -71,16 +73,11 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
     const current = credentials();
     try {
       if (!current) throw new MailError("UNAVAILABLE", "Nobody is logged in whose password could be used");
-      if (budget.backoff.failure !== undefined) throw budget.backoff.failure;
       if (refused && refused.until > performance.now() && isSame(refused.credentials, current))
         throw refused.error;
-      await budget.makeRoom();
-      const session = await openPop3(config, current, signal);
-      budget.backoff.noteSuccess();
-      return held(session, permit);
+      return held(await openWithin({ config, credentials: current, budget }, signal), permit);
     } catch (error) {
       permit.release();
-      if (isHostFailure(error)) budget.backoff.noteFailure(error);
       if (current && isWrongLogin(error))
         refused = { credentials: current, error, until: performance.now() + refusedForMs };
       throw error;
@@ -141,7 +138,7 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
       background = { giveWay, ended };
       return result;
     },
-    adopt(session) {
+    adopt(proven) {
       takeAdopted()?.close();
       const timer = setTimeout(
         () =>
@@ -150,7 +147,7 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
             .catch(() => undefined),
         adoptedMs,
       );
-      adopted = { session, timer };
+      adopted = { proven, timer };
     },
     async close() {
       closing.abort(new MailError("UNAVAILABLE", "the account is being closed"));
@@ -208,25 +205,4 @@ function keptAlive(session: Pop3Session): Pop3Session {
     else void session.noop().catch(() => undefined);
   }, keepAliveMs);
   return withEnd(session, () => clearInterval(timer));
-}
-
-function withEnd(session: Pop3Session, onEnd: () => void): Pop3Session {
-  return {
-    capabilities: session.capabilities,
-    get isClosed() {
-      return session.isClosed;
-    },
-    list: () => session.list(),
-    uidls: () => session.uidls(),
-    retrieve: (number, write) => session.retrieve(number, write),
-    top: (number, lines) => session.top(number, lines),
-    remove: (number) => session.remove(number),
-    reset: () => session.reset(),
-    noop: () => session.noop(),
-    quit: () => session.quit().finally(onEnd),
-    close() {
-      session.close();
-      onEnd();
-    },
-  };
 }

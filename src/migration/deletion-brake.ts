@@ -18,6 +18,8 @@ export interface DeletionBrake {
   withoutHeld(uids: readonly Uid[]): readonly Uid[];
   /** Their deletion has been asked for here. */
   expect(uids: readonly Uid[]): void;
+  /** The deletion of so many has been asked for here; which ones they are is not known. */
+  expectAny(count: number): void;
   /**
    * Takes a listing, compared to the table without what is held; returns it compared to the whole table, with what
    * is held taken for still there.
@@ -54,6 +56,8 @@ export function createDeletionBrake(store: AccountStore, mailbox: MailboxId): De
     for (const [one, at] of arrivedAt) if (now - at > youngMs) arrivedAt.delete(one);
     for (const one of uids) arrivedAt.set(one, now);
   };
+  let unnamed = { count: 0, at: 0 };
+  const unnamedNow = (): number => (performance.now() - unnamed.at > youngMs ? 0 : unnamed.count);
   const isMost = (count: number, table: MessageTable): boolean => {
     const total = table.uids.filter((one) => !arrivedAt.has(one)).length - held.length;
     return total >= brakeFrom && count > total / 2;
@@ -67,6 +71,9 @@ export function createDeletionBrake(store: AccountStore, mailbox: MailboxId): De
     expect(uids) {
       for (const one of uids) expected.add(one);
     },
+    expectAny(count) {
+      unnamed = { count: unnamedNow() + count, at: performance.now() };
+    },
     judge(table, { uids, arrived, vanished }) {
       const back = new Set(held.length === 0 ? [] : arrived.filter((one) => heldSet.has(one)));
       const news = back.size === 0 ? arrived : arrived.filter((one) => !back.has(one));
@@ -74,8 +81,10 @@ export function createDeletionBrake(store: AccountStore, mailbox: MailboxId): De
       const isUnasked = (one: Uid): boolean =>
         !expected.has(one) && !isMarkedDeleted(table, one) && !arrivedAt.has(one);
       const unasked = vanished.filter(isUnasked);
+      const excused = Math.min(unnamedNow(), unasked.length);
+      const count = unasked.length - excused;
       // A big mailbox is not counted at each look for the sake of a few.
-      const isTooMuch = unasked.length > brakeFrom / 2 && isMost(unasked.length, table);
+      const isTooMuch = count > brakeFrom / 2 && isMost(count, table);
       // What is not here cannot be shown any more.
       const kept = new Set(isTooMuch ? unasked.filter((one) => table.get(one)?.presence === "full") : []);
       const believed = vanished.filter((one) => !kept.has(one));
@@ -83,7 +92,9 @@ export function createDeletionBrake(store: AccountStore, mailbox: MailboxId): De
         expected.delete(one);
         arrivedAt.delete(one);
       }
-      const still = back.size === 0 ? held : held.filter((one) => !back.has(one));
+      if (!isTooMuch) unnamed = { ...unnamed, count: unnamedNow() - excused };
+      // One that a client has expunged is held no more.
+      const still = held.filter((one) => !back.has(one) && table.get(one) !== undefined);
       hold(merged(still, [...kept]));
       return { uids: merged(uids, held), arrived: news, vanished: believed };
     },

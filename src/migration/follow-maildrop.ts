@@ -3,7 +3,7 @@
  * UIDL keeps what it is matched with; what has left goes; what is new comes to the place where it is listed.
  */
 import type { MaildropChange, MaildropEntry } from "../store/maildrop-table.ts";
-import type { Pop3Side } from "./uidl-match.ts";
+import { groups, type Pop3Side } from "./uidl-match.ts";
 
 export interface FollowedMaildrop {
   /** One for each message of the listing, in its order. */
@@ -23,17 +23,9 @@ export function followListing(
   /** Of several with one UIDL these have left first. */
   isStale: (entry: MaildropEntry) => boolean = () => false,
 ): FollowedMaildrop {
-  const byUidl = new Map<string, MaildropEntry[]>();
-  for (const entry of kept) {
-    const same = byUidl.get(entry.uidl);
-    if (same) same.push(entry);
-    else byUidl.set(entry.uidl, [entry]);
-  }
-  // A server that gives one UIDL to several messages lists them in one order.
-  const left = droppedTwins(byUidl, listing, isStale);
-  const known = listing.map(({ uidl }) => byUidl.get(uidl)?.shift());
-  const remaining = new Set([...left, ...[...byUidl.values()].flat()]);
-  const gone = kept.filter((entry) => remaining.has(entry));
+  const known = pairUp(kept, listing, isStale);
+  const stays = new Set(known);
+  const gone = kept.filter((entry) => !stays.has(entry));
   const positions = placesOf(known, kept.at(-1)?.position ?? 0);
   const entries = listing.map(({ uidl, sizeBytes }, index): MaildropEntry => {
     const before = known[index];
@@ -49,23 +41,46 @@ export function followListing(
   return { entries, gone, change: { removed: [...gone, ...movedFrom(entries, known)], put } };
 }
 
+/**
+ * Which kept entry each message of the listing is. Of several with one UIDL: the one of that size, and else by their
+ * order, since a server that does so lists them in one order.
+ */
+export function pairUp(
+  kept: readonly MaildropEntry[],
+  listing: readonly Pop3Side[],
+  isStale: (entry: MaildropEntry) => boolean = () => false,
+): readonly (MaildropEntry | undefined)[] {
+  const stays = withoutDroppedTwins(kept, listing, isStale);
+  const sized = groups(stays, sizedKey);
+  const exact = listing.map((message) => sized.get(sizedKey(message))?.shift());
+  const taken = new Set(exact);
+  const others = groups(
+    stays.filter((entry) => !taken.has(entry)),
+    ({ uidl }) => uidl,
+  );
+  return listing.map(({ uidl }, index) => exact[index] ?? others.get(uidl)?.shift());
+}
+
+const sizedKey = ({ uidl, sizeBytes }: Pick<Pop3Side, "uidl" | "sizeBytes">): string =>
+  `${sizeBytes} ${uidl}`;
+
 /** Takes out of each group of one UIDL as many stale entries as it is bigger than what is listed. */
-function droppedTwins(
-  byUidl: Map<string, MaildropEntry[]>,
+function withoutDroppedTwins(
+  kept: readonly MaildropEntry[],
   listing: readonly Pop3Side[],
   isStale: (entry: MaildropEntry) => boolean,
 ): readonly MaildropEntry[] {
-  const dropped: MaildropEntry[] = [];
-  const counts = new Map<string, number>();
-  for (const { uidl } of listing) counts.set(uidl, (counts.get(uidl) ?? 0) + 1);
-  for (const [uidl, group] of byUidl) {
-    if (group.length < 2) continue;
-    let surplus = group.length - (counts.get(uidl) ?? 0);
-    const stays = group.filter((entry) => surplus <= 0 || !isStale(entry) || surplus-- <= 0);
-    dropped.push(...group.filter((entry) => !stays.includes(entry)));
-    byUidl.set(uidl, stays);
-  }
-  return dropped;
+  const surplus = new Map<string, number>();
+  const byUidl = groups(kept, ({ uidl }) => uidl);
+  for (const [uidl, group] of byUidl) if (group.length > 1) surplus.set(uidl, group.length);
+  if (surplus.size === 0) return kept;
+  for (const { uidl } of listing) surplus.set(uidl, (surplus.get(uidl) ?? 0) - 1);
+  return kept.filter((entry) => {
+    const left = surplus.get(entry.uidl) ?? 0;
+    if (left <= 0 || !isStale(entry)) return true;
+    surplus.set(entry.uidl, left - 1);
+    return false;
+  });
 }
 
 /** Known ones stay where they are, as long as the listing has them in that order and new ones behind. */

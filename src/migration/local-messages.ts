@@ -52,8 +52,9 @@ export function removeMessages(
   store: AccountStore,
   { state }: MailboxMirror,
   uids: readonly Uid[],
+  cause: RemovalCause = "wanted",
 ): Promise<void> {
-  return state.exclusive(() => removeAlone(store, state, uids));
+  return state.exclusive(() => removeAlone(store, state, uids, cause));
 }
 
 /** The caller is alone with the mailbox. */

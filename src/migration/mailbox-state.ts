@@ -92,8 +92,8 @@ export interface MailboxState {
   announceGone(reason: string): void;
 }
 
-/** Somebody wants it, or its file is gone. */
-export type RemovalCause = "wanted" | "lost";
+/** Somebody wants it, its file is gone, or it has left at the old POP3 server. */
+export type RemovalCause = "wanted" | "lost" | "left";
 
 export type OnRemoving = (mailbox: MailboxRecord, uids: readonly Uid[]) => void;
 

@@ -4,18 +4,19 @@
  * serves it.
  */
 import { isUnavailable, MailError } from "../errors.ts";
-import type { Pop3Session } from "../legacy/pop3-client.ts";
+import { closeWhenAborted, type Pop3Session } from "../legacy/pop3-client.ts";
 import type { Pop3Source } from "../legacy/pop3-source.ts";
 import type { Logger } from "../log.ts";
-import { type MailboxId, noUidl, type Uidl } from "../mail/ids.ts";
+import type { MailboxId } from "../mail/ids.ts";
 import type { MaildropChange, MaildropEntry, MaildropMessageId } from "../store/maildrop-table.ts";
 import type { AccountStore } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
 import { followListing } from "./follow-maildrop.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
-import { matchMaildrop, type PrintCache } from "./match-maildrop.ts";
+import { type ListedMessage, lacksUidls, listedThere, listingOf, numbered } from "./maildrop-listing.ts";
+import { isLeftForLater, matchMaildrop, type PrintCache } from "./match-maildrop.ts";
 import { chunks } from "./pull-meta.ts";
-import type { Pop3Side } from "./uidl-match.ts";
+import { certainNumbers, removeNumbers } from "./remove-from-maildrop.ts";
 import { breathe } from "./waiting.ts";
 
 /** What a client gets to see, in order. */
@@ -30,12 +31,6 @@ export type OpenedMaildrop =
   /** The caller ends the session. */
   | { readonly kind: "theirs"; readonly messages: readonly ListedMessage[]; readonly session: Pop3Session };
 
-export interface ListedMessage {
-  /** In the old server's session. */
-  readonly number: number;
-  readonly entry: MaildropEntry;
-}
-
 export interface MaildropMirror {
   /** For a client. Throws the old server's refusal, INUSE and UNAVAILABLE. */
   open(signal: AbortSignal): Promise<OpenedMaildrop>;
@@ -44,14 +39,16 @@ export interface MaildropMirror {
    * changed. Throws INUSE while a client has the maildrop of the old server.
    */
   match(): Promise<readonly MailboxMirror[]>;
+  /** The next `match` looks, whatever is known. */
+  matchAnew(): void;
   /** A client deletes these at the old server, in the session that it was given. */
   noteRemoved(entries: readonly MaildropEntry[]): Promise<void>;
   /**
-   * Deletes these at the old server by their UIDLs: which of several equal messages is meant, it alone knows. undefined
-   * where that is known here.
+   * Deletes at the old server those of the entries of which its listing tells for certain which messages they are:
+   * these are given back, and IMAP has to delete the others. undefined where there is no IMAP.
    */
   readonly removeThere:
-    | ((entries: readonly MaildropEntry[], signal: AbortSignal) => Promise<void>)
+    | ((entries: readonly MaildropEntry[], signal: AbortSignal) => Promise<readonly MaildropEntry[]>)
     | undefined;
   /** Deletes there what was deleted here, where that has not gone there as it happened. */
   writeThrough(signal: AbortSignal): Promise<void>;
@@ -66,8 +63,10 @@ export interface MaildropMirrorOptions {
   readonly signal: AbortSignal;
   /** Where messages of the maildrop may be. */
   readonly mailboxes: (signal: AbortSignal) => Promise<readonly MailboxMirror[]>;
-  /** A client deletes it at the old POP3 server. */
-  readonly onRemoving: (message: MaildropMessageId) => void;
+  /** A client deletes it at the old POP3 server; undefined where it is not known which message here it is. */
+  readonly onRemoving: (message: MaildropMessageId | undefined) => void;
+  /** There is something left to match, in the background. */
+  readonly wake: () => void;
   /** What a client gets while messages are not matched. */
   readonly onUnmatched: "passthrough" | "refuse";
 }
@@ -84,9 +83,9 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
   let matchedAt: string | undefined;
 
   /** A full disk is no reason to turn a client away. */
-  const keepOrServe = async (change: MaildropChange): Promise<void> => {
+  const keepOrServe = async (keep: () => void | Promise<void>): Promise<void> => {
     try {
-      await changeInSteps(store, change);
+      await keep();
     } catch (error) {
       if (!(error instanceof StoreTrouble)) throw error;
       logger.error({ err: error }, "the maildrop could not be written down");
@@ -101,30 +100,33 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
     const before = new Map(store.mailboxes().map(({ id, uidNext }) => [id, uidNext]));
     const listing = await listingOf(session);
     const mailboxes = await candidates(signal);
-    const byId = mailboxes && new Map(mailboxes.map((mailbox) => [mailbox.state.record.id, mailbox]));
-    const isLost = (entry: MaildropEntry): boolean => byId !== undefined && isStale(entry, byId);
+    const isStale = mailboxes && staleIn(mailboxes);
+    const isLost = (entry: MaildropEntry): boolean => isStale?.(entry) === true;
     const kept = await store.maildrop.entries();
     const { entries, change } = followListing(kept, listing, "match-anew", isLost);
-    await keepOrServe(change);
+    await keepOrServe(() => changeInSteps(store, change));
     if (!mailboxes) return numbered(listing, entries);
     const present = entries.map((entry) => (isLost(entry) ? { ...entry, message: undefined } : entry));
     const request = { store, listing, entries: present, mailboxes, session, prints, maxQuestions, signal };
     const matched = await matchMaildrop(request);
     const put = matched.filter((entry, index) => entry !== entries[index]);
-    await keepOrServe({ removed: [], put });
-    for (const { state } of mailboxes) {
-      const { id } = state.record;
-      store.maildrop.noteListedUpTo(id, before.get(id) ?? state.record.uidNext);
-    }
+    await keepOrServe(() => changeInSteps(store, { removed: [], put }));
+    await keepOrServe(() => {
+      for (const { state } of mailboxes) {
+        const { id } = state.record;
+        store.maildrop.noteListedUpTo(id, before.get(id) ?? state.record.uidNext);
+      }
+    });
     if (matched.every(isMatched)) prints.clear();
     return numbered(listing, matched);
   };
-  /** undefined while the legacy IMAP server is away. */
+  /** undefined while the legacy IMAP server is away, or does not show them. */
   const candidates = async (signal: AbortSignal): Promise<readonly MailboxMirror[] | undefined> => {
     try {
       return await options.mailboxes(signal);
     } catch (error) {
-      if (!isUnavailable(error)) throw error;
+      if (!(error instanceof MailError)) throw error;
+      signal.throwIfAborted();
       logger.warn({ err: error }, "the maildrop is not matched now");
       return undefined;
     }
@@ -135,7 +137,30 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
   };
   // IMAP tells what has left.
   const noteRemoved = async (entries: readonly MaildropEntry[]): Promise<void> => {
-    for (const { message } of entries) if (message) options.onRemoving(message);
+    for (const { message } of entries) options.onRemoving(message);
+  };
+  /** IMAP is looked at after the listing: what left there before is not taken for what is listed here. */
+  const certainOf = async (
+    session: Pop3Session,
+    entries: readonly MaildropEntry[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<number, MaildropEntry>> => {
+    try {
+      const listing = await listingOf(session);
+      const mailboxes = await candidates(signal);
+      return certainNumbers(
+        listing,
+        await store.maildrop.entries(),
+        entries,
+        mailboxes && staleIn(mailboxes),
+      );
+    } catch (error) {
+      if (!lacksUidls(error)) throw error;
+      return new Map();
+    }
+  };
+  const matchAnew = (): void => {
+    matchedAt = undefined;
   };
   const openSession = async (signal: AbortSignal): Promise<Pop3Session | undefined> => {
     try {
@@ -156,6 +181,7 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
         if (!entries) throw new MailError("UNAVAILABLE", "The mail server behind is not available");
         return { kind: "ours", entries, hasOthers: false };
       }
+      const stopClosing = closeWhenAborted(session, signal);
       try {
         const messages = await lookAt(session, questionsOfClient, signal).catch((error: unknown) => {
           if (!lacksUidls(error)) throw error;
@@ -163,6 +189,10 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
           return undefined;
         });
         const entries = messages?.map(({ entry }) => entry);
+        if (entries?.some(isLeftForLater)) {
+          matchAnew();
+          options.wake();
+        }
         if (!entries?.every(isMatched)) {
           if (options.onUnmatched === "refuse")
             throw new MailError("UNAVAILABLE", "This mailbox is being moved. Please try again later.");
@@ -173,7 +203,10 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
         return { kind: "ours", entries, hasOthers: false };
       } catch (error) {
         session.close();
+        signal.throwIfAborted();
         throw error;
+      } finally {
+        stopClosing();
       }
     },
     async match() {
@@ -187,17 +220,18 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
       });
       return mailboxes;
     },
-    removeThere: async (entries, signal) => {
+    matchAnew,
+    async removeThere(entries, signal) {
       const session = await source.open(signal);
+      const stopClosing = closeWhenAborted(session, signal);
       try {
-        const numbers = new Map<string, number[]>();
-        for (const [number, uidl] of await session.uidls())
-          numbers.set(uidl, [...(numbers.get(uidl) ?? []), number]);
-        const found = entries.flatMap(({ uidl }) => numbers.get(uidl)?.shift() ?? []);
-        await noteRemoved(entries);
-        await Promise.all(found.map((number) => session.remove(number)));
-        await session.quit();
+        const certain = await certainOf(session, entries, signal);
+        const removed = [...certain.values()];
+        await noteRemoved(removed);
+        await removeNumbers(session, certain.keys());
+        return removed;
       } finally {
+        stopClosing();
         session.close();
       }
     },
@@ -214,66 +248,6 @@ export function problemsOf({ maildrop }: AccountStore): readonly string[] {
   return maildrop.unmatched().map(({ uidl, problem }) => `POP3 message with the UIDL ${uidl}: ${problem}`);
 }
 
-/**
- * LIST and UIDL in the order of the numbers. Throws UNAVAILABLE where they do not agree, asked twice: what only one of
- * them names would be lost.
- */
-export async function listingOf(session: Pop3Session): Promise<readonly Pop3Side[]> {
-  const listing = (await listOnce(session)) ?? (await listOnce(session));
-  if (!listing) throw new UnevenListing();
-  return listing;
-}
-
-class UnevenListing extends MailError {
-  constructor() {
-    super("UNAVAILABLE", "The old POP3 server's LIST and UIDL name different messages");
-  }
-}
-
-/** Its messages cannot be known by their UIDLs: it has none, or not for all. */
-export function lacksUidls(error: unknown): boolean {
-  return error instanceof UnevenListing || (error instanceof MailError && error.code === "CANNOT");
-}
-
-/** What the server lists, with nothing written down of it: position 0, and no UIDL where there is none. */
-export async function listedThere(session: Pop3Session): Promise<readonly ListedMessage[]> {
-  const sizes = await session.list();
-  const uidls = await session.uidls().catch((error: unknown) => {
-    if (!lacksUidls(error)) throw error;
-    return new Map<number, Uidl>();
-  });
-  return [...sizes].map(([number, sizeBytes]) => ({
-    number,
-    entry: {
-      position: 0,
-      uidl: uidls.get(number) ?? noUidl,
-      sizeBytes,
-      message: undefined,
-      isRemoved: false,
-      problem: undefined,
-    },
-  }));
-}
-
-async function listOnce(session: Pop3Session): Promise<readonly Pop3Side[] | undefined> {
-  const [sizes, uidls] = await Promise.all([session.list(), session.uidls()]);
-  const listing = [...sizes]
-    .sort(([a], [b]) => a - b)
-    .flatMap(([number, sizeBytes]): Pop3Side[] => {
-      const uidl = uidls.get(number);
-      return uidl === undefined ? [] : [{ number, uidl, sizeBytes }];
-    });
-  return listing.length === sizes.size && sizes.size === uidls.size ? listing : undefined;
-}
-
-/** Each entry with its number in the session. */
-export function numbered(listing: readonly Pop3Side[], entries: readonly MaildropEntry[]): ListedMessage[] {
-  return listing.flatMap(({ number }, index) => {
-    const entry = entries[index];
-    return entry ? [{ number, entry }] : [];
-  });
-}
-
 /** What only adds or tells more may come bit by bit. */
 async function changeInSteps({ maildrop }: AccountStore, { removed, put }: MaildropChange): Promise<void> {
   if (removed.length > 0) return maildrop.change({ removed, put });
@@ -283,9 +257,13 @@ async function changeInSteps({ maildrop }: AccountStore, { removed, put }: Maild
   }
 }
 
-/** The message it was is not there any more: it may have come back under another UID. */
-function isStale({ message }: MaildropEntry, byId: ReadonlyMap<MailboxId, MailboxMirror>): boolean {
-  return message !== undefined && byId.get(message.mailbox)?.state.table.get(message.uid) === undefined;
+/** Whether the message that an entry was is not there any more: it may have come back under another UID. */
+function staleIn(mailboxes: readonly MailboxMirror[]): (entry: MaildropEntry) => boolean {
+  const byId = new Map<MailboxId, MailboxMirror>(
+    mailboxes.map((mailbox) => [mailbox.state.record.id, mailbox]),
+  );
+  return ({ message }) =>
+    message !== undefined && byId.get(message.mailbox)?.state.table.get(message.uid) === undefined;
 }
 
 function stateOf(mailboxes: readonly MailboxMirror[]): string {

@@ -12,6 +12,7 @@ import { createMessagePrint } from "../mail/message-print.ts";
 import { readHeader } from "../mail/read-header.ts";
 import type { MaildropEntry } from "../store/maildrop-table.ts";
 import type { AccountStore } from "../store/store.ts";
+import { StoreTrouble } from "../store/store-errors.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import {
   type ImapSide,
@@ -80,6 +81,10 @@ export async function matchMaildrop(request: MatchRequest): Promise<readonly Mai
   });
 }
 
+/** A client that waited kept it from being matched. */
+export const isLeftForLater = ({ message, problem }: MaildropEntry): boolean =>
+  message === undefined && problem === notYet;
+
 const isOpen = ({ message, isRemoved }: MaildropEntry): boolean => message === undefined && !isRemoved;
 
 /** What is not matched yet. */
@@ -105,8 +110,17 @@ function byRecipe(store: AccountStore, matching: Matching, isWhole: boolean): Ma
   if (known !== undefined && !isWhole) return matchByKnownRecipe(matching, known);
   if (!isWhole) return matching;
   const { recipe, ...matched } = matchByRecipe(matching);
-  if (recipe !== undefined && recipe !== known) store.writeSetting(recipeKey, recipe);
+  if (recipe !== undefined && recipe !== known) keepRecipe(store, recipe);
   return matched;
+}
+
+/** On a full disk it is found again. */
+function keepRecipe(store: AccountStore, recipe: string): void {
+  try {
+    store.writeSetting(recipeKey, recipe);
+  } catch (error) {
+    if (!(error instanceof StoreTrouble)) throw error;
+  }
 }
 
 async function withSizes(request: MatchRequest, matching: Matching): Promise<Matching> {
@@ -192,7 +206,7 @@ async function orRefused(ask: () => Promise<string>): Promise<string | undefined
   }
 }
 
-async function headerHere(
+export async function headerHere(
   mailbox: MailboxMirror,
   uid: Uid,
   signal: AbortSignal,
@@ -201,17 +215,20 @@ async function headerHere(
   return content && headerPrint(await readHeader(content)).hash;
 }
 
-async function headerThere(session: Pop3Session, number: number): Promise<string> {
-  const { capabilities } = session;
-  if (capabilities.size > 0 && !capabilities.has("TOP")) return headerOf(await messageThere(session, number));
+export async function headerThere(session: Pop3Session, number: number): Promise<string> {
+  const head = await byTop(session, async () => headerPrint(await session.top(number, 0)));
+  return head?.isWhole ? head.hash : headerOf(await messageThere(session, number));
+}
+
+/** undefined where there is no TOP (RFC 1939 has it optional), or no such message, as the next answer tells. */
+async function byTop<T>({ capabilities }: Pop3Session, ask: () => Promise<T>): Promise<T | undefined> {
+  if (capabilities.size > 0 && !capabilities.has("TOP")) return undefined;
   try {
-    const { hash, isWhole } = headerPrint(await session.top(number, 0));
-    if (isWhole) return hash;
+    return await ask();
   } catch (error) {
-    // No TOP (RFC 1939 has it optional), or no such message, as the next answer tells.
     if (!(error instanceof MailError && error.code === "CANNOT")) throw error;
+    return undefined;
   }
-  return headerOf(await messageThere(session, number));
 }
 
 const headerOf = (print: string): string => print.split(":", 1).join("");
@@ -232,10 +249,14 @@ async function messageHere(
   }
 }
 
+/** By RETR only where there is no other way: it has servers take the message for read. */
 async function messageThere(session: Pop3Session, number: number): Promise<string> {
-  const print = createMessagePrint();
-  await session.retrieve(number, (bytes) => print.write(bytes) as undefined);
-  return print.end();
+  const printBy = async (ask: Pop3Session["peek"]): Promise<string> => {
+    const print = createMessagePrint();
+    await ask(number, (bytes) => print.write(bytes) as undefined);
+    return print.end();
+  };
+  return (await byTop(session, () => printBy(session.peek))) ?? printBy(session.retrieve);
 }
 
 /** One that cannot be read (in quarantine, say) is none that could be matched. */

@@ -173,7 +173,12 @@ export function openMirror({ store, source, pop3, logger, onOutcome }: MirrorOpt
       logger,
       signal,
       mailboxes: maildropMailboxes,
-      onRemoving: ({ mailbox, uid }) => opened.get(mailbox)?.state.brake.expect([uid]),
+      wake: () => background.wake(),
+      onRemoving(message) {
+        if (message) return opened.get(message.mailbox)?.state.brake.expect([message.uid]);
+        for (const { state } of opened.values())
+          if (pop3.mailboxes === "all" || state.record.name === inbox) state.brake.expectAny(1);
+      },
     });
 
   const background = createBackgroundPull({
@@ -224,6 +229,7 @@ export function openMirror({ store, source, pop3, logger, onOutcome }: MirrorOpt
     },
     pull(waiting) {
       for (const mailbox of opened.values()) mailbox.retryNow();
+      maildrop?.matchAnew();
       return waitWith(background.run(), waiting);
     },
     wake: () => background.wake(),

@@ -14,24 +14,22 @@ import { type Uid, uid } from "../mail/ids.ts";
 import type { MaildropEntry } from "../store/maildrop-table.ts";
 import type { AccountStore } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
-import { compareUids } from "./compare.ts";
-import { followListing } from "./follow-maildrop.ts";
+import { createListingBelief } from "./believe-listing.ts";
+import { type FollowedMaildrop, followListing, pairUp } from "./follow-maildrop.ts";
 import { addMessages, removeMessages } from "./local-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
-import {
-  type ListedMessage,
-  lacksUidls,
-  listedThere,
-  listingOf,
-  numbered,
-  problemsOf,
-} from "./maildrop-mirror.ts";
+import { type ListedMessage, lacksUidls, listedThere, listingOf, numbered } from "./maildrop-listing.ts";
+import { problemsOf } from "./maildrop-mirror.ts";
 import { discardAll, type Retrieved, retrieveAll } from "./pop3-retrieve.ts";
+import { createUidlWatch } from "./renamed-uidls.ts";
 import type { Pop3Side } from "./uidl-match.ts";
 
 export interface Pop3Feed {
-  /** Takes in what the old server has now, and deletes there what is to be deleted. */
-  run(): Promise<void>;
+  /**
+   * Takes in what the old server has now, and deletes there what is to be deleted. `onNews` is called once something of
+   * it can be seen here.
+   */
+  run(onNews: () => void): Promise<void>;
   /** The listing of a client's session, held against what is here: whether all of it is. */
   look(
     session: Pop3Session,
@@ -40,6 +38,10 @@ export interface Pop3Feed {
   isWhole(): Promise<boolean>;
   /** The old server's maildrop has nothing to do with these any more. */
   forget(uids: readonly Uid[]): Promise<void>;
+  /** A client deletes these at the old server, in the session that it was given. */
+  noteRemoved(entries: readonly MaildropEntry[]): Promise<void>;
+  /** Somebody has decided: what is held is gone. */
+  release(): void;
   problems(): readonly string[];
 }
 
@@ -54,12 +56,17 @@ export interface Pop3FeedOptions {
 /** Fetched together: a bound on memory, and on what a lost connection costs. */
 const rangeBytes = 4 << 20;
 const rangeMessages = 100;
+const firstRangeMessages = 10;
 /** How often a message may break the connection before it is put aside, and for how long. */
 const maxFailures = 3;
 const retryMs = 10 * 60_000;
+/** Of a client that waits. */
+const questionsOfClient = 100;
 
 export function createPop3Feed({ store, source, inbox, logger, signal: closing }: Pop3FeedOptions): Pop3Feed {
   const { state } = inbox;
+  const belief = createListingBelief({ brake: state.brake, logger, table: () => state.table });
+  const uidls = createUidlWatch(inbox, closing);
   /** By UIDL: of messages at which the connection broke. */
   const failures = new Map<string, { count: number; retryAt: number }>();
 
@@ -69,34 +76,30 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
   const isWhole = async (): Promise<boolean> =>
     (await store.maildrop.entries()).every((entry) => entry.isRemoved || isHere(entry));
 
-  /** Takes the listing in: what has left goes, unless it is too much to be believed. */
-  const follow = async (listing: readonly Pop3Side[]): Promise<readonly ListedMessage[]> => {
+  const comparedTo = async (listing: readonly Pop3Side[]): Promise<Compared> => {
     const kept = await store.maildrop.entries();
     const followed = followListing(kept, listing, "same-when-resized", isRemoved);
-    const left = followed.gone.filter((entry) => isHere(entry) && !entry.isRemoved);
-    if (haveOtherNames(left, kept, listing)) throw new UidlsDoNotLast();
-    const heldBack = judge(left);
-    const all = [...heldBack, ...listing];
-    const { entries, gone, change } =
-      heldBack.length === 0 ? followed : followListing(kept, all, "same-when-resized", isRemoved);
+    return { kept, ...followed, left: followed.gone.filter((entry) => isHere(entry) && !entry.isRemoved) };
+  };
+  /** Takes the listing in: what has left goes, unless it is too much to be believed. */
+  const follow = async (session: Pop3Session, maxQuestions: number): Promise<readonly ListedMessage[]> => {
+    const listing = await listingOf(session);
+    const { kept, left } = await comparedTo(listing);
+    const renamed = await uidls.renamed(session, { left, kept, listing }, maxQuestions);
+    if (renamed.length > 0) {
+      logger.warn({ messages: renamed.length }, "the old POP3 server has given its messages other UIDLs");
+      const put = renamed.map(({ entry, as: { uidl } }) => ({ ...entry, uidl }));
+      store.maildrop.change({ removed: [], put });
+    }
+    const unbelieved = belief.judge((await comparedTo(listing)).left);
+    const all = [...unbelieved.map(asListed), ...listing];
     // Messages first: a row without its message heals itself, a message without its row would get a UIDL of ours.
-    const uids = gone.flatMap(({ message }) => message?.uid ?? []);
-    await removeMessages(store, inbox, uids);
+    const uids = (await comparedTo(all)).gone.flatMap(({ message }) => message?.uid ?? []);
+    await removeMessages(store, inbox, uids, "left");
+    // Read anew: clients may have deleted some meanwhile.
+    const { entries, change } = await comparedTo(all);
     store.maildrop.change(change);
     return numbered(all, entries).filter(({ number }) => number > 0);
-  };
-  /** Those of which the brake does not believe that they are gone: as if they were still listed. */
-  const judge = (left: readonly MaildropEntry[]): readonly Pop3Side[] => {
-    const { table, brake } = state;
-    const gone = new Set(left.map(({ message }) => message?.uid));
-    const uids = table.uids.filter((one) => !gone.has(one));
-    const before = brake.held.length;
-    brake.judge(table, { uids, ...compareUids(brake.withoutHeld(table.uids), uids) });
-    if (brake.held.length > before)
-      logger.error({ messages: brake.held.length }, "the old POP3 server suddenly lists much less");
-    return left
-      .filter(({ message }) => message && brake.isHeld(message.uid))
-      .map(({ uidl, sizeBytes }) => ({ number: 0, uidl, sizeBytes }));
   };
   const noteFailure = (entry: MaildropEntry | undefined): void => {
     if (!entry) return;
@@ -104,7 +107,7 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
     failures.set(entry.uidl, { count: count + 1, retryAt: performance.now() + retryMs });
     if (count + 1 < maxFailures) return;
     const problem = `asked for ${count + 1} times, the old server breaks off`;
-    store.maildrop.change({ removed: [], put: [{ ...entry, message: undefined, problem }] });
+    store.maildrop.noteProblem(entry, problem);
   };
   const isPutAside = ({ uidl }: MaildropEntry): boolean => {
     const failure = failures.get(uidl);
@@ -114,11 +117,13 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
     session: Pop3Session,
     messages: readonly ListedMessage[],
     signal: AbortSignal,
+    onNews: () => void,
   ): Promise<void> => {
     const missing = messages.filter(({ entry }) => !isHere(entry) && !entry.isRemoved && !isPutAside(entry));
     for (let from = 0; from < missing.length; ) {
       signal.throwIfAborted();
-      const range = rangeFrom(missing, from);
+      // Something to see first.
+      const range = rangeFrom(missing, from, from === 0 ? firstRangeMessages : rangeMessages);
       from += range.length;
       const { retrieved, failure } = await retrieveAll(store, session, range);
       try {
@@ -126,18 +131,18 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
       } finally {
         discardAll(retrieved);
       }
+      onNews();
       if (failure === undefined) continue;
       if (!signal.aborted && !(failure instanceof StoreTrouble)) noteFailure(range[retrieved.length]?.entry);
       throw failure;
     }
+    // What was read servers note at QUIT, and RSET has some forget it: no client has read it.
+    if (missing.length > 0) await unlessRefused(session.reset());
   };
   const file = async (retrieved: readonly Retrieved[]): Promise<void> => {
     const refused = retrieved.filter((one) => one.kind === "refused");
     const whole = retrieved.filter((one) => one.kind === "whole");
-    if (refused.length > 0) {
-      const put = refused.map(({ entry, problem }) => ({ ...entry, message: undefined, problem }));
-      store.maildrop.change({ removed: [], put });
-    }
+    for (const { entry, problem } of refused) store.maildrop.noteProblem(entry, problem);
     const writeDown = (first: Uid): void => {
       const { id: mailbox } = state.record;
       const put = whole.map(({ entry }, index) => {
@@ -154,27 +159,42 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
     );
   };
 
+  /** Those that it does not delete stay marked: they are tried again. */
+  const removeThere = async (
+    session: Pop3Session,
+    messages: readonly ListedMessage[],
+  ): Promise<readonly MaildropEntry[]> => {
+    // Read anew: clients go on deleting while we pull.
+    const entries = await store.maildrop.entries();
+    const marked = new Map(entries.filter(isRemoved).map(({ position, uidl }) => [position, uidl]));
+    const leaving = messages.filter(({ entry }) => marked.get(entry.position) === entry.uidl);
+    const removals = await Promise.allSettled(leaving.map(({ number }) => session.remove(number)));
+    return leaving.flatMap(({ entry }, index) => {
+      const removal = removals[index];
+      if (removal?.status === "fulfilled") return entry;
+      const reason: unknown = removal?.reason;
+      if (!(reason instanceof MailError && reason.code === "CANNOT")) throw reason;
+      store.maildrop.noteProblem(entry, `the old server does not delete it: ${reason.message}`);
+      return [];
+    });
+  };
+
   return {
-    async run() {
-      const removed: MaildropEntry[] = [];
+    async run(onNews) {
+      let removed: readonly MaildropEntry[] = [];
       await source.inBackground(closing, async (session, signal) => {
-        const messages = await follow(await listingOf(session));
-        await pull(session, messages, signal);
-        // Read anew: clients go on deleting while we pull.
-        const entries = await store.maildrop.entries();
-        const marked = new Set(entries.flatMap(({ isRemoved, position }) => (isRemoved ? [position] : [])));
-        const leaving = messages.filter(({ entry }) => marked.has(entry.position));
-        await Promise.all(leaving.map(({ number }) => session.remove(number)));
-        removed.push(...leaving.map(({ entry }) => entry));
+        const messages = await follow(session, Number.POSITIVE_INFINITY);
+        await pull(session, messages, signal, onNews);
+        removed = await removeThere(session, messages);
       });
       // QUIT was answered with OK: they are gone there.
       const uids = removed.flatMap(({ message }) => message?.uid ?? []);
-      await removeMessages(store, inbox, uids);
+      await removeMessages(store, inbox, uids, "left");
       store.maildrop.change({ removed, put: [] });
     },
     async look(session) {
       try {
-        const messages = await follow(await listingOf(session));
+        const messages = await follow(session, questionsOfClient);
         return { messages: messages.filter(({ entry }) => !entry.isRemoved), isWhole: await isWhole() };
       } catch (error) {
         if (!lacksUidls(error) && !(error instanceof StoreTrouble)) throw error;
@@ -189,43 +209,45 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
       const removed = entries.filter(({ message }) => message && named.has(message.uid));
       store.maildrop.change({ removed, put: [] });
     },
+    async noteRemoved(entries) {
+      const { maildrop } = store;
+      const moved = entries.filter((entry) => entry.position > 0 && !maildrop.markEntryRemoved(entry));
+      if (moved.length === 0) return;
+      const kept = (await maildrop.entries()).filter((entry) => !entry.isRemoved);
+      for (const entry of pairUp(kept, moved.map(asListed))) if (entry) maildrop.markEntryRemoved(entry);
+    },
+    release: () => belief.release(),
     problems: () => problemsOf(store),
   };
 }
 
 const isRemoved = (entry: MaildropEntry): boolean => entry.isRemoved;
 
-/** Nothing can be kept apart by them: each look would bring all mail once more. */
-class UidlsDoNotLast extends MailError {
-  constructor() {
-    super("CANNOT", "The old POP3 server gives its messages other UIDLs each time");
+async function unlessRefused(work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!(error instanceof MailError && error.code === "CANNOT")) throw error;
   }
 }
 
-/** Most of what is kept has left, and as many unknown messages of the same sizes have come. */
-function haveOtherNames(
-  left: readonly MaildropEntry[],
-  kept: readonly MaildropEntry[],
-  listing: readonly Pop3Side[],
-): boolean {
-  if (left.length < 3 || left.length <= kept.length / 2) return false;
-  const known = new Set<string>(kept.map(({ uidl }) => uidl));
-  const sizes = new Map<number, number>();
-  for (const { uidl, sizeBytes } of listing)
-    if (!known.has(uidl)) sizes.set(sizeBytes, (sizes.get(sizeBytes) ?? 0) + 1);
-  let same = 0;
-  for (const { sizeBytes } of left) {
-    const count = sizes.get(sizeBytes) ?? 0;
-    if (count > 0) same++;
-    sizes.set(sizeBytes, count - 1);
-  }
-  return same >= left.length * 0.8;
+/** As if it were still listed. */
+const asListed = ({ uidl, sizeBytes }: MaildropEntry): Pop3Side => ({ number: 0, uidl, sizeBytes });
+
+interface Compared extends FollowedMaildrop {
+  readonly kept: readonly MaildropEntry[];
+  /** Of what is gone: what is here, and no client has deleted. */
+  readonly left: readonly MaildropEntry[];
 }
 
-function rangeFrom(messages: readonly ListedMessage[], from: number): readonly ListedMessage[] {
+function rangeFrom(
+  messages: readonly ListedMessage[],
+  from: number,
+  maxMessages: number,
+): readonly ListedMessage[] {
   let sizeBytes = 0;
   const range: ListedMessage[] = [];
-  for (const message of messages.slice(from, from + rangeMessages)) {
+  for (const message of messages.slice(from, from + maxMessages)) {
     sizeBytes += message.entry.sizeBytes;
     if (sizeBytes > rangeBytes && range.length > 0) break;
     range.push(message);

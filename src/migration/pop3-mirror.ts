@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { isUnavailable, MailError } from "../errors.ts";
+import { closeWhenAborted } from "../legacy/pop3-client.ts";
 import type { Pop3Source } from "../legacy/pop3-source.ts";
 import type { Logger } from "../log.ts";
 import { inbox } from "../mail/ids.ts";
@@ -57,19 +58,27 @@ export async function openPop3Mirror({
   const { signal } = closing;
   const inboxHere = await local.mailbox(inbox, signal);
   const feed = createPop3Feed({ store, source, inbox: inboxHere, logger, signal });
-  let lookedAt = Number.NEGATIVE_INFINITY;
+  let triedAt = Number.NEGATIVE_INFINITY;
+  /** Of the run in progress: resolves when something of it can be seen, or it has ended. */
+  let news: PromiseWithResolvers<void> | undefined;
   const run = singleFlight(async () => {
-    await feed.run();
-    lookedAt = performance.now();
+    const own = Promise.withResolvers<void>();
+    news = own;
+    try {
+      await feed.run(own.resolve);
+    } finally {
+      triedAt = performance.now();
+      news = undefined;
+      own.resolve();
+    }
   });
-  /** New mail may wait where the old server cannot be asked, or takes long. */
+  /** New mail may wait where the old server cannot be asked, or takes long: what comes later is announced. */
   const lookWithPatience = async (waiting: AbortSignal): Promise<void> => {
-    if (performance.now() - lookedAt < pollMs) return;
+    if (performance.now() - triedAt < pollMs) return;
+    if (!news) void run().catch((error: unknown) => logger.warn({ err: error }, "new mail has to wait"));
     const patience = AbortSignal.any([waiting, AbortSignal.timeout(patienceMs)]);
-    await waitWith(run(), patience).catch((error: unknown) => {
-      waiting.throwIfAborted();
-      if (!patience.aborted && !isUnavailable(error)) throw error;
-    });
+    await waitWith(news?.promise ?? Promise.resolve(), patience).catch(() => waiting.throwIfAborted());
+    triedAt = performance.now();
   };
   const fed = fedInbox(inboxHere, lookWithPatience, signal);
   const maildrop = maildropOf({ store, source, feed, logger, run });
@@ -171,17 +180,17 @@ function heldOf({ local, inboxHere, feed, run }: HeldParts): HeldDeletions {
     },
     async accept(signal) {
       if (brake.held.length === 0) return;
-      brake.release();
+      feed.release();
       await waitWith(run(), signal);
     },
     async refuse(signal) {
-      const held = [...brake.held];
+      const held = brake.held.filter((uid) => inboxHere.state.table.get(uid) !== undefined);
       if (held.length === 0) return undefined;
       const target = await makeRescueMailbox(local.authority, await local.listing(signal));
       // Before they move: what leaves INBOX is deleted at the old server, where they may be back.
       await feed.forget(held);
       await local.authority.move(inboxHere, held, target);
-      brake.release();
+      feed.release();
       return target;
     },
   };
@@ -200,6 +209,7 @@ function maildropOf({ store, source, feed, logger, run }: MaildropParts): Maildr
         logger.warn({ err: error }, "the old POP3 server is away");
         return undefined;
       });
+      const stopClosing = session && closeWhenAborted(session, waiting);
       try {
         if (session) {
           const { messages, isWhole } = await feed.look(session);
@@ -207,20 +217,19 @@ function maildropOf({ store, source, feed, logger, run }: MaildropParts): Maildr
           // Nothing was asked of it that QUIT could refuse.
           await session.quit().catch((error: unknown) => logger.debug({ err: error }, "QUIT was refused"));
         }
-        const entries = await store.maildrop.entries();
-        return { kind: "ours", entries: entries.filter(({ isRemoved }) => !isRemoved), hasOthers: true };
+        return { kind: "ours", entries: await store.maildrop.entries(), hasOthers: true };
       } catch (error) {
         session?.close();
+        waiting.throwIfAborted();
         throw error;
+      } finally {
+        stopClosing?.();
       }
     },
     match: async () => [],
+    matchAnew: () => undefined,
     removeThere: undefined,
-    async noteRemoved(entries) {
-      const written = entries.filter(({ position }) => position > 0);
-      const put = written.map((entry) => ({ ...entry, isRemoved: true }));
-      store.maildrop.change({ removed: [], put });
-    },
+    noteRemoved: (entries) => feed.noteRemoved(entries),
     async writeThrough(waiting) {
       const patience = AbortSignal.any([waiting, AbortSignal.timeout(patienceMs)]);
       // They are marked, and go with the next look.

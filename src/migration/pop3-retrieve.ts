@@ -3,13 +3,14 @@ import { isUnavailable, MailError } from "../errors.ts";
 import type { Pop3Session } from "../legacy/pop3-client.ts";
 import type { MessageContent } from "../mail/message.ts";
 import { contentOf } from "../mail/message-content.ts";
+import type { IncomingMessage } from "../mail/new-message.ts";
 import { headerOf } from "../mail/read-header.ts";
 import { receivedDate } from "../mail/received-date.ts";
 import type { MaildropEntry } from "../store/maildrop-table.ts";
 import type { AccountStore } from "../store/store.ts";
 import { now } from "./local-authority.ts";
 import type { Addition } from "./local-messages.ts";
-import type { ListedMessage } from "./maildrop-mirror.ts";
+import type { ListedMessage } from "./maildrop-listing.ts";
 
 export type Retrieved =
   | {
@@ -56,10 +57,7 @@ async function retrieve(
   { number, entry }: ListedMessage,
 ): Promise<Retrieved> {
   try {
-    const { content, discard } =
-      entry.sizeBytes < spoolFromBytes
-        ? await inMemory(session, number)
-        : ((await spooled(store, session, number, entry.sizeBytes)) ?? (await inMemory(session, number)));
+    const { content, discard } = await received(store, session, number);
     const internalDate = receivedDate(await headerOf(content)) ?? now();
     const { sizeBytes } = content;
     return {
@@ -79,37 +77,38 @@ interface Bytes {
   readonly discard: () => void;
 }
 
-async function inMemory(session: Pop3Session, number: number): Promise<Bytes> {
+/** However long LIST says it is. */
+async function received(store: AccountStore, session: Pop3Session, number: number): Promise<Bytes> {
   const pieces: Buffer[] = [];
-  await session.retrieve(number, (bytes) => void pieces.push(Buffer.from(bytes)) as undefined);
-  return { content: contentOf(Buffer.concat(pieces)), discard: () => undefined };
-}
-
-/** undefined where the message is not as long as LIST has told. */
-async function spooled(
-  store: AccountStore,
-  session: Pop3Session,
-  number: number,
-  sizeBytes: number,
-): Promise<Bytes | undefined> {
-  const incoming = store.receive(sizeBytes);
-  let writtenBytes = 0;
+  let sizeBytes = 0;
+  let incoming: IncomingMessage | undefined;
+  const take = (bytes: Buffer): undefined | Promise<void> => {
+    sizeBytes += bytes.length;
+    if (incoming) return incoming.write(Buffer.from(bytes));
+    pieces.push(Buffer.from(bytes));
+    if (sizeBytes < spoolFromBytes) return undefined;
+    incoming = store.receive(Number.MAX_SAFE_INTEGER);
+    return incoming.write(Buffer.concat(pieces.splice(0)));
+  };
   try {
-    await session.retrieve(number, (bytes) => {
-      writtenBytes += bytes.length;
-      return writtenBytes > sizeBytes ? undefined : incoming.write(Buffer.from(bytes));
-    });
+    await session.retrieve(number, take);
+    if (!incoming) return { content: contentOf(Buffer.concat(pieces)), discard: () => undefined };
+    return spooled(incoming, sizeBytes);
   } catch (error) {
-    incoming.discard();
+    incoming?.discard();
     throw error;
   }
-  if (writtenBytes !== sizeBytes) {
-    incoming.discard();
-    return undefined;
-  }
-  const content = incoming.open();
+}
+
+function spooled(incoming: IncomingMessage, sizeBytes: number): Bytes {
+  const all = incoming.open();
+  const content: MessageContent = {
+    sizeBytes,
+    read: (start, end) => all.read(start, Math.min(end, sizeBytes)),
+    close: () => all.close(),
+  };
   const discard = (): void => {
-    content.close();
+    all.close();
     incoming.discard();
   };
   return { content, discard };

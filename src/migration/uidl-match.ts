@@ -145,7 +145,10 @@ export function rivals({ imap, pop3 }: Matching, keys: Keys): Pick<Matching, "im
   };
 }
 
-function groups<T>(messages: readonly T[], keyOf: (message: T) => string | undefined): Map<string, T[]> {
+export function groups<T>(
+  messages: readonly T[],
+  keyOf: (message: T) => string | undefined,
+): Map<string, T[]> {
   const found = new Map<string, T[]>();
   for (const message of messages) {
     const key = keyOf(message);

@@ -9,7 +9,7 @@ import type { MailboxId, Uid, Uidl } from "../mail/ids.ts";
 import type { MaildropEntry } from "../store/maildrop-table.ts";
 import type { AccountStore, MailboxRecord, StoredMessage } from "../store/store.ts";
 import { followListing } from "./follow-maildrop.ts";
-import { listingOf } from "./maildrop-mirror.ts";
+import { listingOf } from "./maildrop-listing.ts";
 import { digestHere } from "./verify.ts";
 
 export interface MaildropDifference {

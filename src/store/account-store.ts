@@ -207,6 +207,8 @@ function maildropTable({ maildrop }: StoreContext): MaildropTable {
     entryOf: (mailbox, uid) => storing(() => maildrop.entryOf(mailbox, uid)),
     ofMailbox: (mailbox) => storing(() => maildrop.ofMailbox(mailbox)),
     markRemoved: (mailbox, uids) => storing(() => maildrop.markRemoved(mailbox, uids)),
+    markEntryRemoved: (entry) => storing(() => maildrop.markEntryRemoved(entry)),
+    noteProblem: (entry, problem) => storing(() => maildrop.noteProblem(entry, problem)),
     forgetMailbox: (mailbox) => storing(() => maildrop.forgetMailbox(mailbox)),
     listedUpTo: (mailbox) => storing(() => maildrop.listedUpTo(mailbox)),
     noteListedUpTo: (mailbox, uidNext) => storing(() => maildrop.noteListedUpTo(mailbox, uidNext)),

@@ -41,12 +41,13 @@ export interface MaildropMessageId {
 }
 
 export interface MaildropChange {
-  readonly removed: readonly Pick<MaildropEntry, "position">[];
+  /** One that is in another place by now stays. */
+  readonly removed: readonly Pick<MaildropEntry, "position" | "uidl">[];
   readonly put: readonly MaildropEntry[];
 }
 
 export interface MaildropTable {
-  /** In order; others get a turn in between. */
+  /** In order, as they are when it resolves; others get a turn in between. */
   entries(): Promise<MaildropEntry[]>;
   /** Those of which no message can be named, in order. */
   unmatched(): MaildropEntry[];
@@ -59,6 +60,10 @@ export interface MaildropTable {
   entryOf(mailbox: MailboxId, uid: Uid): MaildropEntry | undefined;
   /** Marks those that are in the maildrop: they are to be deleted on the legacy server, too. */
   markRemoved(mailbox: MailboxId, uids: readonly Uid[]): void;
+  /** Marks one by its place and UIDL; false where it is in that place no more. */
+  markEntryRemoved(entry: Pick<MaildropEntry, "position" | "uidl">): boolean;
+  /** For people; the rest of it stays. */
+  noteProblem(entry: Pick<MaildropEntry, "position" | "uidl">, problem: string): void;
   /** Its messages are no more, or have other UIDs. */
   forgetMailbox(mailbox: MailboxId): void;
   /**
@@ -90,16 +95,21 @@ export function createMaildropTable(
   const one = db.prepare(`SELECT ${columns} FROM side.maildrop WHERE mailbox = ? AND uid = ?`);
   for (const statement of [page, unmatched, ofMailbox, one]) statement.setReturnArrays(true);
   const put = db.prepare(`INSERT OR REPLACE INTO side.maildrop (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?)`);
-  const remove = db.prepare("DELETE FROM side.maildrop WHERE position = ?");
+  const remove = db.prepare("DELETE FROM side.maildrop WHERE position = ? AND uidl = ?");
   const mark = db.prepare("UPDATE side.maildrop SET removed = 1 WHERE mailbox = ? AND uid = ?");
+  const markEntry = db.prepare("UPDATE side.maildrop SET removed = 1 WHERE position = ? AND uidl = ?");
+  const problemOf = db.prepare("UPDATE side.maildrop SET problem = ? WHERE position = ? AND uidl = ?");
   const forget = db.prepare("UPDATE side.maildrop SET mailbox = NULL, uid = NULL WHERE mailbox = ?");
   const listed = db.prepare("SELECT uid_next FROM side.maildrop_mailboxes WHERE mailbox = ?");
   const noteListed = db.prepare("INSERT OR REPLACE INTO side.maildrop_mailboxes VALUES (?, ?)");
   const forgetListed = db.prepare("DELETE FROM side.maildrop_mailboxes WHERE mailbox = ?");
+  /** Counts the changes: what was read before one is read again. */
+  let written = 0;
   return {
     async entries() {
-      const entries: MaildropEntry[] = [];
-      for (;;) {
+      let entries: MaildropEntry[] = [];
+      for (let before = written; ; ) {
+        if (before !== written) [entries, before] = [[], written];
         const rows = page.all(entries.at(-1)?.position ?? 0);
         entries.push(...rows.map(toEntry));
         if (rows.length < rowsPerTurn) return entries;
@@ -113,7 +123,8 @@ export function createMaildropTable(
     },
     change: ({ removed, put: added }) =>
       transaction(() => {
-        for (const { position } of removed) remove.run(position);
+        written++;
+        for (const { position, uidl: text } of removed) remove.run(position, text);
         for (const entry of added) {
           const { mailbox = null, uid: number = null } = entry.message ?? {};
           const state = [Number(entry.isRemoved), entry.problem ?? null] as const;
@@ -133,9 +144,19 @@ export function createMaildropTable(
     },
     markRemoved: (mailbox, uids) =>
       transaction(() => {
+        written++;
         for (const one of uids) mark.run(mailbox, one);
       }),
+    markEntryRemoved: ({ position, uidl: text }) => {
+      written++;
+      return Number(markEntry.run(position, text).changes) > 0;
+    },
+    noteProblem: ({ position, uidl: text }, problem) => {
+      written++;
+      problemOf.run(problem, position, text);
+    },
     forgetMailbox(mailbox) {
+      written++;
       forget.run(mailbox);
       forgetListed.run(mailbox);
     },

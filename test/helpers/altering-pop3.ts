@@ -12,6 +12,8 @@ export interface AlteringPop3Options {
   readonly capabilities?: readonly string[];
   /** After so many refusals in a row it hangs up; default: never. */
   readonly patience?: number;
+  /** In place of the messages' own UIDLs, by index and by the session, from 1. */
+  readonly uidlOf?: (index: number, session: number) => string;
 }
 
 export interface AlteringPop3 extends TcpServer {
@@ -27,11 +29,18 @@ export interface AlteringPop3 extends TcpServer {
 
 export async function startAlteringPop3(
   messages: readonly ServedMessage[],
-  { capabilities = ["TOP", "UIDL", "USER"], patience = Number.POSITIVE_INFINITY }: AlteringPop3Options = {},
+  {
+    capabilities = ["TOP", "UIDL", "USER"],
+    patience = Number.POSITIVE_INFINITY,
+    uidlOf,
+  }: AlteringPop3Options = {},
 ): Promise<AlteringPop3> {
   const counts = new Map<string, number>();
+  let sessions = 0;
   const server = await serveTcp((socket) => {
-    const answer = sessionOf(pop3, capabilities);
+    const session = ++sessions;
+    const ownUidl = uidlOf && ((index: number) => uidlOf(index, session));
+    const answer = sessionOf(pop3, capabilities, ownUidl);
     let received = "";
     let refusals = 0;
     socket.write("+OK ready\r\n");
@@ -64,10 +73,11 @@ export async function startAlteringPop3(
 function sessionOf(
   pop3: AlteringPop3,
   capabilities: readonly string[],
+  uidlOf?: (index: number) => string,
 ): (verb: string, args: readonly string[]) => string {
-  const shown = pop3.messages.map((served) => ({
+  const shown = pop3.messages.map((served, index) => ({
     served,
-    uidl: served.uidl,
+    uidl: uidlOf?.(index) ?? served.uidl,
     text: altered(served.bytes, served.uidl),
   }));
   const deleted = new Set<number>();

@@ -39,7 +39,7 @@ export function createMemoryPop3(box: readonly MemoryMail[]): MemoryPop3 {
       },
       async inBackground(signal, work) {
         const session = await server.source.open(signal);
-        const result = await work(session, signal).finally(() => undefined);
+        const result = await work(session, signal);
         await session.quit();
         return result;
       },
@@ -77,6 +77,9 @@ function sessionAt(server: MemoryPop3): Pop3Session {
       if (mail.breaks) isClosed = true;
       await write(Buffer.from(at(number).text));
     },
+    async peek(number, write) {
+      await write(Buffer.from(at(number).text));
+    },
     top: async (number) => Buffer.from(at(number).text),
     async remove(number) {
       marked.add(at(number));
@@ -85,7 +88,7 @@ function sessionAt(server: MemoryPop3): Pop3Session {
     noop: async () => undefined,
     async quit() {
       isClosed = true;
-      if (server.quit === "fails") throw away();
+      if (server.quit === "fails" && marked.size > 0) throw away();
       server.deleted.push(...[...marked].map(({ text }) => text));
       server.box = server.box.filter((mail) => !marked.has(mail));
       if (server.quit === "loses its answer" && marked.size > 0) throw away();

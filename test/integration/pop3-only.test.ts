@@ -176,3 +176,18 @@ it("keeps everything when the old maildrop is suddenly empty, and says so", asyn
   await again.ok("SELECT Rescued");
   expect(await uidsAndSizes(again)).toHaveLength(59);
 });
+
+it("what no client has read stays unread at the old server", async () => {
+  const legacy = await startLegacy(50);
+  const straight = await legacy.client(user);
+  await straight.ok("EXAMINE INBOX");
+  const unread = async (): Promise<string> => (await straight.ok("UID SEARCH UNSEEN")).untagged.join("\n");
+  const before = await unread();
+  expect(before).toMatch(/SEARCH \d/);
+  const mailferry = await startInFrontOf(legacy);
+  const client = await mailferry.client(user);
+  await expect.poll(() => countOf(client)).toBe(50);
+  expect((await runCli(["migrate", "-c", mailferry.configFile, user])).code).toBe(0);
+  await straight.ok("NOOP");
+  expect(await unread()).toBe(before);
+});

@@ -16,6 +16,7 @@ import {
 import { type Dovecot, startDovecot } from "../helpers/dovecot.ts";
 import { fillAccount, type MailboxPlan, type MessagePlan } from "../helpers/filler.ts";
 import type { ImapClient } from "../helpers/imap-client.ts";
+import { fetchItems, textOf } from "../helpers/imap-values.ts";
 import { connectClient } from "../helpers/line-client.ts";
 import {
   type CliResult,
@@ -303,6 +304,35 @@ describe("an old server that alters headers", () => {
       1,
     );
     expect(await listed(mailferry.port("pop3"))).toEqual(await listed(pair.pop3.port));
+  });
+
+  it.each([
+    ["gives other UIDLs in each session", (index: number, session: number) => `${session}-${index}`],
+    ["counts the messages of each session", (index: number) => String(index + 1)],
+  ])("and %s, deletes what the client has deleted", async (_, uidlOf) => {
+    const sides = shuffledMail(20);
+    const pair = await startPair(sides, { uidlOf });
+    const mailferry = await startBeside(pair);
+    const session = await openMaildrop(mailferry.port("pop3"), user);
+    expect((await session.list()).size).toBe(20);
+    // Another client deletes the first one meanwhile: those behind it move up.
+    const [first, , third] = pair.pop3.messages;
+    if (!first || !third) throw new Error("20 messages");
+    pair.pop3.messages.splice(0, 1);
+    const client = await pair.legacy.client(user);
+    await client.ok("SELECT INBOX");
+    await client.ok(`STORE ${sides.imap.indexOf(first.bytes) + 1} +FLAGS (\\Deleted)`);
+    await client.ok("EXPUNGE");
+    await session.remove(3);
+    await session.quit();
+    expect(pair.pop3.messages).toHaveLength(19);
+    await client.ok("NOOP");
+    const { untagged } = await client.ok("FETCH 1:* BODY[]");
+    const left = untagged.map((response) => textOf(fetchItems(response)?.get("BODY[]")));
+    // Of equal messages, whichever.
+    const gone = new Set([first.bytes, third.bytes]);
+    const expected = sides.imap.filter((bytes) => !gone.has(bytes)).map((bytes) => bytes.toString("latin1"));
+    expect(left.sort()).toEqual(expected.sort());
   });
 
   it("is asked about a new message alone", async () => {

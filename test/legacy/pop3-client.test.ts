@@ -1,5 +1,6 @@
 /** The POP3 client against servers that do what no real one does on demand, and against a real one. */
 import { readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, describe, expect, it, onTestFinished } from "vitest";
 import { openPop3, type Pop3Session } from "../../src/legacy/pop3-client.ts";
 import { Secret } from "../../src/mail/secret.ts";
@@ -209,6 +210,42 @@ describe("commands", () => {
     });
     expect(most).toBe(1);
   });
+
+  it("go on while bytes are taken more slowly than a server may keep silent", async () => {
+    await serve(async (peer) => {
+      await logIn(peer);
+      await expectLine(peer, "RETR 1");
+      peer.send(`+OK\r\n${"x".repeat(200_000)}\r\n.\r\n`);
+      await peer.line();
+    });
+    const session = await open({ commandMs: 50 });
+    let sizeBytes = 0;
+    await session.retrieve(1, async (piece) => {
+      sizeBytes += piece.length;
+      await delay(80);
+    });
+    expect(sizeBytes).toBe(200_002);
+    session.close();
+  });
+
+  it.each([
+    ["nothing is marked", [], "resolves"],
+    ["a message is marked", ["DELE 1"], "rejects"],
+    ["none is marked any more", ["DELE 1", "RSET"], "resolves"],
+  ] as const)("QUIT may be answered by hanging up where %s", async (_, commands, outcome) => {
+    await serve(async (peer) => {
+      await logIn(peer);
+      for (const line of commands) {
+        await expectLine(peer, line);
+        peer.send("+OK\r\n");
+      }
+      await expectLine(peer, "QUIT");
+    });
+    const session = await open();
+    for (const line of commands) await (line === "RSET" ? session.reset() : session.remove(1));
+    if (outcome === "resolves") await session.quit();
+    else await expect(session.quit()).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  });
 });
 
 describe("logging in", () => {
@@ -273,6 +310,18 @@ describe("logging in", () => {
       signal,
     );
     await expect(opening).rejects.toMatchObject({ code: "AUTHENTICATIONFAILED" });
+  });
+
+  it("may take longer than connecting: the server reads a big maildrop first", async () => {
+    await serve(async (peer) => {
+      peer.send("+OK\r\n");
+      for (let line = await peer.line(); line !== "QUIT"; line = await peer.line()) {
+        if (line.startsWith("PASS")) await delay(300);
+        peer.send(line === "CAPA" ? "-ERR\r\n" : "+OK\r\n");
+      }
+      peer.send("+OK\r\n");
+    });
+    await (await open({ connectMs: 100, commandMs: 5_000 })).quit();
   });
 
   it("ends when it is not wanted any more", async () => {

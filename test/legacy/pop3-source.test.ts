@@ -1,8 +1,8 @@
 /** One session at a time at the old POP3 server, and clients go first. */
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { createConnectionBudget } from "../../src/legacy/budget.ts";
-import { openPop3 } from "../../src/legacy/pop3-client.ts";
+import { type ConnectionBudget, createConnectionBudget } from "../../src/legacy/budget.ts";
 import { createPop3Source, type Pop3Source } from "../../src/legacy/pop3-source.ts";
+import { provePop3Login } from "../../src/legacy/prove-pop3-login.ts";
 import type { LegacyServerConfig } from "../../src/legacy/server-config.ts";
 import { silentLogger } from "../../src/log.ts";
 import { Secret } from "../../src/mail/secret.ts";
@@ -13,6 +13,7 @@ const credentials = { login: "alice", password: new Secret("pass") };
 let server: ScriptedServer;
 let source: Pop3Source;
 let config: LegacyServerConfig;
+let budget: ConnectionBudget;
 let refusals: string[];
 let commands: string[];
 
@@ -35,10 +36,11 @@ beforeEach(async () => {
   commands = [];
   server = await scriptedServer(maildropServer);
   config = { host: "127.0.0.1", port: server.port, tls: "none", verify: false };
+  budget = createConnectionBudget({ perUser: 2, total: 3 });
   source = createPop3Source({
     config,
     credentials: () => credentials,
-    budget: createConnectionBudget(),
+    budget,
     logger: silentLogger,
     user: "alice",
   });
@@ -78,11 +80,24 @@ it("tells a client at once that somebody else is there", async () => {
 });
 
 it("uses the session on which the login was proven", async () => {
-  source.adopt(await openPop3(config, credentials, signal));
+  source.adopt(await provePop3Login({ config, credentials, budget, user: "alice" }, signal));
   const session = await source.open(signal);
   await session.list();
   await session.quit();
   expect(server.accepted).toBe(1);
+});
+
+it("proofs of logins keep within the limits of the host, and fail fast while it is away", async () => {
+  const prove = (user: string) => provePop3Login({ config, credentials, budget, user }, signal);
+  const proven = await Promise.all(Array.from({ length: 20 }, (_, index) => prove(`user${index}`)));
+  expect(server.accepted).toBe(20);
+  expect(proven.filter(({ session }) => !session.isClosed).length).toBeLessThanOrEqual(3);
+  for (const { session } of proven) session.close();
+  const nobody = { ...config, port: 1 };
+  const fail = () => provePop3Login({ config: nobody, credentials, budget, user: "alice" }, signal);
+  await expect(fail()).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  await expect(source.open(signal)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  expect(server.accepted).toBe(20);
 });
 
 it("gives its place in the budget back with the session, however it ends", async () => {

@@ -91,3 +91,13 @@ it("does not count what was deleted here, or marked by whomever", () => {
   const marked = Array.from({ length: 20 }, (_, index) => index + 21);
   expect(judge(brake, tableOf(60, marked), uids(60, 60)).vanished).toHaveLength(59);
 });
+
+it("does not count as many as were deleted here without being known, once", () => {
+  settings.clear();
+  const brake = newBrake();
+  brake.expectAny(60);
+  const table = tableOf(120);
+  expect(judge(brake, table, uids(61, 120)).vanished).toHaveLength(60);
+  expect(judge(brake, table, uids(120, 120)).vanished).toEqual([]);
+  expect(brake.held).toHaveLength(59);
+});

@@ -43,6 +43,14 @@ describe("a new listing", () => {
     expect(applied(kept, change)).toEqual(entries);
   });
 
+  it("knows those of one UIDL by their sizes", () => {
+    const twins = [entry(1, "t", 7), { ...entry(2, "t", 8), sizeBytes: 200 }];
+    const left = [{ number: 1, uidl: uidl("t"), sizeBytes: 200 }];
+    const { entries, gone } = followListing(twins, left, "same-when-resized");
+    expect(shown(entries)).toEqual(["t=8"]);
+    expect(shown(gone)).toEqual(["t=7"]);
+  });
+
   it("matches a message of another size anew, unless it can be no other", () => {
     const resized = [{ number: 1, uidl: uidl("a"), sizeBytes: 101 }];
     expect(shown(followListing(kept, resized, "match-anew").entries)).toEqual(["a=?"]);

@@ -1,8 +1,9 @@
 /** Legacy servers with POP3 only that do what real ones do on bad days. */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { type Maildrop, openMaildrop } from "../../src/account/maildrop.ts";
+import { MailError } from "../../src/errors.ts";
 import { silentLogger } from "../../src/log.ts";
 import { inbox, type Uid } from "../../src/mail/ids.ts";
 import type { MailboxMirror } from "../../src/migration/mailbox-mirror.ts";
@@ -19,6 +20,7 @@ let store: AccountStore;
 let mirror: Mirror;
 
 afterEach(async () => {
+  vi.restoreAllMocks();
   await mirror.close();
   await fixture.remove();
 });
@@ -47,6 +49,17 @@ const pull = async (): Promise<string> => (await mirror.pull(signal)).kind;
 
 function maildrop(): Promise<Maildrop> {
   return openMaildrop({ mirror, lock: { isHeld: false }, signal, uidlFormat: "%08Xu%08Xv", markSeen: false });
+}
+
+const shownUidls = async (): Promise<string[]> => {
+  const shown = await maildrop();
+  shown.close();
+  return shown.messages.map(({ uidl }) => String(uidl));
+};
+
+function later(ms: number): void {
+  const now = performance.now.bind(performance);
+  vi.spyOn(performance, "now").mockImplementation(() => now() + ms);
 }
 
 async function expunge(uid: Uid | undefined): Promise<void> {
@@ -181,4 +194,216 @@ it("a removal that was cut off does not come back under a UIDL of our own", asyn
   const shown = await maildrop();
   expect(shown.messages.map(({ uidl }) => String(uidl))).toEqual(["u1", "u2"]);
   shown.close();
+});
+
+it("deletes nothing there when a removal was cut off here, and the message is listed again", async () => {
+  await start(mails(3));
+  await pull();
+  const all = server.box;
+  server.box = all.slice(1);
+  vi.spyOn(store, "removeMessages").mockRejectedValueOnce(new Error("killed here"));
+  expect(await pull()).toBe("failed");
+  server.box = all;
+  expect(await pull()).toBe("complete");
+  expect(server.deleted).toEqual([]);
+  expect(server.box).toHaveLength(3);
+  expect(await uids()).toHaveLength(3);
+});
+
+describe("a maildrop of less than 50 messages that is suddenly empty", () => {
+  const flagged = { kind: "add", flags: ["\\Flagged"] } as const;
+
+  it("is empty here only when a later look says so, too", async () => {
+    await start(mails(49));
+    await pull();
+    const box = await mailbox();
+    await mirror.authority.store(box, (await uids()).slice(0, 1), flagged);
+    const all = server.box;
+    server.box = [];
+    await pull();
+    await pull();
+    expect(await uids()).toHaveLength(49);
+    server.box = all;
+    await pull();
+    expect((await uids())[0]).toBe(1);
+    expect(box.state.table.get((await uids())[0] as Uid)).toMatchObject({ flags: ["\\Flagged"] });
+  });
+
+  it("is believed then", async () => {
+    await start(mails(49));
+    await pull();
+    server.box = [];
+    await pull();
+    later(31_000);
+    await pull();
+    expect(await uids()).toEqual([]);
+  });
+});
+
+it("mail that is replaced by other mail of the same sizes is other mail", async () => {
+  await start(mails(3));
+  await pull();
+  server.box = [5, 6, 7].map((name) => ({ uidl: `u${name}`, text: mailText(name) }));
+  expect(await pull()).toBe("complete");
+  expect(await uids()).toEqual([1, 2, 3, 4, 5, 6]);
+  later(31_000);
+  expect(await pull()).toBe("complete");
+  expect(await uids()).toEqual([4, 5, 6]);
+  expect(await shownUidls()).toEqual(["u5", "u6", "u7"]);
+});
+
+it("other UIDLs that last are taken over, and no message is fetched again", async () => {
+  await start(mails(10));
+  await pull();
+  server.box = server.box.map((mail, index) => ({ ...mail, uidl: `other-${index}` }));
+  expect(await pull()).toBe("failed");
+  expect(await pull()).toBe("complete");
+  expect(await uids()).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  expect(await shownUidls()).toEqual(server.box.map(({ uidl }) => uidl));
+});
+
+describe("what a client deletes in a session that the old server serves", () => {
+  it("is not shown any more while the old server is away", async () => {
+    await start(mails(3));
+    await pull();
+    server.box.push({ uidl: "new", text: mailText("new") });
+    const shown = await maildrop();
+    await shown.update({ read: [], deleted: shown.messages.filter((_, index) => index % 3 === 0) }, signal);
+    shown.close();
+    expect(server.deleted).toHaveLength(2);
+    server.isDown = true;
+    expect(await shownUidls()).toEqual(["u1", "u2"]);
+  });
+
+  it("is deleted here, too, though it was pulled meanwhile", async () => {
+    await start(mails(3));
+    const shown = await maildrop();
+    // Stands for an old server that drops the connection.
+    shown.close();
+    await pull();
+    const quit = shown.update({ read: [], deleted: shown.messages.slice(0, 1) }, signal);
+    await expect(quit).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    await pull();
+    expect(await uids()).toEqual([2, 3]);
+    expect(await shownUidls()).toEqual(["u1", "u2"]);
+  });
+});
+
+it("held deletions can be refused after a client has expunged one of them", async () => {
+  await start(mails(60));
+  await pull();
+  server.box = [];
+  await pull();
+  await expunge((await uids())[0]);
+  expect(await mirror.held.refuse(signal)).toBe("Rescued");
+  expect(await pull()).toBe("complete");
+  expect(await mirror.held.list()).toEqual([]);
+  expect(await uids()).toEqual([]);
+  expect(await shownUidls()).toEqual([]);
+});
+
+describe("SELECT", () => {
+  it("shows what is here where the old server gives other UIDLs each time", async () => {
+    await start(mails(10));
+    await pull();
+    await mirror.close();
+    await open();
+    server.box = server.box.map((mail, index) => ({ ...mail, uidl: `s-${index}` }));
+    await (await mailbox()).select(signal);
+    expect(await uids()).toHaveLength(10);
+  });
+
+  it("does not wait for a pull that has brought something", async () => {
+    await start(mails(300));
+    const held = Promise.withResolvers<void>();
+    const { open: openSession } = server.source;
+    vi.spyOn(server.source, "open").mockImplementation(async (waiting) => {
+      const session = await openSession(waiting);
+      return {
+        ...session,
+        async retrieve(number, write) {
+          if (number > 50) await held.promise;
+          await session.retrieve(number, write);
+        },
+      };
+    });
+    const pulled = pull();
+    const box = await mailbox();
+    await box.select(signal);
+    expect((await uids()).length).toBeGreaterThan(0);
+    await box.sync(signal);
+    held.resolve();
+    await pulled;
+  });
+});
+
+it("a message that may not be deleted there is named, and keeps nothing else from working", async () => {
+  await start(mails(3));
+  await pull();
+  const { open: openSession } = server.source;
+  vi.spyOn(server.source, "open").mockImplementation(async (waiting) => {
+    const session = await openSession(waiting);
+    const remove = async (number: number): Promise<void> => {
+      if (number === 1) throw new MailError("CANNOT", "permission denied");
+      await session.remove(number);
+    };
+    return { ...session, remove };
+  });
+  const [first, second] = await uids();
+  await expunge(first);
+  await expunge(second);
+  server.box.push({ uidl: "new", text: mailText("new") });
+  expect(await pull()).toBe("incomplete");
+  expect(mirror.maildrop?.problems().join()).toContain("u0: the old server does not delete it");
+  expect(server.deleted).toEqual([mailText(1)]);
+  expect(await uids()).toEqual([3, 4]);
+  expect(await shownUidls()).toEqual(["u2", "new"]);
+});
+
+it("a client that leaves while the old server is silent does not keep the maildrop", async () => {
+  await start(mails(3));
+  const { open: openSession } = server.source;
+  vi.spyOn(server.source, "open").mockImplementationOnce(async (waiting) => {
+    const session = await openSession(waiting);
+    const silent = Promise.withResolvers<never>();
+    const close = (): void => silent.reject(new MailError("UNAVAILABLE", "closed"));
+    return { ...session, list: () => silent.promise, close };
+  });
+  const client = new AbortController();
+  const lock = { isHeld: false };
+  const options = { mirror, lock, uidlFormat: "%08Xu%08Xv", markSeen: false };
+  const opening = openMaildrop({ ...options, signal: client.signal });
+  const ended = expect(opening).rejects.toThrow("left");
+  await new Promise((resolve) => setImmediate(resolve));
+  client.abort(new Error("left"));
+  await ended;
+  expect(lock.isHeld).toBe(false);
+  (await openMaildrop({ ...options, signal })).close();
+});
+
+it("a message of which LIST tells a lie is as long as it is, big or small, and fetched once", async () => {
+  const big = `Subject: big\r\n\r\n${"x".repeat(3 << 20)}\r\n`;
+  await start([
+    { uidl: "a", text: big },
+    { uidl: "b", text: mailText("b") },
+  ]);
+  const { open: openSession } = server.source;
+  let retrieved = 0;
+  vi.spyOn(server.source, "open").mockImplementation(async (waiting) => {
+    const session = await openSession(waiting);
+    return {
+      ...session,
+      list: async () => new Map([...(await session.list())].map(([number], index) => [number, index + 1])),
+      retrieve(number, write) {
+        retrieved++;
+        return session.retrieve(number, write);
+      },
+    };
+  });
+  expect(await pull()).toBe("complete");
+  expect(retrieved).toBe(2);
+  const { table } = (await mailbox()).state;
+  const sizes = table.uids.map((uid) => (table.get(uid) as { sizeBytes: number }).sizeBytes);
+  expect(sizes).toEqual([big.length, mailText("b").length]);
+  expect(readdirSync(join(store.directory, "Maildir", "tmp"))).toEqual([]);
 });
