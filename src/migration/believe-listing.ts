@@ -36,6 +36,7 @@ export function createListingBelief({ table, brake, logger }: MailboxBelief): Li
   };
   return {
     judge(left) {
+      if (left.length === 0 && brake.held.length === 0) return doubt(left);
       const gone = new Set(left.map(({ message }) => message?.uid));
       const uids = table().uids.filter((one) => !gone.has(one));
       const before = brake.held.length;

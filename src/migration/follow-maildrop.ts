@@ -23,6 +23,7 @@ export function followListing(
   /** Of several with one UIDL these have left first. */
   isStale: (entry: MaildropEntry) => boolean = () => false,
 ): FollowedMaildrop {
+  if (isUnchanged(kept, listing)) return { entries: kept, gone: [], change: { removed: [], put: [] } };
   const known = pairUp(kept, listing, isStale);
   const stays = new Set(known);
   const gone = kept.filter((entry) => !stays.has(entry));
@@ -41,6 +42,12 @@ export function followListing(
   return { entries, gone, change: { removed: [...gone, ...movedFrom(entries, known)], put } };
 }
 
+function isUnchanged(kept: readonly MaildropEntry[], listing: readonly Pop3Side[]): boolean {
+  const isSame = ({ uidl, sizeBytes }: MaildropEntry, index: number): boolean =>
+    uidl === listing[index]?.uidl && sizeBytes === listing[index].sizeBytes;
+  return kept.length === listing.length && kept.every(isSame);
+}
+
 /**
  * Which kept entry each message of the listing is. Of several with one UIDL: the one of that size, and else by their
  * order, since a server that does so lists them in one order.
@@ -50,6 +57,9 @@ export function pairUp(
   listing: readonly Pop3Side[],
   isStale: (entry: MaildropEntry) => boolean = () => false,
 ): readonly (MaildropEntry | undefined)[] {
+  const distinct = new Map(kept.map((entry) => [entry.uidl, entry]));
+  if (distinct.size === kept.length && new Set(listing.map(({ uidl }) => uidl)).size === listing.length)
+    return listing.map(({ uidl }) => distinct.get(uidl));
   const stays = withoutDroppedTwins(kept, listing, isStale);
   const sized = groups(stays, sizedKey);
   const exact = listing.map((message) => sized.get(sizedKey(message))?.shift());

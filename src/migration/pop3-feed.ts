@@ -84,20 +84,25 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
   /** Takes the listing in: what has left goes, unless it is too much to be believed. */
   const follow = async (session: Pop3Session, maxQuestions: number): Promise<readonly ListedMessage[]> => {
     const listing = await listingOf(session);
-    const { kept, left } = await comparedTo(listing);
-    const renamed = await uidls.renamed(session, { left, kept, listing }, maxQuestions);
+    let compared = await comparedTo(listing);
+    const renamed = await uidls.renamed(session, { ...compared, listing }, maxQuestions);
     if (renamed.length > 0) {
       logger.warn({ messages: renamed.length }, "the old POP3 server has given its messages other UIDLs");
       const put = renamed.map(({ entry, as: { uidl } }) => ({ ...entry, uidl }));
       store.maildrop.change({ removed: [], put });
     }
-    const unbelieved = belief.judge((await comparedTo(listing)).left);
+    // Read anew after each wait: clients may have deleted some meanwhile.
+    compared = await comparedTo(listing);
+    const unbelieved = belief.judge(compared.left);
     const all = [...unbelieved.map(asListed), ...listing];
-    // Messages first: a row without its message heals itself, a message without its row would get a UIDL of ours.
-    const uids = (await comparedTo(all)).gone.flatMap(({ message }) => message?.uid ?? []);
-    await removeMessages(store, inbox, uids, "left");
-    // Read anew: clients may have deleted some meanwhile.
-    const { entries, change } = await comparedTo(all);
+    if (unbelieved.length > 0) compared = await comparedTo(all);
+    if (compared.gone.length > 0) {
+      // Messages first: a row without its message heals itself, a message without its row would get a UIDL of ours.
+      const uids = compared.gone.flatMap(({ message }) => message?.uid ?? []);
+      await removeMessages(store, inbox, uids, "left");
+      compared = await comparedTo(all);
+    }
+    const { entries, change } = compared;
     store.maildrop.change(change);
     return numbered(all, entries).filter(({ number }) => number > 0);
   };
