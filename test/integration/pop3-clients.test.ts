@@ -290,14 +290,3 @@ it("what a client has read is read for IMAP, too", async () => {
   await session.quit();
   expect(await flags()).toContain("\\Seen");
 });
-
-it("what no client has read stays unread at the legacy server", async () => {
-  const { legacy, mailferry } = await startBoth();
-  const client = await legacy.client(user);
-  await client.ok("EXAMINE INBOX");
-  const unread = async () => (await client.ok("UID SEARCH UNSEEN")).untagged.join("\n");
-  const before = await unread();
-  await (await openMaildrop(mailferry.port("pop3"), user)).quit();
-  await client.ok("NOOP");
-  expect(await unread()).toBe(before);
-});

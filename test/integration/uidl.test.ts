@@ -96,6 +96,24 @@ it("Courier", async () => {
   await expectSameMaildrop(legacy, await startInFrontOf(legacy));
 });
 
+const servers = {
+  Dovecot: () => startDovecot({ users: [user] }),
+  Cyrus: () => startCyrus({ users: [user], config: ["munge8bit: no"] }),
+  Courier: () => startCourier({ users: [user], config: ["IMAP_USELOCKS=0"] }),
+};
+
+it.each(Object.entries(servers))("what no client has read stays unread at %s", async (_, start) => {
+  const legacy = await start();
+  onTestFinished(() => legacy.close());
+  const client = await legacy.client(user);
+  for (let index = 0; index < 60; index++) await client.ok("APPEND INBOX ", alikeBytes(index));
+  const mailferry = await startInFrontOf(legacy);
+  await (await openMaildrop(mailferry.port("pop3"), user)).quit();
+  await migrate(mailferry);
+  const { untagged } = await client.ok("STATUS INBOX (UNSEEN)");
+  expect(untagged.join("\n")).toContain("UNSEEN 60");
+});
+
 /** 1,000 messages, with gaps; by many at once, since these servers take their time for each. */
 async function fillInbox(legacy: Legacy): Promise<void> {
   const width = 20;
