@@ -58,12 +58,13 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
   };
 
   const withConnection = async <T>(
-    { priority, signal: requested, onWanted }: LeaseOptions,
+    request: LeaseOptions,
     preferred: EncodedMailboxName | undefined,
     work: Work<T>,
   ): Promise<T> => {
-    const signal = AbortSignal.any([requested, closing.signal]);
-    const permit = await acquire({ priority, signal, ...(onWanted && { onWanted }) });
+    const { priority } = request;
+    const signal = AbortSignal.any([request.signal, closing.signal]);
+    const permit = await acquire({ ...request, signal });
     let connection = pool.take(preferred);
     try {
       if (connection) {

@@ -31,6 +31,8 @@ export interface LeaseOptions {
   readonly signal: AbortSignal;
   /** Others wait for a connection, and this one is held for no work: it should be given back. */
   readonly onWanted?: () => void;
+  /** With `onWanted`: no client has asked for what is waited for, and it gives way to those that one has. */
+  readonly isStandby?: () => boolean;
 }
 
 export interface MailboxLeaseOptions extends LeaseOptions {

@@ -1,17 +1,15 @@
 /** Connections with a mailbox selected, for all that asks for messages by the UIDs that are known here. */
 import { MailError } from "../errors.ts";
-import type { MailboxLease, Priority } from "../legacy/source.ts";
+import type { LeaseOptions, MailboxLease } from "../legacy/source.ts";
 import type { MailboxRecord } from "../store/store.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import { takeDelta } from "./sync-mailbox.ts";
 
-export interface MailboxWork {
-  readonly priority: Priority;
+export interface MailboxWork extends Omit<LeaseOptions, "signal"> {
   /** Selected read-write. */
   readonly write?: boolean;
   /** Ends the waiting for a connection, and the work; besides the account's own. */
   readonly signal?: AbortSignal;
-  readonly onWanted?: () => void;
 }
 
 /**
@@ -29,7 +27,9 @@ export function withMailbox<T>(
     const { record } = mailbox;
     if (lease.examined.uidValidity === record.uidValidity) return work(lease, record);
     await mailbox.exclusive(async () => takeDelta(mailbox, lease, await lease.examineAgain()));
-    throw hasChanged();
+    if (record.uidValidity !== undefined) throw hasChanged();
+    // The first look at it: nothing was known that could have changed.
+    return work(lease, mailbox.record);
   });
 }
 

@@ -18,7 +18,7 @@ import { createBodyPull } from "./pull-bodies.ts";
 import { createMetaPull, type MetaPull } from "./pull-meta.ts";
 import { type SyncOptions, syncMailbox } from "./sync-mailbox.ts";
 import { singleFlight, waitWith } from "./waiting.ts";
-import { createWatch } from "./watch.ts";
+import { createWatch, type WatchOptions } from "./watch.ts";
 
 export type { MailboxEvent } from "./mailbox-state.ts";
 
@@ -39,7 +39,7 @@ export interface MailboxMirror extends Pick<MetaPull, "headers" | "structures"> 
   /** The same, as a client does who means to change something: what SELECT alone tells is learned. */
   select(signal: AbortSignal, options?: LookOptions): Promise<void>;
   /** Watches the legacy server for changes until what is returned is called. */
-  watch(): () => void;
+  watch(options?: WatchOptions): () => void;
   /** Metadata of `uids`. */
   metadata(uids: readonly Uid[]): Promise<void>;
   /** Metadata of all messages whose MODSEQ is above `since`: afterwards none of them is `remote`. */
@@ -152,7 +152,7 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
     subscribe: (listener) => state.subscribe(listener),
     sync: (signal, { modSeqs } = {}) => waitWith((modSeqs ? syncWithModSeqs : interactiveSync)(), signal),
     select: (signal, { modSeqs } = {}) => waitWith((modSeqs ? selectWithModSeqs : selectingSync)(), signal),
-    watch: () => watch.start(),
+    watch: (options) => watch.start(options),
     metadata: (uids) => metadata.demand(uids),
     changedSince: (since) => metadata.demandChanged(since),
     expungedSince: (since, uids) => expungedSince(state, since, uids),

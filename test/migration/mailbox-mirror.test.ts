@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { MailError } from "../../src/errors.ts";
 import { silentLogger } from "../../src/log.ts";
 import { flagsOf } from "../../src/mail/flags.ts";
-import { modSeq, uid } from "../../src/mail/ids.ts";
+import { modSeq, encodedMailboxName as name, uid } from "../../src/mail/ids.ts";
 import { type MailboxMirror, openMailboxMirror } from "../../src/migration/mailbox-mirror.ts";
 import type { AccountStore } from "../../src/store/store.ts";
 import { addMailbox, createFixture, type StoreFixture } from "../store/fixture.ts";
@@ -31,14 +31,14 @@ afterEach(async () => {
   fixture.remove();
 });
 
-async function mirrorOf(options: Partial<FakeSourceOptions>) {
+async function mirrorOf(options: Partial<FakeSourceOptions>, record = () => addMailbox(store)) {
   const source = createFakeSource({ messages, ...options });
   const mirror = await openMailboxMirror({
     store,
     source,
     logger: silentLogger,
     signal: closing.signal,
-    record: addMailbox(store),
+    record: record(),
   });
   return { source, mirror };
 }
@@ -98,6 +98,28 @@ describe("pullTurn", () => {
     expect(mirror.quarantine.size).toBe(0);
     expect(mirror.state.table.fullCount).toBe(3);
   });
+});
+
+it("watches a mailbox that was never looked at before", async () => {
+  let idles = 0;
+  const { mirror } = await mirrorOf(
+    {
+      adjust: (lease) => ({
+        ...lease,
+        capabilities: new Set(["IDLE"]),
+        idle: (until) => {
+          idles++;
+          return new Promise((resolve) => until.addEventListener("abort", () => resolve(), { once: true }));
+        },
+      }),
+    },
+    () =>
+      store.addMailbox({ name: name("New"), separator: "/", attributes: [], subscribed: false, prefix: "" }),
+  );
+  const stop = mirror.watch({ standby: true });
+  await expect.poll(() => idles).toBe(1);
+  expect(mirror.state.table.uids).toEqual([3, 7, 9]);
+  stop();
 });
 
 describe("a bad moment", () => {
