@@ -200,6 +200,7 @@ async function openLocalMailbox(
     sort: async () => undefined,
     thread: async () => undefined,
     pullTurn: async () => "done",
+    isBehind: () => false,
     checkpoint: () =>
       state.exclusive(() =>
         store.checkpoint(

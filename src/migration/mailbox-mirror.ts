@@ -63,6 +63,8 @@ export interface MailboxMirror extends Pick<MetaPull, "headers" | "structures"> 
    * has one.
    */
   pullTurn(turnMs: number): Promise<"done" | "more">;
+  /** A message is known that a turn would bring. */
+  isBehind(): boolean;
   /** Writes dovecot-uidlist and dovecot-keywords of what is here. */
   checkpoint(): Promise<void>;
 }
@@ -92,6 +94,7 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
 
   const isMissing = (uid: Uid): boolean =>
     state.table.get(uid)?.presence !== "full" && !quarantine.has(uid) && !state.brake.isHeld(uid);
+  const isBehind = (): boolean => state.problem === undefined && state.table.uids.some(isMissing);
   /** Of what the background asked for itself; what a client has asked for is settled between the two. */
   const countAttempts = (asked: Iterable<Uid>): void => {
     for (const uid of asked) {
@@ -180,8 +183,7 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
     async pullTurn(turnMs) {
       retryQuarantined(performance.now());
       await syncMailbox(state, { priority: "background", signal: state.signal });
-      if (state.problem !== undefined) return "done";
-      if (!state.table.uids.some(isMissing)) return "done";
+      if (!isBehind()) return "done";
       const asked = await withMailbox(state, { priority: "background" }, (connection, record) => {
         const ends = performance.now() + turnMs;
         const isOver = (): boolean => state.signal.aborted || performance.now() > ends;
@@ -193,8 +195,9 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
         await Promise.all([metadata.clientsServed(), bodies.clientsServed()]);
         await delay(idlePauseMs, undefined, { signal: state.signal });
       }
-      return state.table.uids.some(isMissing) ? "more" : "done";
+      return isBehind() ? "more" : "done";
     },
+    isBehind,
     checkpoint: () =>
       state.store.checkpoint(
         state.record,
