@@ -173,7 +173,7 @@ export interface MailboxLease extends ImapLease, MailboxChanges {
   /** All UIDs, ascending. Uses ESEARCH where there is one. */
   listUids(): Promise<readonly Uid[]>;
   /**
-   * FLAGS, INTERNALDATE, RFC822.SIZE and MODSEQ (where the mailbox has them) of `uids`, in any order.
+   * FLAGS, INTERNALDATE, RFC822.SIZE, MODSEQ and EMAILID (where the mailbox has them) of `uids`, in any order.
    * With `changedSince` (needs CONDSTORE) only of messages whose MODSEQ is above it. A UID that the
    * server does not answer is simply not reported. An answer without INTERNALDATE and RFC822.SIZE (an
    * unasked flag update) is not reported either.

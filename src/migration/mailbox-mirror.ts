@@ -16,6 +16,7 @@ import type { MailboxEvent, MailboxState, MailboxStateOptions } from "./mailbox-
 import { openMailboxState } from "./open-mailbox-state.ts";
 import { createBodyPull } from "./pull-bodies.ts";
 import { createMetaPull, type MetaPull } from "./pull-meta.ts";
+import { type ContentOnItsWay, createSameContent } from "./same-content.ts";
 import { type SyncOptions, syncMailbox } from "./sync-mailbox.ts";
 import { singleFlight, waitWith } from "./waiting.ts";
 import { createWatch, type WatchOptions } from "./watch.ts";
@@ -69,6 +70,11 @@ export interface MailboxMirror extends Pick<MetaPull, "headers" | "structures"> 
   checkpoint(): Promise<void>;
 }
 
+export interface MailboxMirrorOptions extends MailboxStateOptions {
+  /** Shared by the mailboxes of the account. */
+  readonly onItsWay?: ContentOnItsWay;
+}
+
 /** Nothing to ask for though something is missing: others are at it, and need not be watched at full speed. */
 const idlePauseMs = 100;
 
@@ -77,10 +83,11 @@ const maxAttempts = 3;
 /** Until one that was put aside is asked for once more: the old server may have been mended. */
 const retryMs = 10 * 60_000;
 
-export async function openMailboxMirror(options: MailboxStateOptions): Promise<MailboxMirror> {
+export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<MailboxMirror> {
   const state = await openMailboxState(options);
   const metadata = createMetaPull(state);
-  const bodies = createBodyPull(state, (uid) => countAttempts([uid]));
+  const sameContent = createSameContent(state, options.onItsWay ?? new Set());
+  const bodies = createBodyPull(state, (uid) => countAttempts([uid]), sameContent);
   const attempts = new Map<Uid, number>();
   const quarantine = new Map<Uid, string>();
   const retryAt = new Map<Uid, number>();

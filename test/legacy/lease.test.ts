@@ -275,6 +275,35 @@ describe("metadata", () => {
     ]);
   });
 
+  it.each([
+    { capability: "OBJECTID", item: "EMAILID", answer: "EMAILID (M6d99ac)", emailId: "M6d99ac" },
+    {
+      capability: "X-GM-EXT-1",
+      item: "X-GM-MSGID",
+      answer: "X-GM-MSGID 1278455344230334865",
+      emailId: "1278455344230334865",
+    },
+    { capability: "OBJECTID", item: "EMAILID", answer: "EMAILID NIL", emailId: undefined },
+  ])(
+    "tell what the message is where the server says $answer",
+    async ({ capability, item, answer, emailId }) => {
+      const lease = await inInbox(
+        async (peer) => {
+          const tag = await peer.expect(
+            new RegExp(`^UID FETCH 1 \\(UID FLAGS INTERNALDATE RFC822\\.SIZE ${item}\\)$`),
+          );
+          peer.send(`* 1 FETCH (UID 1 FLAGS () ${date} RFC822.SIZE 10 ${answer})\r\n${tag} OK\r\n`);
+        },
+        [capability],
+      );
+      const seen: MessageMeta[] = [];
+      await lease.fetchMeta(uids(1), (meta) => seen.push(meta));
+      expect(seen).toEqual([
+        { uid: 1, flags: flagsOf([]), internalDate, sizeBytes: 10, modSeq: 0n, emailId },
+      ]);
+    },
+  );
+
   it("and flags ask for changes only, without MODSEQ where there is none", async () => {
     const lease = await inInbox(async (peer) => {
       const tag = await peer.expect(/^UID FETCH 7 \(UID FLAGS\) \(CHANGEDSINCE 12\)$/);
