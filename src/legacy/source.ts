@@ -98,7 +98,8 @@ export interface LegacyStatus {
 
 /** What EXAMINE (or SELECT) told. */
 export interface Examined {
-  readonly uidValidity: UidValidity;
+  /** undefined where it is 0 or not told, by STATUS neither: no UID is good for longer than the session there. */
+  readonly uidValidity: UidValidity | undefined;
   /** Some servers (Courier) send none on SELECT: then it was asked by STATUS. */
   readonly uidNext: Uid;
   readonly exists: number;

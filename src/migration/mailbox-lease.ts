@@ -14,7 +14,8 @@ export interface MailboxWork extends Omit<LeaseOptions, "signal"> {
 
 /**
  * `work` gets the record under whose UIDVALIDITY it asks. Where the legacy server has made another mailbox
- * of that name, that is taken in, and UNAVAILABLE thrown: the UIDs would name other messages.
+ * of that name, that is taken in, and UNAVAILABLE thrown: the UIDs would name other messages. Where it has no
+ * UIDVALIDITY, only a look can tell.
  */
 export function withMailbox<T>(
   mailbox: MailboxState,
@@ -27,9 +28,10 @@ export function withMailbox<T>(
     const { record } = mailbox;
     if (lease.examined.uidValidity === record.uidValidity) return work(lease, record);
     await mailbox.exclusive(async () => takeDelta(mailbox, lease, await lease.examineAgain()));
-    if (record.uidValidity !== undefined) throw hasChanged();
-    // The first look at it: nothing was known that could have changed.
-    return work(lease, mailbox.record);
+    const now = mailbox.record;
+    // After the first look at it: nothing was known that could have changed.
+    if (record.uidValidity === undefined || now.uidValidity === record.uidValidity) return work(lease, now);
+    throw hasChanged();
   });
 }
 

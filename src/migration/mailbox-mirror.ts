@@ -101,7 +101,8 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
 
   const isMissing = (uid: Uid): boolean =>
     state.table.get(uid)?.presence !== "full" && !quarantine.has(uid) && !state.brake.isHeld(uid);
-  const isBehind = (): boolean => state.problem === undefined && state.table.uids.some(isMissing);
+  const isBehind = (): boolean =>
+    state.problem === undefined && !state.isTransient && state.table.uids.some(isMissing);
   /** Of what the background asked for itself; what a client has asked for is settled between the two. */
   const countAttempts = (asked: Iterable<Uid>): void => {
     for (const uid of asked) {

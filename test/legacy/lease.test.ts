@@ -179,9 +179,28 @@ describe("examine", () => {
     expect(lease.examined.exists).toBe(2);
   });
 
-  it("fails without UIDVALIDITY, and with NONEXISTENT for an unknown name", async () => {
+  it("asks STATUS for UIDVALIDITY where it is 0, and leaves it open where that does not tell either", async () => {
+    const answer = "* 0 EXISTS\r\n* OK [UIDNEXT 5] n\r\n* OK [UIDVALIDITY 0] v\r\n";
     const imap = await connected(async (peer) => {
-      peer.send(`* 1 EXISTS\r\n* OK [UIDNEXT 5] n\r\n${await peer.expect(/^EXAMINE/)} OK\r\n`);
+      for (const told of ["UIDVALIDITY 7", "UIDVALIDITY 0"]) {
+        peer.send(`${answer}${await peer.expect(/^EXAMINE/)} OK\r\n`);
+        peer.send(`* STATUS INBOX (UIDNEXT 6 ${told})\r\n${await peer.expect(/^STATUS/)} OK\r\n`);
+      }
+    });
+    const validities = [];
+    for (let times = 0; times < 2; times++) {
+      const { examined } = await createMailboxLease(imap, inbox);
+      validities.push([examined.uidValidity, examined.uidNext]);
+    }
+    expect(validities).toEqual([
+      [7, 5],
+      [undefined, 5],
+    ]);
+  });
+
+  it("fails without EXISTS, and with NONEXISTENT for an unknown name", async () => {
+    const imap = await connected(async (peer) => {
+      peer.send(`* OK [UIDVALIDITY 1] v\r\n* OK [UIDNEXT 5] n\r\n${await peer.expect(/^EXAMINE/)} OK\r\n`);
       peer.send(`${await peer.expect(/^EXAMINE/)} NO no such thing\r\n`);
     });
     await expect(createMailboxLease(imap, inbox)).rejects.toEqual(code("UNAVAILABLE"));
