@@ -29,6 +29,11 @@ export interface ConnectionBudget {
   /** Failures of the host, which all its users share. */
   readonly backoff: Backoff;
   acquire(user: string, options: LeaseOptions): Promise<Permit>;
+  /**
+   * The server has no room though the budget has: asks one of this user who only waits to give its connection back.
+   * False where none does whom the request goes before.
+   */
+  askToGiveWay(user: string, request: LeaseOptions): boolean;
   /** Called by the holder of a permit before it opens a connection: closes idle ones where needed. */
   makeRoom(): Promise<void>;
   /** Takes in a connection opened elsewhere; undefined when the user has no room for it. */
@@ -124,15 +129,16 @@ export function createConnectionBudget(limits: BudgetLimits = defaultLimits): Co
     (priority === "background" && inUse.background >= totalBackground);
 
   /** Asks one who only waits to give way: of the same user if there is one, else of any; the least needed first. */
-  const askForRoom = (user: string, priority: Priority, rank: number): void => {
+  const askIdler = (user: string, rank: number, ofOthersToo: boolean): boolean => {
     const [idler] = [...idlers]
-      .filter((one) => rankOf(one.purpose) > rank && (one.user === user || isFull(priority)))
+      .filter((one) => rankOf(one.purpose) > rank && (one.user === user || ofOthersToo))
       .sort(
         (a, b) => Number(b.user === user) - Number(a.user === user) || rankOf(b.purpose) - rankOf(a.purpose),
       );
-    if (!idler) return;
+    if (!idler) return false;
     idlers.delete(idler);
     idler.onWanted();
+    return true;
   };
 
   const permit = (user: string, priority: Priority, purpose: Purpose): Permit => {
@@ -200,9 +206,10 @@ export function createConnectionBudget(limits: BudgetLimits = defaultLimits): Co
         signal.addEventListener("abort", onAbort, { once: true });
         queue.set(user, [...(queue.get(user) ?? []), entry]);
         dispatch();
-        if (queue.get(user)?.includes(entry)) askForRoom(user, priority, rankOf(purpose));
+        if (queue.get(user)?.includes(entry)) askIdler(user, rankOf(purpose), isFull(priority));
       });
     },
+    askToGiveWay: (user, request) => askIdler(user, rankOf(request), false),
     async makeRoom() {
       while (inUse.interactive + inUse.background + idles.size > total) {
         const [oldest] = idles;

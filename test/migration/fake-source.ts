@@ -117,6 +117,7 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
         else free++;
       }
     },
+    trouble: () => undefined,
     close: async () => undefined,
   };
 }
