@@ -54,6 +54,8 @@ export interface Mailferry {
   isPulling(user: string): boolean;
   /** How the last pull of an open account ended, for people. */
   liveOutcome(user: string): { readonly problem: string | undefined } | undefined;
+  /** Why the old server has not given a connection in the last minute. */
+  liveTrouble(user: string): string | undefined;
   /** How far an open account has come; undefined when it is not open. */
   liveCounters(user: string): AccountCounters | undefined;
   /** The same by mailbox, of those that were opened so far; none when the account is not open. */
@@ -184,6 +186,7 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     createAccount,
     isPulling: (user) => mirrors.get(user)?.mirror.busy ?? false,
     liveOutcome: (user) => mirrors.get(user)?.outcome(),
+    liveTrouble: (user) => mirrors.get(user)?.sources.imap?.trouble(),
     liveCounters: (user) => {
       const mirror = mirrors.get(user)?.mirror;
       return mirror?.isWholeOpen ? sumProgress(mirror.opened().map(progressOf)) : undefined;

@@ -9,6 +9,7 @@ import { type MailboxMirror, noSuchMailbox } from "../migration/mailbox-mirror.t
 import type { LegacyStatus, Mirror } from "../migration/mirror.ts";
 import { waitWith } from "../migration/waiting.ts";
 import type { AccountHandle, MailboxStatus, OpenMailbox, OpenOptions, StatusOptions } from "./account.ts";
+import { watchInbox } from "./inbox-watch.ts";
 import { type MaildropLock, openMaildrop, type Pop3Options } from "./maildrop.ts";
 import { createOpenMailbox } from "./open-mailbox.ts";
 import type { RecentLedger } from "./recent.ts";
@@ -33,6 +34,7 @@ export function createHandle({
   onRelease,
 }: HandleOptions): AccountHandle {
   const open = new Set<OpenMailbox>();
+  let unwatchInbox: (() => void) | undefined;
   let released = false;
   return {
     user,
@@ -58,6 +60,7 @@ export function createHandle({
         onClose: () => open.delete(opened),
       });
       open.add(opened);
+      if (!released) unwatchInbox ??= watchInbox(mirror, logger);
       mirror.learnNames();
       mirror.wake();
       return opened;
@@ -71,6 +74,7 @@ export function createHandle({
       if (released) return;
       released = true;
       for (const mailbox of open) mailbox.close();
+      unwatchInbox?.();
       onRelease();
     },
   };

@@ -205,7 +205,7 @@ function statusOf(
     legacy: row.legacy,
     pulling,
     lastLoginAt: row.lastLoginAt ?? null,
-    lastError: (live ? live.problem : row.lastError) ?? null,
+    lastError: (live ? live.problem : row.lastError) ?? mailferry.liveTrouble(row.user) ?? null,
     ...counters,
   };
 }

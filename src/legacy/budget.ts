@@ -6,7 +6,8 @@
  * - Interactive requests go first; users take turns within a priority.
  * - One connection of each user's share, and a tenth of the whole, is never given to the background.
  * - A request whose signal is aborted leaves the queue.
- * - Who holds a connection only to wait (`onWanted`) is asked to give it back when a request has to wait.
+ * - Who holds a connection only to wait (`onWanted`) is asked to give it back when a request has to wait that
+ *   goes before it: work goes before waiting for a client's sake, and that before standing by.
  */
 import { type Backoff, type BackoffLimits, createBackoff } from "./backoff.ts";
 import type { LeaseOptions, Priority } from "./source.ts";
@@ -28,6 +29,11 @@ export interface ConnectionBudget {
   /** Failures of the host, which all its users share. */
   readonly backoff: Backoff;
   acquire(user: string, options: LeaseOptions): Promise<Permit>;
+  /**
+   * The server has no room though the budget has: asks one of this user who only waits to give its connection back.
+   * False where none does whom the request goes before.
+   */
+  askToGiveWay(user: string, request: LeaseOptions): boolean;
   /** Called by the holder of a permit before it opens a connection: closes idle ones where needed. */
   makeRoom(): Promise<void>;
   /** Takes in a connection opened elsewhere; undefined when the user has no room for it. */
@@ -46,10 +52,25 @@ interface Usage {
   idle: number;
 }
 
+type Purpose = Pick<LeaseOptions, "onWanted" | "isStandby">;
+
 interface Waiting {
-  readonly priority: Priority;
-  readonly onWanted: (() => void) | undefined;
+  readonly purpose: Purpose;
   readonly grant: (permit: Permit) => void;
+}
+
+interface Idler {
+  readonly user: string;
+  readonly purpose: Purpose;
+  readonly onWanted: () => void;
+}
+
+/** What goes first: work (0), waiting for a client's sake, standing by. */
+const ranks = [0, 1, 2] as const;
+
+function rankOf({ onWanted, isStandby }: Purpose): (typeof ranks)[number] {
+  if (!onWanted) return 0;
+  return isStandby?.() ? 2 : 1;
 }
 
 type Queue = Map<string, Waiting[]>;
@@ -69,7 +90,7 @@ export function createConnectionBudget(limits: BudgetLimits = defaultLimits): Co
   const inUse = { interactive: 0, background: 0 };
   /** Oldest first. */
   const idles = new Set<Idle>();
-  const idlers = new Set<{ readonly user: string; readonly onWanted: () => void }>();
+  const idlers = new Set<Idler>();
   const queues: Record<Priority, Queue> = { interactive: new Map(), background: new Map() };
 
   const usageOf = (user: string): Usage => {
@@ -107,16 +128,22 @@ export function createConnectionBudget(limits: BudgetLimits = defaultLimits): Co
     inUse.interactive + inUse.background >= total ||
     (priority === "background" && inUse.background >= totalBackground);
 
-  /** Asks one who only waits to give way: of the same user if there is one, else of any. */
-  const askForRoom = (user: string, priority: Priority): void => {
-    const [idler] = [...idlers].sort((a, b) => Number(b.user === user) - Number(a.user === user));
-    if (!idler || !(idler.user === user || isFull(priority))) return;
+  /** Asks one who only waits to give way: of the same user if there is one, else of any; the least needed first. */
+  const askIdler = (user: string, rank: number, ofOthersToo: boolean): boolean => {
+    const [idler] = [...idlers]
+      .filter((one) => rankOf(one.purpose) > rank && (one.user === user || ofOthersToo))
+      .sort(
+        (a, b) => Number(b.user === user) - Number(a.user === user) || rankOf(b.purpose) - rankOf(a.purpose),
+      );
+    if (!idler) return false;
     idlers.delete(idler);
     idler.onWanted();
+    return true;
   };
 
-  const permit = (user: string, priority: Priority, onWanted?: () => void): Permit => {
-    const idler = onWanted && { user, onWanted };
+  const permit = (user: string, priority: Priority, purpose: Purpose): Permit => {
+    const { onWanted } = purpose;
+    const idler = onWanted && { user, purpose, onWanted };
     if (idler) idlers.add(idler);
     const usage = usageOf(user);
     let isReleased = false;
@@ -141,35 +168,27 @@ export function createConnectionBudget(limits: BudgetLimits = defaultLimits): Co
     };
   };
 
-  /**
-   * Grants to the first user in turn who may have a connection; who was served goes to the end. `isIdler`: to one
-   * who would only wait on it.
-   */
-  const grantNext = (priority: Priority, isIdler: boolean): boolean => {
+  /** Grants to the first user in turn who may have a connection; who was served goes to the end. */
+  const grantNext = (priority: Priority, rank: number): boolean => {
     const queue = queues[priority];
     for (const [user, waiting] of queue) {
-      const next = waiting.find(({ onWanted }) => (onWanted !== undefined) === isIdler);
+      const next = waiting.find(({ purpose }) => rankOf(purpose) === rank);
       if (!next || !mayHave(user, priority)) continue;
       const left = waiting.filter((other) => other !== next);
       queue.delete(user);
       if (left.length > 0) queue.set(user, left);
-      next.grant(permit(user, priority, next.onWanted));
+      next.grant(permit(user, priority, next.purpose));
       return true;
     }
     return false;
   };
   const dispatch = (): void => {
-    while (
-      grantNext("interactive", false) ||
-      grantNext("background", false) ||
-      grantNext("interactive", true) ||
-      grantNext("background", true)
-    );
+    while (ranks.some((rank) => grantNext("interactive", rank) || grantNext("background", rank)));
   };
 
   return {
     backoff: createBackoff(limits.backoff),
-    acquire(user, { priority, signal, onWanted }) {
+    acquire(user, { priority, signal, ...purpose }) {
       if (signal.aborted) return Promise.reject(signal.reason);
       const queue = queues[priority];
       return new Promise((resolve, reject) => {
@@ -183,14 +202,14 @@ export function createConnectionBudget(limits: BudgetLimits = defaultLimits): Co
           signal.removeEventListener("abort", onAbort);
           resolve(granted);
         };
-        const entry: Waiting = { priority, grant, onWanted };
+        const entry: Waiting = { grant, purpose };
         signal.addEventListener("abort", onAbort, { once: true });
         queue.set(user, [...(queue.get(user) ?? []), entry]);
         dispatch();
-        // One that would only wait itself does not push another aside.
-        if (!onWanted && queue.get(user)?.includes(entry)) askForRoom(user, priority);
+        if (queue.get(user)?.includes(entry)) askIdler(user, rankOf(purpose), isFull(priority));
       });
     },
+    askToGiveWay: (user, request) => askIdler(user, rankOf(request), false),
     async makeRoom() {
       while (inUse.interactive + inUse.background + idles.size > total) {
         const [oldest] = idles;

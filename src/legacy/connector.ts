@@ -27,6 +27,8 @@ export interface ConnectorOptions {
 
 export interface Connector {
   readonly isBackingOff: boolean;
+  /** What the last try that failed ended with, for a minute. */
+  readonly trouble: string | undefined;
   /** Resolves when the back-off is over; rejects with the signal's reason. */
   waitOut(signal: AbortSignal): Promise<void>;
   /** The caller has a permit. */
@@ -36,6 +38,7 @@ export interface Connector {
 }
 
 const refusedForMs = 10 * 60_000;
+const troubleForMs = 60_000;
 
 interface Refused {
   readonly credentials: Credentials;
@@ -47,6 +50,7 @@ export function createConnector({ config, credentials, budget, logger }: Connect
   const userBackoff = createBackoff();
   const backoffs = [budget.backoff, userBackoff];
   let refused: Refused | undefined;
+  let trouble: { readonly message: string; readonly until: number } | undefined;
 
   const failure = (): unknown => budget.backoff.failure ?? userBackoff.failure;
 
@@ -62,6 +66,7 @@ export function createConnector({ config, credentials, budget, logger }: Connect
   const noteFailure = (used: Credentials, error: unknown): void => {
     if (!(error instanceof MailError)) return;
     logger.warn({ err: error }, "no connection to the old server");
+    trouble = { message: error.message, until: performance.now() + troubleForMs };
     if (isHostFailure(error)) budget.backoff.noteFailure(error);
     else if (isUnavailable(error)) userBackoff.noteFailure(error);
     else refused = { credentials: used, error, until: performance.now() + refusedForMs };
@@ -70,6 +75,9 @@ export function createConnector({ config, credentials, budget, logger }: Connect
   return {
     get isBackingOff() {
       return failure() !== undefined;
+    },
+    get trouble() {
+      return trouble && trouble.until > performance.now() ? trouble.message : undefined;
     },
     async waitOut(signal) {
       for (const backoff of backoffs) await backoff.wait(signal);

@@ -53,17 +53,17 @@ async function examineOnce(
     },
   });
   expectMailbox(tagged, name);
-  if (known.uidNext === undefined) known.uidNext = (await readStatus(connection, name)).uidNext;
+  const missing =
+    known.uidNext === undefined || known.uidValidity === undefined
+      ? await readStatus(connection, name)
+      : undefined;
   connection.selected = name;
-  const { uidValidity: validity, uidNext, exists, highestModSeq } = known;
-  if (validity === undefined || uidNext === undefined || exists === undefined) {
-    throw new MailError(
-      "UNAVAILABLE",
-      "The old server does not tell a UIDVALIDITY above 0, UIDNEXT and EXISTS",
-    );
+  const { uidNext = missing?.uidNext, exists, highestModSeq } = known;
+  if (uidNext === undefined || exists === undefined) {
+    throw new MailError("UNAVAILABLE", "The old server does not tell UIDNEXT and EXISTS");
   }
   return {
-    uidValidity: validity,
+    uidValidity: known.uidValidity ?? missing?.uidValidity,
     uidNext,
     exists,
     firstUnseen: known.firstUnseen,

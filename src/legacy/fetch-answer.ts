@@ -25,6 +25,8 @@ export interface FetchAnswer {
   internalDate: InternalDate | undefined;
   sizeBytes: number | undefined;
   modSeq: ModSeq | undefined;
+  /** EMAILID, or X-GM-MSGID. */
+  emailId: string | undefined;
   /** `BODY[]`; null is NIL. */
   content: Buffer | null | undefined;
   /** `BODY[HEADER]`; null is NIL. */
@@ -40,19 +42,20 @@ export function parseFetch(text: string, literals: readonly Buffer[], position: 
 
 /** Metadata as most servers write them: read whole mailboxes long, so twice as fast as `parseAny`. */
 const metadataForm =
-  /\(UID (\d{1,10}) FLAGS \(([^)]*)\) INTERNALDATE "([^"\\]+)" RFC822\.SIZE (\d{1,15})(?: MODSEQ \((\d{1,20})\))?\)$/y;
+  /\(UID (\d{1,10}) FLAGS \(([^)]*)\) INTERNALDATE "([^"\\]+)" RFC822\.SIZE (\d{1,15})(?: MODSEQ \((\d{1,20})\))?(?: EMAILID \(([\w-]{1,255})\))?\)$/y;
 
 function parseMetadata(text: string, position: number): FetchAnswer | undefined {
   metadataForm.lastIndex = position;
   const match = metadataForm.exec(text);
   if (!match) return undefined;
-  const [, uidText = "", flags = "", date = "", size = "", modSeqText] = match;
+  const [, uidText = "", flags = "", date = "", size = "", modSeqText, emailId] = match;
   const answer = emptyAnswer();
   answer.uid = parseUid(uidText);
   answer.flags = flagsOfWire(flags);
   answer.internalDate = parseDate(date);
   answer.sizeBytes = Number(size);
   if (modSeqText !== undefined) answer.modSeq = modSeq(BigInt(modSeqText));
+  answer.emailId = emailId;
   return answer;
 }
 
@@ -63,6 +66,7 @@ function emptyAnswer(): FetchAnswer {
     internalDate: undefined,
     sizeBytes: undefined,
     modSeq: undefined,
+    emailId: undefined,
     content: undefined,
     header: undefined,
     body: undefined,
@@ -111,6 +115,14 @@ function readAttribute(cursor: AnswerCursor, name: string, answer: FetchAnswer):
       return;
     case "MODSEQ":
       answer.modSeq = readModSeq(cursor);
+      return;
+    case "EMAILID":
+      takeChar(cursor, "(");
+      answer.emailId = parseEmailId(readAtom(cursor));
+      takeChar(cursor, ")");
+      return;
+    case "X-GM-MSGID":
+      answer.emailId = parseEmailId(readAtom(cursor));
       return;
     case "BODY[]":
     case "RFC822":
@@ -202,6 +214,11 @@ function readModSeq(cursor: AnswerCursor): ModSeq | undefined {
   const value = parseModSeq(readAtom(cursor));
   takeChar(cursor, ")");
   return value;
+}
+
+/** RFC 8474 7: 1 to 255 of these; Gmail's are numbers. */
+function parseEmailId(text: string): string | undefined {
+  return /^[\w-]{1,255}$/.test(text) && text !== "NIL" ? text : undefined;
 }
 
 export function parseModSeq(text: string): ModSeq | undefined {

@@ -12,11 +12,14 @@ export interface IdlePool {
   adopt(connection: ImapConnection): void;
   /** The one that has the mailbox selected, else the one used last; undefined when there is none. */
   take(preferred: EncodedMailboxName | undefined): ImapConnection | undefined;
+  /** Resolves when a connection has been parked, or after so long. */
+  parked(withinMs: number): Promise<void>;
   close(): Promise<void>;
 }
 
 export function createIdlePool(budget: ConnectionBudget, user: string, idleMs: number): IdlePool {
   const idle = new Set<IdleConnection>();
+  const waiting = new Set<() => void>();
 
   const add = (
     connection: ImapConnection,
@@ -27,8 +30,9 @@ export function createIdlePool(budget: ConnectionBudget, user: string, idleMs: n
       place?.leave();
     });
     const place = findPlace(() => entry.close());
-    if (place) idle.add(entry);
-    else void entry.close();
+    if (!place) return void entry.close();
+    idle.add(entry);
+    for (const wake of [...waiting]) wake();
   };
 
   return {
@@ -43,7 +47,19 @@ export function createIdlePool(budget: ConnectionBudget, user: string, idleMs: n
       for (const entry of [...selected, ...latestFirst]) if (entry.take()) return entry.connection;
       return undefined;
     },
+    parked(withinMs) {
+      return new Promise((resolve) => {
+        const wake = (): void => {
+          clearTimeout(timer);
+          waiting.delete(wake);
+          resolve();
+        };
+        const timer = setTimeout(wake, withinMs);
+        waiting.add(wake);
+      });
+    },
     async close() {
+      for (const wake of [...waiting]) wake();
       await Promise.all([...idle].map((entry) => entry.close()));
     },
   };

@@ -32,6 +32,9 @@ export interface ImapConnectionPool extends ImapSource {
   adopt(connection: LegacyConnection): void;
 }
 
+/** How long a connection that was asked for is waited for: a round trip, and what the server takes. */
+const giveWayMs = 2_000;
+
 type Work<T> = (connection: ImapConnection) => Promise<T>;
 
 export function createImapSource(options: ImapSourceOptions): ImapConnectionPool {
@@ -57,13 +60,30 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
     else permit.release();
   };
 
+  /** A server may have less room than the budget: then who only waits gives up the connection that it waits on. */
+  const connect = async (
+    request: LeaseOptions,
+    preferred: EncodedMailboxName | undefined,
+  ): Promise<ImapConnection> => {
+    try {
+      return await connector.connect(request);
+    } catch (error) {
+      if (!isUnavailable(error) || request.signal.aborted) throw error;
+      if (!budget.askToGiveWay(user, request)) throw error;
+      await pool.parked(giveWayMs);
+      const given = pool.take(preferred);
+      if (!given) throw error;
+      return given;
+    }
+  };
+
   const withConnection = async <T>(
-    { priority, signal: requested, onWanted }: LeaseOptions,
+    request: LeaseOptions,
     preferred: EncodedMailboxName | undefined,
     work: Work<T>,
   ): Promise<T> => {
-    const signal = AbortSignal.any([requested, closing.signal]);
-    const permit = await acquire({ priority, signal, ...(onWanted && { onWanted }) });
+    const signal = AbortSignal.any([request.signal, closing.signal]);
+    const permit = await acquire({ ...request, signal });
     let connection = pool.take(preferred);
     try {
       if (connection) {
@@ -75,7 +95,7 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
           if (!wasDead || signal.aborted || !isUnavailable(error)) throw error;
         }
       }
-      connection = await connector.connect({ priority, signal });
+      connection = await connect({ ...request, signal }, preferred);
       return await hold(connection, signal, work);
     } finally {
       giveBack(connection, permit);
@@ -97,6 +117,7 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
       withConnection(request, name, async (connection) =>
         work(await createMailboxLease(connection, name, request)),
       ),
+    trouble: () => connector.trouble,
     async close() {
       closing.abort(new MailError("UNAVAILABLE", "The connections to the old server are being closed"));
       await pool.close();

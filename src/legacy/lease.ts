@@ -67,18 +67,20 @@ function metadataFetches(
   { highestModSeq }: Examined,
 ): Pick<MailboxLease, "fetchMeta" | "fetchFlags"> {
   const modSeqItem = highestModSeq === undefined ? "" : " MODSEQ";
+  const emailIdItem = itemForEmailId(connection.capabilities);
   const since = (changedSince: ModSeq | undefined): string =>
     changedSince === undefined ? "" : ` (CHANGEDSINCE ${changedSince})`;
   return {
     fetchMeta: (uids, onMeta, changedSince) =>
       uidFetch(connection, {
         uids,
-        items: `(UID FLAGS INTERNALDATE RFC822.SIZE${modSeqItem})${since(changedSince)}`,
+        items: `(UID FLAGS INTERNALDATE RFC822.SIZE${modSeqItem}${emailIdItem})${since(changedSince)}`,
         onAnswer(uid, answer) {
-          const { internalDate, sizeBytes } = answer;
+          const { internalDate, sizeBytes, emailId } = answer;
           if (internalDate === undefined || sizeBytes === undefined) return false;
           const flags = answer.flags ?? noFlags;
-          onMeta({ uid, flags, internalDate, sizeBytes, modSeq: answer.modSeq ?? noModSeq });
+          const meta = { uid, flags, internalDate, sizeBytes, modSeq: answer.modSeq ?? noModSeq };
+          onMeta(emailId === undefined ? meta : { ...meta, emailId });
           return true;
         },
       }),
@@ -94,6 +96,12 @@ function metadataFetches(
         },
       }),
   };
+}
+
+/** RFC 8474; Gmail's extensions. */
+function itemForEmailId(capabilities: ReadonlySet<string>): string {
+  if (capabilities.has("OBJECTID")) return " EMAILID";
+  return capabilities.has("X-GM-EXT-1") ? " X-GM-MSGID" : "";
 }
 
 function textFetches(connection: ImapConnection): Pick<MailboxLease, "fetchHeaders" | "fetchStructures"> {

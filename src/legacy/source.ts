@@ -31,6 +31,8 @@ export interface LeaseOptions {
   readonly signal: AbortSignal;
   /** Others wait for a connection, and this one is held for no work: it should be given back. */
   readonly onWanted?: () => void;
+  /** With `onWanted`: no client has asked for what is waited for, and it gives way to those that one has. */
+  readonly isStandby?: () => boolean;
 }
 
 export interface MailboxLeaseOptions extends LeaseOptions {
@@ -53,6 +55,8 @@ export interface ImapSource {
     options: MailboxLeaseOptions,
     work: (lease: MailboxLease) => Promise<T>,
   ): Promise<T>;
+  /** Why a connection could not be had lately, for people: what needed it may have been done on another. */
+  trouble(): string | undefined;
   /** Closes all connections; leases in use are broken. */
   close(): Promise<void>;
 }
@@ -96,7 +100,8 @@ export interface LegacyStatus {
 
 /** What EXAMINE (or SELECT) told. */
 export interface Examined {
-  readonly uidValidity: UidValidity;
+  /** undefined where it is 0 or not told, by STATUS neither: no UID is good for longer than the session there. */
+  readonly uidValidity: UidValidity | undefined;
   /** Some servers (Courier) send none on SELECT: then it was asked by STATUS. */
   readonly uidNext: Uid;
   readonly exists: number;
@@ -171,7 +176,7 @@ export interface MailboxLease extends ImapLease, MailboxChanges {
   /** All UIDs, ascending. Uses ESEARCH where there is one. */
   listUids(): Promise<readonly Uid[]>;
   /**
-   * FLAGS, INTERNALDATE, RFC822.SIZE and MODSEQ (where the mailbox has them) of `uids`, in any order.
+   * FLAGS, INTERNALDATE, RFC822.SIZE, MODSEQ and EMAILID (where the mailbox has them) of `uids`, in any order.
    * With `changedSince` (needs CONDSTORE) only of messages whose MODSEQ is above it. A UID that the
    * server does not answer is simply not reported. An answer without INTERNALDATE and RFC822.SIZE (an
    * unasked flag update) is not reported either.

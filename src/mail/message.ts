@@ -11,6 +11,8 @@ export interface MessageMeta {
   readonly sizeBytes: number;
   /** 0n where the legacy server has no CONDSTORE. */
   readonly modSeq: ModSeq;
+  /** EMAILID (RFC 8474 5.1) or X-GM-MSGID, where the legacy server has it: one id, the same bytes. */
+  readonly emailId?: string | undefined;
 }
 
 /**

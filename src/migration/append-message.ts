@@ -74,7 +74,8 @@ export function createAppend({ source, signal, published }: AppendOptions): Auth
       const digests = new Map<Uid, string>();
       await lease.fetchBodies(uidSetOf(arrived), digestingSink(digests));
       const uid = arrived.find((one) => digests.get(one) === wanted);
-      return uid === undefined ? undefined : { uidValidity: lease.examined.uidValidity, uid };
+      const { uidValidity } = lease.examined;
+      return uid === undefined || uidValidity === undefined ? undefined : { uidValidity, uid };
     });
   }
 }

@@ -58,25 +58,35 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
   const attempt = async (): Promise<PullOutcome> => {
     try {
       const mailboxes = await options.list();
-      const failures: unknown[] = [];
-      const refusals: string[] = [];
-      await inParallel(inboxFirst(mailboxes), mailboxesAtOnce, async (mailbox) => {
-        await pullMailbox(mailbox, signal).catch((error: unknown) => {
-          // One mailbox's trouble is not the others'.
-          if (signal.aborted) throw error;
-          if (isUnavailable(error) || !(error instanceof MailError)) failures.push(named(mailbox, error));
-          else refusals.push(`${mailbox.state.record.name}: ${error.message}`);
-          logger.warn({ err: error, mailbox: mailbox.state.record.name }, "a mailbox could not be pulled");
-        });
-      });
+      const troubles = new Map<MailboxMirror, unknown>();
+      // Once more those into which mail came after their turn.
+      for (let left = mailboxes; left.length > 0; ) {
+        await pullEach(left, troubles);
+        left = mailboxes.filter((mailbox) => !troubles.has(mailbox) && mailbox.isBehind());
+      }
       await store.makeDurable();
-      if (failures.length > 0) throw failures[0];
+      const refusals = [...troubles].map(([mailbox, error]) => {
+        if (!isRefusal(error)) throw named(mailbox, error);
+        return `${mailbox.state.record.name}: ${error.message}`;
+      });
       const problems = [...refusals, ...mailboxes.flatMap(problemsOf), ...(await matchMaildrop())];
       return problems.length === 0 ? { kind: "complete" } : { kind: "incomplete", problems };
     } catch (error) {
       return { kind: "failed", error };
     }
   };
+  /** One mailbox's trouble is not the others'. */
+  const pullEach = (
+    mailboxes: readonly MailboxMirror[],
+    troubles: Map<MailboxMirror, unknown>,
+  ): Promise<void> =>
+    inParallel(inboxFirst(mailboxes), mailboxesAtOnce, async (mailbox) => {
+      await pullMailbox(mailbox, signal).catch((error: unknown) => {
+        if (signal.aborted) throw error;
+        troubles.set(mailbox, error);
+        logger.warn({ err: error, mailbox: mailbox.state.record.name }, "a mailbox could not be pulled");
+      });
+    });
   /** What keeps the maildrop from being whole. */
   const matchMaildrop = async (): Promise<readonly string[]> => {
     const { maildrop } = options;
@@ -89,7 +99,7 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
       return maildrop.problems();
     } catch (error) {
       // The user may have no POP3 there; trying again does not help.
-      if (isUnavailable(error) || !(error instanceof MailError)) throw error;
+      if (!isRefusal(error)) throw error;
       logger.warn({ err: error }, "the maildrop could not be matched");
       return [`POP3: ${error.message}`];
     }
@@ -156,6 +166,11 @@ async function pullMailbox(mailbox: MailboxMirror, signal: AbortSignal): Promise
 function problemsOf(mailbox: MailboxMirror): string[] {
   const { name, problems } = progressOf(mailbox);
   return problems.map((problem) => `${name}: ${problem}`);
+}
+
+/** The legacy server would not, and will not when it is asked again. */
+function isRefusal(error: unknown): error is MailError {
+  return error instanceof MailError && !isUnavailable(error);
 }
 
 /** Which mailbox it was; of the disk's troubles none is to blame. */

@@ -40,7 +40,8 @@ async function look(search: Search): Promise<CopiedUids | undefined | "unknown">
     }
     if (to.length === 0) return undefined;
     if (to.length !== messages.length) return "unknown";
-    return { uidValidity: lease.examined.uidValidity, from: messages.map(({ uid }) => uid), to };
+    const { uidValidity } = lease.examined;
+    return uidValidity === undefined ? "unknown" : { uidValidity, from: messages.map(({ uid }) => uid), to };
   });
 }
 

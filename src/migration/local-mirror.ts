@@ -160,6 +160,7 @@ function begin(store: AccountStore, record: MailboxRecord): void {
 const nobody: ImapSource = {
   use: async () => Promise.reject(new MailError("CANNOT", "the account is local")),
   useMailbox: async () => Promise.reject(new MailError("CANNOT", "the account is local")),
+  trouble: () => undefined,
   close: async () => undefined,
 };
 
@@ -200,6 +201,7 @@ async function openLocalMailbox(
     sort: async () => undefined,
     thread: async () => undefined,
     pullTurn: async () => "done",
+    isBehind: () => false,
     checkpoint: () =>
       state.exclusive(() =>
         store.checkpoint(

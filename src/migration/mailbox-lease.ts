@@ -1,22 +1,21 @@
 /** Connections with a mailbox selected, for all that asks for messages by the UIDs that are known here. */
 import { MailError } from "../errors.ts";
-import type { MailboxLease, Priority } from "../legacy/source.ts";
+import type { LeaseOptions, MailboxLease } from "../legacy/source.ts";
 import type { MailboxRecord } from "../store/store.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import { takeDelta } from "./sync-mailbox.ts";
 
-export interface MailboxWork {
-  readonly priority: Priority;
+export interface MailboxWork extends Omit<LeaseOptions, "signal"> {
   /** Selected read-write. */
   readonly write?: boolean;
   /** Ends the waiting for a connection, and the work; besides the account's own. */
   readonly signal?: AbortSignal;
-  readonly onWanted?: () => void;
 }
 
 /**
  * `work` gets the record under whose UIDVALIDITY it asks. Where the legacy server has made another mailbox
- * of that name, that is taken in, and UNAVAILABLE thrown: the UIDs would name other messages.
+ * of that name, that is taken in, and UNAVAILABLE thrown: the UIDs would name other messages. Where it has no
+ * UIDVALIDITY, only a look can tell.
  */
 export function withMailbox<T>(
   mailbox: MailboxState,
@@ -29,6 +28,9 @@ export function withMailbox<T>(
     const { record } = mailbox;
     if (lease.examined.uidValidity === record.uidValidity) return work(lease, record);
     await mailbox.exclusive(async () => takeDelta(mailbox, lease, await lease.examineAgain()));
+    const now = mailbox.record;
+    // After the first look at it: nothing was known that could have changed.
+    if (record.uidValidity === undefined || now.uidValidity === record.uidValidity) return work(lease, now);
     throw hasChanged();
   });
 }

@@ -16,9 +16,10 @@ import type { MailboxEvent, MailboxState, MailboxStateOptions } from "./mailbox-
 import { openMailboxState } from "./open-mailbox-state.ts";
 import { createBodyPull } from "./pull-bodies.ts";
 import { createMetaPull, type MetaPull } from "./pull-meta.ts";
+import { type ContentOnItsWay, createSameContent } from "./same-content.ts";
 import { type SyncOptions, syncMailbox } from "./sync-mailbox.ts";
 import { singleFlight, waitWith } from "./waiting.ts";
-import { createWatch } from "./watch.ts";
+import { createWatch, type WatchOptions } from "./watch.ts";
 
 export type { MailboxEvent } from "./mailbox-state.ts";
 
@@ -39,7 +40,7 @@ export interface MailboxMirror extends Pick<MetaPull, "headers" | "structures"> 
   /** The same, as a client does who means to change something: what SELECT alone tells is learned. */
   select(signal: AbortSignal, options?: LookOptions): Promise<void>;
   /** Watches the legacy server for changes until what is returned is called. */
-  watch(): () => void;
+  watch(options?: WatchOptions): () => void;
   /** Metadata of `uids`. */
   metadata(uids: readonly Uid[]): Promise<void>;
   /** Metadata of all messages whose MODSEQ is above `since`: afterwards none of them is `remote`. */
@@ -63,8 +64,15 @@ export interface MailboxMirror extends Pick<MetaPull, "headers" | "structures"> 
    * has one.
    */
   pullTurn(turnMs: number): Promise<"done" | "more">;
+  /** A message is known that a turn would bring. */
+  isBehind(): boolean;
   /** Writes dovecot-uidlist and dovecot-keywords of what is here. */
   checkpoint(): Promise<void>;
+}
+
+export interface MailboxMirrorOptions extends MailboxStateOptions {
+  /** Shared by the mailboxes of the account. */
+  readonly onItsWay?: ContentOnItsWay;
 }
 
 /** Nothing to ask for though something is missing: others are at it, and need not be watched at full speed. */
@@ -75,10 +83,11 @@ const maxAttempts = 3;
 /** Until one that was put aside is asked for once more: the old server may have been mended. */
 const retryMs = 10 * 60_000;
 
-export async function openMailboxMirror(options: MailboxStateOptions): Promise<MailboxMirror> {
+export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<MailboxMirror> {
   const state = await openMailboxState(options);
   const metadata = createMetaPull(state);
-  const bodies = createBodyPull(state, (uid) => countAttempts([uid]));
+  const sameContent = createSameContent(state, options.onItsWay ?? new Set());
+  const bodies = createBodyPull(state, (uid) => countAttempts([uid]), sameContent);
   const attempts = new Map<Uid, number>();
   const quarantine = new Map<Uid, string>();
   const retryAt = new Map<Uid, number>();
@@ -92,6 +101,8 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
 
   const isMissing = (uid: Uid): boolean =>
     state.table.get(uid)?.presence !== "full" && !quarantine.has(uid) && !state.brake.isHeld(uid);
+  const isBehind = (): boolean =>
+    state.problem === undefined && !state.isTransient && state.table.uids.some(isMissing);
   /** Of what the background asked for itself; what a client has asked for is settled between the two. */
   const countAttempts = (asked: Iterable<Uid>): void => {
     for (const uid of asked) {
@@ -152,7 +163,7 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
     subscribe: (listener) => state.subscribe(listener),
     sync: (signal, { modSeqs } = {}) => waitWith((modSeqs ? syncWithModSeqs : interactiveSync)(), signal),
     select: (signal, { modSeqs } = {}) => waitWith((modSeqs ? selectWithModSeqs : selectingSync)(), signal),
-    watch: () => watch.start(),
+    watch: (options) => watch.start(options),
     metadata: (uids) => metadata.demand(uids),
     changedSince: (since) => metadata.demandChanged(since),
     expungedSince: (since, uids) => expungedSince(state, since, uids),
@@ -180,8 +191,7 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
     async pullTurn(turnMs) {
       retryQuarantined(performance.now());
       await syncMailbox(state, { priority: "background", signal: state.signal });
-      if (state.problem !== undefined) return "done";
-      if (!state.table.uids.some(isMissing)) return "done";
+      if (!isBehind()) return "done";
       const asked = await withMailbox(state, { priority: "background" }, (connection, record) => {
         const ends = performance.now() + turnMs;
         const isOver = (): boolean => state.signal.aborted || performance.now() > ends;
@@ -193,8 +203,9 @@ export async function openMailboxMirror(options: MailboxStateOptions): Promise<M
         await Promise.all([metadata.clientsServed(), bodies.clientsServed()]);
         await delay(idlePauseMs, undefined, { signal: state.signal });
       }
-      return state.table.uids.some(isMissing) ? "more" : "done";
+      return isBehind() ? "more" : "done";
     },
+    isBehind,
     checkpoint: () =>
       state.store.checkpoint(
         state.record,

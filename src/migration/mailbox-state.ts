@@ -39,6 +39,11 @@ export interface MailboxState {
   readonly firstUnseenHint: number | undefined;
   /** Why this mailbox is not migrated further, for `status`. */
   readonly problem: string | undefined;
+  /**
+   * The legacy server tells no UIDVALIDITY: its messages are shown under one of our own that holds for this
+   * opening of the account, and none of them is kept.
+   */
+  readonly isTransient: boolean;
 
   /** Deletions that are not believed. */
   readonly brake: DeletionBrake;
@@ -86,6 +91,8 @@ export interface MailboxState {
   commitLost(uid: Uid): void;
   /** The legacy server has made a new mailbox of that name: everything known of the old one is dropped. */
   restart(uidValidity: UidValidity): Promise<void>;
+  /** Makes it transient, or begins anew with one that is; under a new UIDVALIDITY, which is told. */
+  serveUnkept(): Promise<UidValidity>;
   /** Somebody has decided that the migration of this mailbox goes on. */
   forgetProblem(): void;
   /** The mailbox is not on the legacy server any more. */

@@ -76,11 +76,12 @@ export function openMirror({ store, source, pop3, logger, onOutcome }: MirrorOpt
   const { signal } = closing;
   const mirrors = new Map<MailboxId, Promise<MailboxMirror>>();
   const opened = new Map<MailboxId, MailboxMirror>();
+  const onItsWay = new Set<string>();
 
   const open = (record: MailboxRecord): Promise<MailboxMirror> => {
     const known = mirrors.get(record.id);
     if (known) return known;
-    const opening = openMailboxMirror({ store, source, logger, signal, record }).then((mirror) => {
+    const opening = openMailboxMirror({ store, source, logger, signal, record, onItsWay }).then((mirror) => {
       opened.set(record.id, mirror);
       mirror.subscribe(({ kind }) => {
         if (kind === "arrived" && background.outcome) background.wake();

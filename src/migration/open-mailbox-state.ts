@@ -2,7 +2,7 @@
 import type { FlagsOf } from "../legacy/source.ts";
 import type { Flags } from "../mail/flags.ts";
 import { sameFlags } from "../mail/flags.ts";
-import { type ModSeq, type Uid, uid } from "../mail/ids.ts";
+import { type ModSeq, type Uid, type UidValidity, uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { noModSeq } from "../mail/mod-seq.ts";
 import type { MailboxRecord, StoredMessage } from "../store/store.ts";
@@ -15,7 +15,9 @@ import { highestCounted, next } from "./mod-seqs.ts";
 
 export async function openMailboxState(options: MailboxStateOptions): Promise<MailboxState> {
   const { store, source, logger, signal } = options;
-  const loaded = await loadMailbox(options);
+  const transientKey = `transient:${options.record.id}`;
+  let isTransient = store.readSetting(transientKey) === "yes";
+  const loaded = await loadMailbox(isTransient ? { ...options, record: await emptied(options) } : options);
   const { modSeqs } = loaded;
   let { record } = loaded;
   const listedKey = `listed:${record.id}`;
@@ -164,6 +166,20 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     emit({ kind: "flags", uids: saveFlags(changes) });
   };
 
+  /** Nothing that is known is true any more. */
+  const beginAnew = async (uidValidity: UidValidity): Promise<void> => {
+    keepListing(false);
+    emit({ kind: "gone", reason: "UIDVALIDITY of the mailbox has changed" });
+    record = await store.resetMailbox(record.id, uidValidity);
+    brake.reset();
+    modSeqs.restart();
+    table = createMessageTable([]);
+    early.clear();
+    unwritten.clear();
+    unwrittenSince = undefined;
+    listed = false;
+  };
+
   return {
     store,
     source,
@@ -183,6 +199,9 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     },
     get problem() {
       return problem;
+    },
+    get isTransient() {
+      return isTransient;
     },
     brake,
     get readOnly() {
@@ -312,19 +331,24 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       table.put([{ ...meta, presence: "meta" }]);
     },
     async restart(uidValidity) {
-      problem = `the legacy server changed UIDVALIDITY from ${record.uidValidity} to ${uidValidity} (deletions --help)`;
-      store.writeSetting(problemKey, problem);
       logger.warn({ mailbox: record.name, from: record.uidValidity, to: uidValidity }, "UIDVALIDITY changed");
-      keepListing(false);
-      emit({ kind: "gone", reason: "UIDVALIDITY of the mailbox has changed" });
-      record = await store.resetMailbox(record.id, uidValidity);
-      brake.reset();
-      modSeqs.restart();
-      table = createMessageTable([]);
-      early.clear();
-      unwritten.clear();
-      unwrittenSince = undefined;
-      listed = false;
+      if (isTransient) {
+        isTransient = false;
+        store.writeSetting(transientKey, "");
+      } else {
+        problem = `the legacy server changed UIDVALIDITY from ${record.uidValidity} to ${uidValidity} (deletions --help)`;
+        store.writeSetting(problemKey, problem);
+      }
+      await beginAnew(uidValidity);
+    },
+    async serveUnkept() {
+      logger.warn({ mailbox: record.name }, "the legacy server tells no UIDVALIDITY above 0");
+      isTransient = true;
+      store.writeSetting(transientKey, "yes");
+      const uidValidity = store.nextUidValidity();
+      if (record.uidValidity === undefined) saveRecord({ uidValidity });
+      else await beginAnew(uidValidity);
+      return uidValidity;
     },
     forgetProblem() {
       store.writeSetting(problemKey, "");
@@ -335,6 +359,11 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       emit({ kind: "gone", reason });
     },
   };
+}
+
+/** What the last opening has shown of a transient mailbox is good for nothing. */
+function emptied({ store, record }: MailboxStateOptions): Promise<MailboxRecord> {
+  return store.resetMailbox(record.id, store.nextUidValidity());
 }
 
 /** MODSEQ tells which flags are newer; without it, what the delta said is (it was asked later). */

@@ -14,7 +14,7 @@ export interface MailboxProgress {
 }
 
 export function progressOf({ state, quarantine }: MailboxMirror): MailboxProgress {
-  const { table, record, problem } = state;
+  const { table, record, problem, isTransient } = state;
   const quarantined = [...quarantine].map(([uid, reason]) => `UID ${uid}: ${reason}`);
   return {
     name: record.name,
@@ -22,9 +22,17 @@ export function progressOf({ state, quarantine }: MailboxMirror): MailboxProgres
     messagesHere: table.fullCount,
     bytes: table.knownBytes,
     bytesHere: table.fullBytes,
-    problems: [...(problem === undefined ? [] : [problem]), ...heldBack(state), ...quarantined],
+    problems: [
+      ...(problem === undefined ? [] : [problem]),
+      ...(isTransient ? [notToBeKept] : []),
+      ...heldBack(state),
+      ...quarantined,
+    ],
   };
 }
+
+const notToBeKept =
+  "the old server does not tell a UIDVALIDITY above 0: its messages are shown to clients, and not migrated";
 
 /** For people: deletions that somebody must decide on. */
 function heldBack({ brake: { held } }: MailboxState): string[] {

@@ -16,6 +16,7 @@ import { createDownload, type Download, notAnswered } from "./download.ts";
 import { type Arrivals, createFiling } from "./filing.ts";
 import { withMailbox } from "./mailbox-lease.ts";
 import type { MailboxState } from "./mailbox-state.ts";
+import type { SameContent } from "./same-content.ts";
 import { createPipeline, waitWith } from "./waiting.ts";
 
 /** The background asks for ranges of about this size, two of them in flight. */
@@ -43,7 +44,11 @@ export interface BodyPull {
 }
 
 /** `onFailed` is told of a message that was asked for alone, and the FETCH failed. */
-export function createBodyPull(mailbox: MailboxState, onFailed: (uid: Uid) => void): BodyPull {
+export function createBodyPull(
+  mailbox: MailboxState,
+  onFailed: (uid: Uid) => void,
+  sameContent: SameContent,
+): BodyPull {
   const arrivals: Arrivals = { downloads: new Map(), receiving: new Set(), unfiled: new Map() };
   const { downloads, receiving, unfiled } = arrivals;
   const clientFetches = new Set<Promise<void>>();
@@ -61,7 +66,13 @@ export function createBodyPull(mailbox: MailboxState, onFailed: (uid: Uid) => vo
   };
 
   /** One lease: metadata where they are missing, and the bodies right behind them. */
-  const fetchForClients = async (uids: readonly Uid[]): Promise<void> => {
+  const fetchForClients = async (wanted: readonly Uid[]): Promise<void> => {
+    await sameContent.take(mailbox.record, wanted).catch((error: unknown) => {
+      if (!(error instanceof StoreTrouble)) throw error;
+      mailbox.logger.error({ err: error, mailbox: mailbox.record.name }, "messages could not be linked");
+    });
+    const uids = wanted.filter(isMissing);
+    if (uids.length === 0) return;
     await withMailbox(mailbox, { priority: "interactive" }, async (lease, record) => {
       const pipeline = createPipeline(2);
       const metas: MessageMeta[] = [];
@@ -135,25 +146,32 @@ export function createBodyPull(mailbox: MailboxState, onFailed: (uid: Uid) => vo
     async pullAll(lease, record, skip, shouldYield) {
       const pipeline = createPipeline(2);
       const asked: Uid[] = [];
+      let isBegun = false;
       const wanted = (uid: Uid): boolean =>
         mailbox.table.get(uid)?.presence === "meta" &&
         !downloads.has(uid) &&
         !receiving.has(uid) &&
         !skip(uid);
-      const pullRange = async (range: readonly Uid[]): Promise<void> => {
+      const pullRange = async (missing: readonly Uid[]): Promise<void> => {
+        await sameContent.take(record, missing);
+        const { uids: range, release } = sameContent.claim(missing.filter(isMissing));
+        asked.push(...range);
         const filing = createFiling({ mailbox, record, arrivals });
         try {
+          if (range.length === 0) return;
           await lease.fetchBodies(uidSetOf(range), filing.sink).finally(() => filing.finish());
           for (const uid of range) suspects.delete(uid);
         } catch (error) {
           // A full disk says nothing of a message.
           if (!(error instanceof StoreTrouble)) noteFailed(range);
           throw error;
+        } finally {
+          release();
         }
       };
       for (const range of rangesInTurn(mailbox, wanted, suspects)) {
-        if (asked.length > 0 && shouldYield()) break;
-        asked.push(...range);
+        if (isBegun && shouldYield()) break;
+        isBegun = true;
         await pipeline.add(pullRange(range));
       }
       await pipeline.drain();

@@ -4,7 +4,7 @@
  */
 import { MailError } from "../errors.ts";
 import type { Examined, FlagsOf, LeaseOptions, MailboxLease } from "../legacy/source.ts";
-import { type ModSeq, type Uid, uid } from "../mail/ids.ts";
+import { type ModSeq, type Uid, type UidValidity, uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { noModSeq } from "../mail/mod-seq.ts";
 import { uidSetOf } from "../mail/number-set.ts";
@@ -39,24 +39,47 @@ export async function takeDelta(
   lease: MailboxLease,
   firstExamined: Examined,
 ): Promise<void> {
-  const { uidValidity } = firstExamined;
-  const known = mailbox.record.uidValidity;
-  if (known !== undefined && known !== uidValidity) await mailbox.restart(uidValidity);
+  const uidValidity = await validityOf(mailbox, firstExamined);
   if (firstExamined.hasNoModSeqs) mailbox.countModSeqs(uidValidity);
   const { examined, ...listing } = await listUids(mailbox, lease, firstExamined);
-  const changes = await changedSince(mailbox, lease, examined, listing.vanished);
+  const changes = mailbox.isTransient
+    ? await lookAtAll(mailbox, lease, listing.uids)
+    : await changedSince(mailbox, lease, examined, listing.vanished);
+  if (changes === "other messages") {
+    await mailbox.serveUnkept();
+    return takeDelta(mailbox, lease, await lease.examineAgain());
+  }
   const last = listing.uids.at(-1) ?? 0;
   mailbox.commitListing({
     ...listing,
     ...changes,
     firstUnseenHint: examined.firstUnseen,
     record: {
-      uidValidity: examined.uidValidity,
+      uidValidity,
       uidNext: uid(Math.max(examined.uidNext, last + 1, mailbox.record.uidNext)),
       highestModSeq: examined.highestModSeq ?? noModSeq,
       flags: examined.flags,
     },
   });
+  // Those that have arrived: only what is known of a message can be held against it later.
+  if (mailbox.isTransient) mailbox.commitMeta(mailbox.record, changes.metas);
+}
+
+/** Under which UIDVALIDITY the mailbox goes on. */
+async function validityOf(
+  mailbox: MailboxState,
+  { uidValidity: told }: Pick<Examined, "uidValidity">,
+): Promise<UidValidity> {
+  const known = mailbox.record.uidValidity;
+  if (told !== undefined) {
+    if (known !== undefined && known !== told) await mailbox.restart(told);
+    return told;
+  }
+  if (mailbox.isTransient && known !== undefined) return known;
+  // One bad answer takes nothing away.
+  if (known !== undefined)
+    throw new MailError("UNAVAILABLE", "The old server does not tell a UIDVALIDITY above 0");
+  return mailbox.serveUnkept();
 }
 
 interface Listed extends ComparedListing {
@@ -67,6 +90,10 @@ interface Listed extends ComparedListing {
 async function listUids(mailbox: MailboxState, lease: MailboxLease, examined: Examined): Promise<Listed> {
   const { table, brake } = mailbox;
   const here = brake.withoutHeld(table.uids);
+  if (mailbox.isTransient) {
+    const uids = await lease.listUids();
+    return { examined, uids, ...compareUids(here, uids) };
+  }
   // Same UIDNEXT: nothing arrived. Same count on top of that: nothing left either.
   if (mailbox.listed && examined.uidNext === mailbox.record.uidNext && examined.exists === here.length) {
     return { examined, uids: table.uids, arrived: [], vanished: [] };
@@ -110,6 +137,23 @@ async function changedSince(
   const uids = since === "all" ? uidSetOf(table.uids) : [{ from, to }];
   await lease.fetchFlags(uids, (change) => flagChanges.push(change), since === "all" ? undefined : since);
   return { flagChanges, metas: [] };
+}
+
+/** Where UIDs may name other messages by now: date and size tell. */
+async function lookAtAll(
+  { table }: MailboxState,
+  lease: MailboxLease,
+  uids: readonly Uid[],
+): Promise<Changes | "other messages"> {
+  const metas: MessageMeta[] = [];
+  if (uids.length > 0) await lease.fetchMeta(uidSetOf(uids), (meta) => metas.push(meta));
+  const isOther = metas.some((meta) => {
+    const known = table.get(meta.uid);
+    if (known === undefined || known.presence === "remote") return false;
+    const { sizeBytes, internalDate } = known;
+    return sizeBytes !== meta.sizeBytes || internalDate.epochSeconds !== meta.internalDate.epochSeconds;
+  });
+  return isOther ? "other messages" : { flagChanges: metas, metas };
 }
 
 /** From where CHANGEDSINCE can tell all that changed (RFC 7162 3.1.4). */

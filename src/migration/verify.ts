@@ -84,7 +84,7 @@ async function verifyMailbox(record: MailboxRecord, options: VerifyOptions): Pro
     if (record.uidValidity !== examined.uidValidity) {
       return absent(
         record.name,
-        `UIDVALIDITY is ${examined.uidValidity} there and ${record.uidValidity} here`,
+        `UIDVALIDITY is ${examined.uidValidity ?? "not told"} there and ${record.uidValidity} here`,
       );
     }
     const there = await connection.listUids();

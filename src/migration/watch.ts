@@ -1,7 +1,6 @@
 /**
- * Watches a mailbox on the legacy server while sessions have it open: by IDLE on a connection of the
- * background's share, which is given back when others wait for one, and by looking from time to time where
- * that cannot be had.
+ * Watches a mailbox on the legacy server: by IDLE on a connection of the background's share, which is
+ * given back when others wait for one, and by looking from time to time where that cannot be had.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { MailboxLease } from "../legacy/source.ts";
@@ -14,14 +13,29 @@ export interface Watch {
   start(): () => void;
 }
 
+export interface WatchOptions {
+  /** No client has the mailbox open: the connection is given up for one that a client has (see `LeaseOptions`). */
+  readonly standby?: boolean;
+}
+
+export interface MailboxWatch {
+  start(options?: WatchOptions): () => void;
+}
+
 /** Between two looks where the server does not tell by itself. */
 const pollMs = 15_000;
+/** Until a connection to wait on is asked for again, after others wanted it. */
+const resumeMs = 3_000;
 /** How long a connection for IDLE is waited for. */
 const patienceMs = 1_000;
 
 /** `look`: a delta on whatever connection there is. */
-export function createWatch(mailbox: MailboxState, look: () => Promise<void>): Watch {
-  const idle = async (ended: AbortSignal): Promise<void> => {
+export function createWatch(mailbox: MailboxState, look: () => Promise<void>): MailboxWatch {
+  let clients = 0;
+  let endPause = (): void => undefined;
+
+  /** Tells how long to pause. */
+  const idle = async (ended: AbortSignal): Promise<number> => {
     const giveWay = new AbortController();
     const patience = new AbortController();
     const timer = setTimeout(() => patience.abort(new Error("no connection to watch on")), patienceMs);
@@ -30,16 +44,18 @@ export function createWatch(mailbox: MailboxState, look: () => Promise<void>): W
       priority: "background",
       signal: patience.signal,
       onWanted: () => giveWay.abort(),
+      isStandby: () => clients === 0,
     } as const;
     try {
-      await withMailbox(mailbox, request, async (lease) => {
+      return await withMailbox(mailbox, request, async (lease) => {
         clearTimeout(timer);
-        if (!lease.capabilities.has("IDLE")) return;
+        if (!lease.capabilities.has("IDLE")) return pollMs;
         if (isBehind(mailbox, lease)) await delta(lease);
         while (!until.aborted) {
           await lease.idle(until);
           if (!ended.aborted) await delta(lease);
         }
+        return resumeMs;
       });
     } finally {
       clearTimeout(timer);
@@ -47,20 +63,40 @@ export function createWatch(mailbox: MailboxState, look: () => Promise<void>): W
   };
   const delta = (lease: MailboxLease): Promise<void> =>
     mailbox.exclusive(async () => takeDelta(mailbox, lease, await lease.examineAgain()));
+  const pause = async (pauseMs: number, ended: AbortSignal): Promise<void> => {
+    const over = new AbortController();
+    endPause = () => over.abort();
+    await delay(pauseMs, undefined, { signal: AbortSignal.any([ended, over.signal]) }).catch(() => undefined);
+  };
 
   const run = async (ended: AbortSignal): Promise<void> => {
     while (!ended.aborted) {
-      await idle(ended).catch(note);
-      await delay(pollMs, undefined, { signal: ended }).catch(() => undefined);
+      await pause(await idle(ended).catch(note), ended);
       if (!ended.aborted) await look().catch(note);
     }
   };
-  const note = (error: unknown): void => {
-    if (mailbox.signal.aborted) return;
-    mailbox.logger.debug({ err: error, mailbox: mailbox.record.name }, "the watch was interrupted");
+  const note = (error: unknown): number => {
+    if (!mailbox.signal.aborted) {
+      mailbox.logger.debug({ err: error, mailbox: mailbox.record.name }, "the watch was interrupted");
+    }
+    return pollMs;
   };
 
-  return watchWhileWanted(run, mailbox.signal);
+  const watch = watchWhileWanted(run, mailbox.signal);
+  return {
+    start({ standby = false } = {}) {
+      const stop = watch.start();
+      if (standby) return stop;
+      // What was waited for with nobody there is waited for at once.
+      if (++clients === 1) endPause();
+      let isStopped = false;
+      return () => {
+        if (!isStopped) clients--;
+        isStopped = true;
+        stop();
+      };
+    },
+  };
 }
 
 /** `run` goes on until its signal: while anybody watches, and `signal` at the longest. It never rejects. */

@@ -4,7 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { type EncodedMailboxName, type Uid, uidValidity } from "../mail/ids.ts";
+import { type EncodedMailboxName, type MailboxId, type Uid, uidValidity } from "../mail/ids.ts";
 import { addMessages } from "./add-messages.ts";
 import { createCacheMethods } from "./cache-methods.ts";
 import { appendToUidlist, writeUidlist, writtenUidNext } from "./checkpoint.ts";
@@ -12,6 +12,7 @@ import { nextUidValidity, raiseUidValidity } from "./dovecot-uidvalidity.ts";
 import { beginAdoption, endAdoption, readDropped, toAdd, watchNew } from "./dropped-mail.ts";
 import { makeDurable } from "./durable.ts";
 import type { ExpungeLog } from "./expunge-log.ts";
+import { fileCopies } from "./file-copies.ts";
 import { checkCurrent, fileMessages, spoolMessage } from "./file-messages.ts";
 import { findRenamed, scanFolder } from "./folder-scan.ts";
 import { loadMessages } from "./load-messages.ts";
@@ -58,6 +59,9 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
     checkCurrent(folder, mailbox);
     return folder;
   };
+  const folderOf = (id: MailboxId): MailboxFolder | undefined =>
+    registry.records().some((record) => record.id === id) ? registry.folder(id) : undefined;
+  let temporaryCopies = 0;
   const scanned = async (mailbox: MailboxRecord): Promise<MailboxFolder> => {
     const folder = current(mailbox);
     if (!folder.scanned) await scanFolder(folder);
@@ -120,6 +124,10 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
     removeMessages: (mailbox, uids) =>
       track(async () => removeMessages(context, await scanned(mailbox), uids)),
     fileMessages: (mailbox, batch) => track(async () => fileMessages(context, await scanned(mailbox), batch)),
+    fileCopies: (mailbox, messages) =>
+      track(async () =>
+        fileCopies(context, await scanned(mailbox), messages, folderOf, () => ++temporaryCopies),
+      ),
     addMessages: (mailbox, messages) => track(() => add(mailbox, messages)),
     readDropped: (mailbox) => track(async () => readDropped(context, await scanned(mailbox), spools.receive)),
     adoptDropped: (mailbox, dropped, first) =>

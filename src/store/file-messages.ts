@@ -104,7 +104,7 @@ function identityOf(folder: MailboxFolder, uid: Uid): string {
   return identityName(identity);
 }
 
-function wasReset(): MailError {
+export function wasReset(): MailError {
   return new MailError("UNAVAILABLE", "the UIDVALIDITY of the mailbox has changed");
 }
 

@@ -5,10 +5,18 @@
  */
 import type { DatabaseSync } from "node:sqlite";
 import { type Flags, flagsOf } from "../mail/flags.ts";
-import { type MailboxId, type ModSeq, modSeq, type Uid, type UidValidity, uid } from "../mail/ids.ts";
+import {
+  type MailboxId,
+  type ModSeq,
+  mailboxId,
+  modSeq,
+  type Uid,
+  type UidValidity,
+  uid,
+} from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 
-export const indexVersion = 1;
+export const indexVersion = 2;
 
 /** `messages.flags` is NULL while only the UID is known; otherwise names with a space between. */
 export const indexSchema = `
@@ -26,8 +34,10 @@ export const indexSchema = `
     zone_minutes INTEGER,
     size_bytes INTEGER,
     modseq INTEGER,
+    email_id TEXT,
     PRIMARY KEY (mailbox, uid)
   ) STRICT, WITHOUT ROWID;
+  CREATE INDEX main.messages_by_email_id ON messages (email_id, uid) WHERE email_id IS NOT NULL;
   CREATE TABLE main.headers (
     mailbox INTEGER NOT NULL,
     uid INTEGER NOT NULL,
@@ -44,6 +54,9 @@ export const indexSchema = `
   CREATE TABLE main.marks (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 `;
 
+/** Of thousands of equal messages, one that is here is likely among these. */
+const maxSameContent = 16;
+
 /** A message as the index knows it: with its metadata or only listed. */
 export type IndexedMessage =
   | { readonly known: false; readonly uid: Uid }
@@ -54,6 +67,8 @@ export interface IndexDb {
   messagesAfter(mailbox: MailboxId, after: number, limit: number): IndexedMessage[];
   putRemote(mailbox: MailboxId, uid: Uid): void;
   putMeta(mailbox: MailboxId, meta: MessageMeta): void;
+  /** Some of the messages with this EMAILID and size, the highest UIDs first: those are pulled first. */
+  sameContent(emailId: string, sizeBytes: number): { readonly mailbox: MailboxId; readonly uid: Uid }[];
   removeMessage(mailbox: MailboxId, uid: Uid): void;
   /** Messages, headers, structures and the mailbox's own row. */
   removeMailbox(mailbox: MailboxId): void;
@@ -67,14 +82,18 @@ export interface IndexDb {
 
 export function createIndexDb(db: DatabaseSync): IndexDb {
   const after = db.prepare(
-    `SELECT uid, flags, epoch_seconds, zone_minutes, size_bytes, modseq >> 32, modseq & 4294967295
+    `SELECT uid, flags, epoch_seconds, zone_minutes, size_bytes, modseq >> 32, modseq & 4294967295, email_id
      FROM main.messages WHERE mailbox = ? AND uid > ? ORDER BY uid LIMIT ?`,
   );
   after.setReturnArrays(true);
   const putRemote = db.prepare(
     "INSERT INTO main.messages (mailbox, uid) VALUES (?, ?) ON CONFLICT DO NOTHING",
   );
-  const putMeta = db.prepare("INSERT OR REPLACE INTO main.messages VALUES (?, ?, ?, ?, ?, ?, ?)");
+  const putMeta = db.prepare("INSERT OR REPLACE INTO main.messages VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+  const sameContent = db.prepare(
+    `SELECT mailbox, uid FROM main.messages WHERE email_id = ? AND size_bytes = ?
+     ORDER BY uid DESC LIMIT ${maxSameContent}`,
+  );
   const tables = ["messages", "headers", "structures"] as const;
   const removeOne = tables.map((table) =>
     db.prepare(`DELETE FROM main.${table} WHERE mailbox = ? AND uid = ?`),
@@ -97,10 +116,16 @@ export function createIndexDb(db: DatabaseSync): IndexDb {
       );
     },
     putRemote: (mailbox, number) => void putRemote.run(mailbox, number),
-    putMeta(mailbox, { uid: number, flags, internalDate, sizeBytes, modSeq: modseq }) {
+    putMeta(mailbox, { uid: number, flags, internalDate, sizeBytes, modSeq: modseq, emailId }) {
       const { epochSeconds, zoneMinutes } = internalDate;
-      putMeta.run(mailbox, number, text.format(flags), epochSeconds, zoneMinutes, sizeBytes, modseq);
+      const date = [epochSeconds, zoneMinutes] as const;
+      putMeta.run(mailbox, number, text.format(flags), ...date, sizeBytes, modseq, emailId ?? null);
     },
+    sameContent: (emailId, sizeBytes) =>
+      sameContent.all(emailId, sizeBytes).map((row) => ({
+        mailbox: mailboxId(Number(row["mailbox"])),
+        uid: uid(Number(row["uid"])),
+      })),
     removeMessage(mailbox, number) {
       for (const statement of removeOne) statement.run(mailbox, number);
     },
@@ -117,19 +142,20 @@ export function createIndexDb(db: DatabaseSync): IndexDb {
 }
 
 /** MODSEQ in two halves: node:sqlite gives a 63-bit number only as a bigint, and then all columns so. */
-type MessageRow = readonly [number, string | null, number, number, number, number, number];
+type MessageRow = readonly [number, string | null, number, number, number, number, number, string | null];
 
 function toMessage(row: MessageRow, parseFlags: (text: string) => Flags): IndexedMessage {
-  const [number, flags, epochSeconds, zoneMinutes, sizeBytes, high, low] = row;
+  const [number, flags, epochSeconds, zoneMinutes, sizeBytes, high, low, emailId] = row;
   if (flags === null) return { known: false, uid: uid(number) };
-  return {
+  const message = {
     known: true,
     uid: uid(number),
     flags: parseFlags(flags),
     internalDate: { epochSeconds, zoneMinutes },
     sizeBytes,
     modSeq: modSeqOfHalves(high, low),
-  };
+  } as const;
+  return emailId === null ? message : { ...message, emailId };
 }
 
 export function modSeqOfHalves(high: number, low: number): ModSeq {

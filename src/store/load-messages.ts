@@ -50,9 +50,8 @@ export async function loadMessages(
 /** Presence is what the folder says; flags are what the index says. */
 function withFile(folder: MailboxFolder, row: IndexedMessage): StoredMessage {
   if (!row.known) return { presence: "remote", uid: row.uid };
-  const { uid, flags, internalDate, sizeBytes, modSeq } = row;
-  const fileName = renameForFlags(folder, uid, flags);
-  const meta = { uid, flags, internalDate, sizeBytes, modSeq };
+  const { known: _, ...meta } = row;
+  const fileName = renameForFlags(folder, meta.uid, meta.flags);
   return fileName === undefined ? { presence: "meta", ...meta } : { presence: "full", fileName, ...meta };
 }
 

@@ -143,6 +143,11 @@ export interface AccountStore {
 
   /** Files many messages in the writer thread; resolves with the file name of each. */
   fileMessages(mailbox: MailboxRecord, batch: readonly MessageToFile[]): Promise<Map<Uid, string>>;
+  /**
+   * Files those of `messages` whose bytes are here already, as another message of the same EMAILID and size; the
+   * file name of each of those.
+   */
+  fileCopies(mailbox: MailboxRecord, messages: readonly MessageMeta[]): Promise<Map<Uid, string>>;
   /** For one message with readers waiting, or too big for a batch. */
   spool(mailbox: MailboxRecord, uid: Uid, sizeBytes: number): SpooledMessage;
   /** For a message that a client sends: on disk under tmp/, in no mailbox. */

@@ -25,7 +25,7 @@ export async function sweepTemporaries(folders: readonly string[]): Promise<void
 
 function isOurs(name: string): boolean {
   if (name.startsWith(receivedPrefix)) return true;
-  return name.startsWith(droppedPrefix) || /^\d{10}\.M\d+V\d+P0\.mailferry\.s?\d+$/.test(name);
+  return name.startsWith(droppedPrefix) || /^\d{10}\.M\d+V\d+P0\.mailferry\.[cs]?\d+$/.test(name);
 }
 
 async function sweep(path: string, always: boolean): Promise<void> {

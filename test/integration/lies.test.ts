@@ -12,9 +12,9 @@ import { runCli, startMailferry } from "../helpers/mailferry.ts";
 const user = "alice";
 
 /** SHA-256 of each message, by UID, as far as the server gives them. */
-async function digestsOf(client: ImapClient): Promise<Map<string, string>> {
+async function digestsOf(client: ImapClient, mailbox = "INBOX"): Promise<Map<string, string>> {
   const found = new Map<string, string>();
-  const selected = await client.command("SELECT INBOX");
+  const selected = await client.command(`SELECT "${mailbox}"`);
   if (selected.status !== "OK") return found;
   const { untagged } = await client.command("UID FETCH 1:* (UID BODY.PEEK[])");
   for (const response of untagged) {
@@ -96,11 +96,14 @@ it("that changes UIDVALIDITY with each session: its mailbox is not migrated furt
   expect(await digestsOf(await mailferry.client(user))).toEqual(truth);
 });
 
-it("that gives UIDVALIDITY 0: its mailbox is not migrated, and `status` says which", async () => {
+it("that gives UIDVALIDITY 0: its mailbox is served, not migrated, and `status` says which", async () => {
   const legacy = await startDovecot({ users: [user], started: false });
   onTestFinished(() => legacy.close());
   await fillAccount(legacy, user, plainAccount({ messages: 60, sizeBytes: 800, mailboxes: 2 }));
   await legacy.start();
+  const straight = await legacy.client(user);
+  const truth = await digestsOf(straight, "Folder 1");
+  expect(truth.size).toBe(30);
   const proxy = await startLyingProxy(legacy.ports.imap);
   onTestFinished(() => proxy.close());
   const mailferry = await startMailferry({
@@ -108,16 +111,71 @@ it("that gives UIDVALIDITY 0: its mailbox is not migrated, and `status` says whi
   });
   onTestFinished(() => mailferry.close());
   proxy.lie = (line) => line.replace("UIDVALIDITY 1400000001", "UIDVALIDITY 0");
+  const run = (command: string) => runCli([command, "-c", mailferry.configFile, user]);
+
   const client = await mailferry.client(user);
-  await client.ok("SELECT INBOX");
-  expect((await client.command('SELECT "Folder 1"')).status).toBe("NO");
-  const status = (): Promise<string> =>
-    runCli(["status", "-c", mailferry.configFile, user]).then(({ stdout }) => stdout);
-  await expect
-    .poll(status, { timeout: 10_000 })
-    .toContain("Folder 1: The old server does not tell a UIDVALIDITY");
-  expect(await status()).toMatch(/INBOX +30 +30/);
+  const first = await validityOf(client, "Folder 1");
+  expect(first).toBeGreaterThan(0);
+  expect(await digestsOf(client, "Folder 1")).toEqual(truth);
+  expect((await client.ok('STATUS "Folder 1" (MESSAGES UIDVALIDITY)')).untagged.join("")).toContain(
+    `MESSAGES 30 UIDVALIDITY ${first}`,
+  );
+  const migrated = await run("migrate");
+  expect(migrated.code).toBe(1);
+  expect(migrated.stdout).toContain("Folder 1: the old server does not tell a UIDVALIDITY above 0");
+  const { stdout: status } = await run("status");
+  expect(status).toContain("mirroring");
+  expect(status).toMatch(/INBOX +30 +30/);
+  expect((await run("verify")).code).toBe(1);
+  expect((await runCli(["deletions", "-c", mailferry.configFile, user, "--accept"])).code).toBe(0);
+
+  // Clients work there, and see what others do.
+  await client.ok("STORE 1 +FLAGS.SILENT (\\Flagged)");
+  await client.ok("STORE 2 +FLAGS.SILENT (\\Deleted)");
+  await client.ok("EXPUNGE");
+  await straight.ok('APPEND "Folder 1" ', Buffer.from("Subject: new\r\n\r\nnew\r\n"));
+  const after = await digestsOf(straight, "Folder 1");
+  await client.ok("NOOP");
+  expect(await digestsOf(client, "Folder 1")).toEqual(after);
+  expect((await straight.ok("FETCH 1 FLAGS")).untagged.map(String).join("")).toContain("\\Flagged");
+
+  // Nothing that a client keeps of it is good for the next time.
+  await mailferry.restart();
+  const again = await mailferry.client(user);
+  expect(await validityOf(again, "Folder 1")).toBeGreaterThan(first);
+  expect(await digestsOf(again, "Folder 1")).toEqual(after);
+  expect((await run("migrate")).stdout).toContain("Folder 1: the old server does not tell a UIDVALIDITY");
+
+  // The old server is mended.
+  proxy.lie = undefined;
+  expect((await run("migrate")).code).toBe(0);
+  expect((await run("verify")).code).toBe(0);
+  expect(await validityOf(await mailferry.client(user), "Folder 1")).toBe(1_400_000_001);
+  expect((await mailferry.log()).match(/"level":(50|60)/)).toBeNull();
 });
+
+it("that tells UIDVALIDITY by STATUS only: it is asked", async () => {
+  const legacy = await startDovecot({ users: [user], started: false });
+  onTestFinished(() => legacy.close());
+  await fillAccount(legacy, user, plainAccount({ messages: 20, sizeBytes: 800 }));
+  await legacy.start();
+  const proxy = await startLyingProxy(legacy.ports.imap);
+  onTestFinished(() => proxy.close());
+  proxy.lie = (line) => (line.startsWith("* OK [UIDVALIDITY") ? undefined : line);
+  const mailferry = await startMailferry({
+    legacy: { host: "127.0.0.1", ports: { imap: proxy.port }, passwordOf: legacy.passwordOf },
+  });
+  onTestFinished(() => mailferry.close());
+  const straight = await legacy.client(user);
+  const client = await mailferry.client(user);
+  expect(await validityOf(client, "INBOX")).toBe(await validityOf(straight, "INBOX"));
+  expect((await runCli(["migrate", "-c", mailferry.configFile, user])).code).toBe(0);
+});
+
+async function validityOf(client: ImapClient, mailbox: string): Promise<number> {
+  const { untagged } = await client.ok(`SELECT "${mailbox}"`);
+  return Number(/UIDVALIDITY (\d+)/.exec(untagged.map(String).join("\n"))?.[1]);
+}
 
 it.each(lies)("that $name", async ({ lie }) => {
   const legacy = await startDovecot({ users: [user], started: false });

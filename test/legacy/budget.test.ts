@@ -190,4 +190,61 @@ describe("back-off", () => {
     await settled();
     expect(granted).toEqual(["work"]);
   });
+
+  it("has a wait that nobody has asked for give way to one that somebody has, and not the other way", async () => {
+    const budget = createConnectionBudget({ perUser: 2, total: 10 });
+    const wanted: string[] = [];
+    const granted: string[] = [];
+    let isStandby = true;
+    const standby = new AbortController();
+    const wait = (name: string, isSpare: () => boolean, signal = never) =>
+      budget
+        .acquire("a", {
+          priority: "background",
+          signal,
+          onWanted: () => void wanted.push(name),
+          isStandby: isSpare,
+        })
+        .then((permit) => {
+          granted.push(name);
+          return permit;
+        });
+    const first = await wait("inbox", () => isStandby);
+    const watch = wait("watch", () => false);
+    await settled();
+    expect([wanted, granted]).toEqual([["inbox"], ["inbox"]]);
+    wait("inbox again", () => isStandby, standby.signal).catch(() => undefined);
+    first.release();
+    const second = await watch;
+    await settled();
+    expect([wanted, granted]).toEqual([["inbox"], ["inbox", "watch"]]);
+    standby.abort();
+    second.release();
+    const third = await wait("inbox", () => isStandby);
+    // A client has opened it since.
+    isStandby = false;
+    const waiting = wait("other", () => false);
+    await settled();
+    expect([wanted, granted]).toEqual([["inbox"], ["inbox", "watch", "inbox"]]);
+    third.release();
+    await waiting;
+  });
+
+  it("gives a place to a wait that somebody has asked for first", async () => {
+    const budget = createConnectionBudget({ perUser: 2, total: 10 });
+    const first = await budget.acquire("a", { priority: "background", signal: never });
+    const granted: string[] = [];
+    const wait = (name: string, isSpare: boolean): void => {
+      const request = { priority: "background", signal: never, onWanted: () => undefined } as const;
+      budget.acquire("a", { ...request, isStandby: () => isSpare }).then(
+        () => void granted.push(name),
+        () => undefined,
+      );
+    };
+    wait("inbox", true);
+    wait("watch", false);
+    first.release();
+    await settled();
+    expect(granted).toEqual(["watch"]);
+  });
 });

@@ -345,3 +345,54 @@ describe("closing", () => {
     await waitUntil("all are closed", () => server.open === 0);
   });
 });
+
+describe("where the server has no room for another connection", () => {
+  const oneOnly = (): Promise<ScriptedServer> =>
+    scriptedServer(async (peer, number) => {
+      if (number > 1) peer.send("* BYE Too many connections\r\n");
+      else await serveMail(peer, number);
+    });
+
+  it("who only waits on one gives it up to who has work for it", async () => {
+    server = await oneOnly();
+    const source = openSource();
+    const { promise: wanted, resolve: giveWay } = Promise.withResolvers<void>();
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+    const waiting = source.use({ ...background, onWanted: giveWay }, async () => {
+      begin();
+      await wanted;
+    });
+    await begun;
+    expect(await source.use(interactive, whoAnswers)).toBe(1);
+    expect(source.trouble()).toContain("it closes the connection before the login");
+    // At once too: the failure of the first try is fresh.
+    await waiting;
+    const again = source.use({ ...background, onWanted: () => release() }, () => held);
+    const { promise: held, resolve: release } = Promise.withResolvers<void>();
+    expect(await source.use(interactive, whoAnswers)).toBe(1);
+    await again;
+  });
+
+  it("who works on it does not, and nobody is asked for one who would only wait", async () => {
+    server = await oneOnly();
+    const source = openSource();
+    const working = holdLease(source, "interactive");
+    await working.held;
+    await expect(source.use(interactive, whoAnswers)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    working.release();
+    await working.done;
+    let asked = 0;
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+    const { promise: over, resolve: end } = Promise.withResolvers<void>();
+    const waiting = source.use({ ...background, onWanted: () => void asked++ }, () => {
+      begin();
+      return over;
+    });
+    await begun;
+    const request = { ...interactive, onWanted: () => undefined };
+    await expect(source.use(request, whoAnswers)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect(asked).toBe(0);
+    end();
+    await waiting;
+  });
+});

@@ -179,9 +179,28 @@ describe("examine", () => {
     expect(lease.examined.exists).toBe(2);
   });
 
-  it("fails without UIDVALIDITY, and with NONEXISTENT for an unknown name", async () => {
+  it("asks STATUS for UIDVALIDITY where it is 0, and leaves it open where that does not tell either", async () => {
+    const answer = "* 0 EXISTS\r\n* OK [UIDNEXT 5] n\r\n* OK [UIDVALIDITY 0] v\r\n";
     const imap = await connected(async (peer) => {
-      peer.send(`* 1 EXISTS\r\n* OK [UIDNEXT 5] n\r\n${await peer.expect(/^EXAMINE/)} OK\r\n`);
+      for (const told of ["UIDVALIDITY 7", "UIDVALIDITY 0"]) {
+        peer.send(`${answer}${await peer.expect(/^EXAMINE/)} OK\r\n`);
+        peer.send(`* STATUS INBOX (UIDNEXT 6 ${told})\r\n${await peer.expect(/^STATUS/)} OK\r\n`);
+      }
+    });
+    const validities = [];
+    for (let times = 0; times < 2; times++) {
+      const { examined } = await createMailboxLease(imap, inbox);
+      validities.push([examined.uidValidity, examined.uidNext]);
+    }
+    expect(validities).toEqual([
+      [7, 5],
+      [undefined, 5],
+    ]);
+  });
+
+  it("fails without EXISTS, and with NONEXISTENT for an unknown name", async () => {
+    const imap = await connected(async (peer) => {
+      peer.send(`* OK [UIDVALIDITY 1] v\r\n* OK [UIDNEXT 5] n\r\n${await peer.expect(/^EXAMINE/)} OK\r\n`);
       peer.send(`${await peer.expect(/^EXAMINE/)} NO no such thing\r\n`);
     });
     await expect(createMailboxLease(imap, inbox)).rejects.toEqual(code("UNAVAILABLE"));
@@ -274,6 +293,35 @@ describe("metadata", () => {
       { uid: 1, flags: flagsOf([]), internalDate, sizeBytes: 0, modSeq: 0n },
     ]);
   });
+
+  it.each([
+    { capability: "OBJECTID", item: "EMAILID", answer: "EMAILID (M6d99ac)", emailId: "M6d99ac" },
+    {
+      capability: "X-GM-EXT-1",
+      item: "X-GM-MSGID",
+      answer: "X-GM-MSGID 1278455344230334865",
+      emailId: "1278455344230334865",
+    },
+    { capability: "OBJECTID", item: "EMAILID", answer: "EMAILID NIL", emailId: undefined },
+  ])(
+    "tell what the message is where the server says $answer",
+    async ({ capability, item, answer, emailId }) => {
+      const lease = await inInbox(
+        async (peer) => {
+          const tag = await peer.expect(
+            new RegExp(`^UID FETCH 1 \\(UID FLAGS INTERNALDATE RFC822\\.SIZE ${item}\\)$`),
+          );
+          peer.send(`* 1 FETCH (UID 1 FLAGS () ${date} RFC822.SIZE 10 ${answer})\r\n${tag} OK\r\n`);
+        },
+        [capability],
+      );
+      const seen: MessageMeta[] = [];
+      await lease.fetchMeta(uids(1), (meta) => seen.push(meta));
+      expect(seen).toEqual([
+        { uid: 1, flags: flagsOf([]), internalDate, sizeBytes: 10, modSeq: 0n, emailId },
+      ]);
+    },
+  );
 
   it("and flags ask for changes only, without MODSEQ where there is none", async () => {
     const lease = await inInbox(async (peer) => {

@@ -13,6 +13,7 @@ function mailbox(name: string, pullTurn: () => Promise<"done">): MailboxMirror {
   return {
     state: { record: { name }, table: createMessageTable([]), brake: { held: [] }, problem: undefined },
     quarantine: new Map(),
+    isBehind: () => false,
     pullTurn,
     checkpoint: async () => undefined,
   } as unknown as MailboxMirror;
@@ -55,4 +56,27 @@ it("goes on with the other mailboxes when some are refused, and tells which", as
     problems: ["a: Permission denied", "b: Permission denied"],
   });
   expect(pulled).toEqual(["INBOX", "c"]);
+});
+
+it("is not complete before what came in meanwhile is here", async () => {
+  let hasMore = false;
+  const turns: string[] = [];
+  const turn = (name: string) => async () => {
+    turns.push(name);
+    // While the second is pulled, mail comes into the first.
+    hasMore = name === "Work";
+    return "done" as const;
+  };
+  const pull = createBackgroundPull({
+    store,
+    logger: silentLogger,
+    signal,
+    list: async () => [
+      { ...mailbox("INBOX", turn("INBOX")), isBehind: () => hasMore },
+      mailbox("Work", turn("Work")),
+    ],
+    onOutcome: () => undefined,
+  });
+  expect(await pull.run()).toEqual({ kind: "complete" });
+  expect(turns).toEqual(["INBOX", "Work", "INBOX"]);
 });

@@ -12,6 +12,7 @@ export interface FakeSource extends ImapSource {
 export interface FakeSourceOptions {
   /** By UID; a test may take some away. */
   readonly messages: ReadonlyMap<number, string>;
+  /** 0: not told. */
   readonly uidValidity?: () => number;
   /** Runs before the UIDs are listed. */
   readonly beforeList?: (priority: Priority) => Promise<void>;
@@ -41,8 +42,9 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
     throw new Error("not part of this fake");
   };
 
+  const validity = (): number => options.uidValidity?.() ?? 1_275_660_208;
   const examined = (): Examined => ({
-    uidValidity: uidValidity(options.uidValidity?.() ?? 1_275_660_208),
+    uidValidity: validity() === 0 ? undefined : uidValidity(validity()),
     uidNext: uidNext(),
     exists: messages.size,
     firstUnseen: undefined,
@@ -115,6 +117,7 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
         else free++;
       }
     },
+    trouble: () => undefined,
     close: async () => undefined,
   };
 }

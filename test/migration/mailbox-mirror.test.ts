@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { MailError } from "../../src/errors.ts";
 import { silentLogger } from "../../src/log.ts";
 import { flagsOf } from "../../src/mail/flags.ts";
-import { modSeq, uid } from "../../src/mail/ids.ts";
+import { modSeq, encodedMailboxName as name, uid } from "../../src/mail/ids.ts";
 import { type MailboxMirror, openMailboxMirror } from "../../src/migration/mailbox-mirror.ts";
 import type { AccountStore } from "../../src/store/store.ts";
 import { addMailbox, createFixture, type StoreFixture } from "../store/fixture.ts";
@@ -31,14 +31,14 @@ afterEach(async () => {
   fixture.remove();
 });
 
-async function mirrorOf(options: Partial<FakeSourceOptions>) {
+async function mirrorOf(options: Partial<FakeSourceOptions>, record = () => addMailbox(store)) {
   const source = createFakeSource({ messages, ...options });
   const mirror = await openMailboxMirror({
     store,
     source,
     logger: silentLogger,
     signal: closing.signal,
-    record: addMailbox(store),
+    record: record(),
   });
   return { source, mirror };
 }
@@ -96,6 +96,66 @@ describe("pullTurn", () => {
     mirror.retryNow();
     await pullAll(mirror);
     expect(mirror.quarantine.size).toBe(0);
+    expect(mirror.state.table.fullCount).toBe(3);
+  });
+});
+
+it("watches a mailbox that was never looked at before", async () => {
+  let idles = 0;
+  const { mirror } = await mirrorOf(
+    {
+      adjust: (lease) => ({
+        ...lease,
+        capabilities: new Set(["IDLE"]),
+        idle: (until) => {
+          idles++;
+          return new Promise((resolve) => until.addEventListener("abort", () => resolve(), { once: true }));
+        },
+      }),
+    },
+    () =>
+      store.addMailbox({ name: name("New"), separator: "/", attributes: [], subscribed: false, prefix: "" }),
+  );
+  const stop = mirror.watch({ standby: true });
+  await expect.poll(() => idles).toBe(1);
+  expect(mirror.state.table.uids).toEqual([3, 7, 9]);
+  stop();
+});
+
+describe("a legacy server without UIDVALIDITY", () => {
+  const unexamined = () =>
+    store.addMailbox({ name: name("New"), separator: "/", attributes: [], subscribed: false, prefix: "" });
+
+  it("whose UIDs name other messages later shows nobody another message's text", async () => {
+    const changing = new Map(messages);
+    const { mirror } = await mirrorOf({ messages: changing, uidValidity: () => 0 }, unexamined);
+    await mirror.sync(signal);
+    const before = mirror.state.record.uidValidity ?? 0;
+    const events: string[] = [];
+    mirror.subscribe(({ kind }) => events.push(kind));
+    // The first is expunged, and all move up; as many as before, since another comes.
+    changing
+      .set(3, messages.get(7) ?? "")
+      .set(7, messages.get(9) ?? "")
+      .set(9, "Subject: ten\r\n\r\nanother\r\n");
+    await expect(mirror.content(uid(3), signal)).rejects.toThrow("please reopen");
+    expect(events[0]).toBe("gone");
+    expect(mirror.state.record.uidValidity).toBeGreaterThan(before);
+    expect((await mirror.content(uid(3), signal))?.sizeBytes).toBe(messages.get(7)?.length);
+    await expect.poll(() => mirror.state.table.fullCount).toBe(1);
+    expect(await mirror.pullTurn(1_000)).toBe("done");
+    expect(mirror.state.table.fullCount).toBe(1);
+  });
+
+  it("is not believed where it had one before: what is here stays", async () => {
+    let validity = 1_275_660_208;
+    const { mirror } = await mirrorOf({ uidValidity: () => validity });
+    await pullAll(mirror);
+    validity = 0;
+    await expect(mirror.sync(signal)).rejects.toThrow("does not tell a UIDVALIDITY");
+    expect(mirror.state.table.fullCount).toBe(3);
+    validity = 1_275_660_208;
+    await mirror.sync(signal);
     expect(mirror.state.table.fullCount).toBe(3);
   });
 });
