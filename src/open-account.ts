@@ -64,10 +64,10 @@ export async function openLegacyAccount(
 ): Promise<OpenedLegacyAccount> {
   const { user, folder, directory, writer, logger } = place;
   let credentials: LegacyCredentials | undefined = login?.credentials;
-  const common = { credentials: () => credentials, logger, user };
+  const common = { credentials: () => credentials, user };
   const { imap, pop3 } = host;
   const sources = {
-    imap: imap && createImapSource({ ...common, config: imap.target, budget: imap.budget }),
+    imap: imap && createImapSource({ ...common, logger, config: imap.target, budget: imap.budget }),
     pop3: pop3 && createPop3Source({ ...common, config: pop3.target, budget: pop3.budget }),
   };
   const adopt = (proof: LegacyProof | undefined): void => {

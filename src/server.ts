@@ -155,7 +155,7 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     const user = proven.user.canonical;
     const handle = await accounts.attach(user, proven).catch((error) => {
       // Left open, it would lock the old maildrop.
-      if (proven.connection?.kind === "pop3") proven.connection.proven.session.close();
+      if (proven.connection?.kind === "pop3") void proven.connection.proven.leave();
       throw error;
     });
     const leave = sessions.take(`${addressBlock(attempt.peer.address)} ${user}`);

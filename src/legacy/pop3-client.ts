@@ -28,6 +28,8 @@ export interface Pop3Session {
   /** CAPA's lines: name in upper case, and what stands behind it. */
   readonly capabilities: ReadonlyMap<string, string>;
   readonly isClosed: boolean;
+  /** Resolves when it is, however that came. */
+  readonly closed: Promise<void>;
   /** Sizes by number. */
   list(): Promise<ReadonlyMap<number, number>>;
   /** UIDLs by number; throws CANNOT where the server has none. */
@@ -115,6 +117,7 @@ function sessionOf(connection: Pop3Connection, capabilities: ReadonlyMap<string,
     get isClosed() {
       return connection.isClosed;
     },
+    closed: connection.closed,
     list: async () => {
       // RFC 1939 5: more may follow the size.
       const sizes = (await readPairs(connection, "LIST")).map(
@@ -154,27 +157,21 @@ function sessionOf(connection: Pop3Connection, capabilities: ReadonlyMap<string,
   };
 }
 
-/** The same session; `onEnd` is called when it ends, maybe more than once. */
-export function withEnd(session: Pop3Session, onEnd: () => void): Pop3Session {
-  return {
-    capabilities: session.capabilities,
-    get isClosed() {
-      return session.isClosed;
-    },
-    list: () => session.list(),
-    uidls: () => session.uidls(),
-    retrieve: (number, write) => session.retrieve(number, write),
-    peek: (number, write) => session.peek(number, write),
-    top: (number, lines) => session.top(number, lines),
-    remove: (number) => session.remove(number),
-    reset: () => session.reset(),
-    noop: () => session.noop(),
-    quit: () => session.quit().finally(onEnd),
-    close() {
-      session.close();
-      onEnd();
-    },
-  };
+/** How long a server may take to answer QUIT when others wait. */
+const hurryMs = 2_000;
+
+/** Ends it with nothing removed; in good order where that goes quickly: the server frees the maildrop at once. */
+export async function leave(session: Pop3Session): Promise<void> {
+  if (session.isClosed) return;
+  const timer = setTimeout(() => session.close(), hurryMs);
+  try {
+    await session.quit();
+  } catch {
+    // It has been left, whatever the server said to that.
+  } finally {
+    clearTimeout(timer);
+    session.close();
+  }
 }
 
 /** Who waits for an answer has left: nobody needs the session. The end of it is given back. */

@@ -20,6 +20,8 @@ export interface Pop3Command {
 
 export interface Pop3Connection {
   readonly isClosed: boolean;
+  /** Resolves when it is, however that came. */
+  readonly closed: Promise<void>;
   run(command: Pop3Command): Promise<Pop3Reply>;
   /** Set once the server has said so. */
   pipelining: boolean;
@@ -43,6 +45,7 @@ export function createPop3Connection({ socket, silenceMs }: Pop3ConnectionOption
   const inFlight: Entry[] = [];
   const waiting: Entry[] = [];
   let failure: unknown;
+  const closed = Promise.withResolvers<void>();
   let pipelining = false;
   let isReading = false;
   let isTaking = false;
@@ -52,6 +55,7 @@ export function createPop3Connection({ socket, silenceMs }: Pop3ConnectionOption
 
   const fail = (reason: unknown): void => {
     failure ??= lost(reason);
+    closed.resolve();
     clearTimeout(silence);
     socket.destroy();
     for (const entry of [...inFlight.splice(0), ...waiting.splice(0)]) entry.reject(failure);
@@ -101,6 +105,7 @@ export function createPop3Connection({ socket, silenceMs }: Pop3ConnectionOption
     get isClosed() {
       return failure !== undefined;
     },
+    closed: closed.promise,
     get pipelining() {
       return pipelining;
     },

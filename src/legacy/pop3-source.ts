@@ -3,10 +3,9 @@
  * the background gives way to a client.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { isUnavailable, isWrongLogin, MailError } from "../errors.ts";
-import type { Logger } from "../log.ts";
+import { isWrongLogin, MailError } from "../errors.ts";
 import type { ConnectionBudget, Permit } from "./budget.ts";
-import { type Pop3Credentials, type Pop3Session, withEnd } from "./pop3-client.ts";
+import { leave, type Pop3Credentials, type Pop3Session } from "./pop3-client.ts";
 import { openWithin, type ProvenPop3 } from "./prove-pop3-login.ts";
 import type { LegacyServerConfig } from "./server-config.ts";
 import type { Priority } from "./source.ts";
@@ -32,14 +31,11 @@ export interface Pop3SourceOptions {
   /** undefined while there are none: UNAVAILABLE then. */
   readonly credentials: () => Pop3Credentials | undefined;
   readonly budget: ConnectionBudget;
-  readonly logger: Logger;
   readonly user: string;
 }
 
 /** Servers end a session that is silent for ten minutes (RFC 1939 3). */
 const keepAliveMs = 60_000;
-/** How long a proven session waits for its use. */
-const adoptedMs = 10_000;
 /** How long the background may take to end. */
 const hurryMs = 2_000;
 /** How long credentials that the server has refused are not tried again: it may lock the account. */
@@ -47,24 +43,24 @@ const refusedForMs = 10 * 60_000;
 /** A server that has just been left may still think that somebody is there. */
 const inUseTries = 5;
 const inUsePauseMs = 300;
+const leavingMs = 2_000;
 
 export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
-  const { config, credentials, budget, logger, user } = options;
+  const { config, credentials, budget, user } = options;
   const closing = new AbortController();
-  let adopted: { readonly proven: ProvenPop3; readonly timer: NodeJS.Timeout } | undefined;
+  let adopted: ProvenPop3 | undefined;
   let client: Pop3Session | "coming" | undefined;
+  /** When the background has left the maildrop last. */
+  let leftAt = Number.NEGATIVE_INFINITY;
   let refused:
     | { readonly credentials: Pop3Credentials; readonly error: unknown; readonly until: number }
     | undefined;
   let background: { readonly giveWay: AbortController; readonly ended: Promise<unknown> } | undefined;
 
   const takeAdopted = (): Pop3Session | undefined => {
-    const taken = adopted;
+    const taken = adopted?.take();
     adopted = undefined;
-    clearTimeout(taken?.timer);
-    if (!taken || taken.proven.session.isClosed) return undefined;
-    taken.proven.take();
-    return taken.proven.session;
+    return taken;
   };
   const connect = async (priority: Priority, signal: AbortSignal): Promise<Pop3Session> => {
     const permit = await budget.acquire(user, { priority, signal });
@@ -88,7 +84,7 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
     if (client === "coming" || client?.isClosed === false) throw inUse();
   };
   const openForClient = async (signal: AbortSignal): Promise<Pop3Session> => {
-    const wasBusy = background !== undefined;
+    const wasBusy = background !== undefined || performance.now() - leftAt < leavingMs;
     background?.giveWay.abort(inUse());
     await withPatience(background?.ended, signal);
     for (let tries = wasBusy ? inUseTries : 1; ; tries--) {
@@ -130,7 +126,8 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
           return result;
         } finally {
           working.removeEventListener("abort", hurry);
-          await leave(session, logger);
+          await leave(session);
+          leftAt = performance.now();
         }
       };
       const result = run();
@@ -139,37 +136,16 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
       return result;
     },
     adopt(proven) {
-      takeAdopted()?.close();
-      const timer = setTimeout(
-        () =>
-          void takeAdopted()
-            ?.quit()
-            .catch(() => undefined),
-        adoptedMs,
-      );
-      adopted = { proven, timer };
+      void adopted?.leave();
+      adopted = proven;
     },
     async close() {
       closing.abort(new MailError("UNAVAILABLE", "the account is being closed"));
-      takeAdopted()?.close();
+      await adopted?.leave();
       if (client !== "coming") client?.close();
       await background?.ended;
     },
   };
-}
-
-/** In good order where that goes quickly: the server frees the maildrop at once. */
-async function leave(session: Pop3Session, logger: Logger): Promise<void> {
-  if (session.isClosed) return;
-  const timer = setTimeout(() => session.close(), hurryMs);
-  try {
-    await session.quit();
-  } catch (error) {
-    if (!isUnavailable(error)) logger.debug({ err: error }, "the old POP3 server did not like QUIT");
-  } finally {
-    clearTimeout(timer);
-    session.close();
-  }
 }
 
 /** Rejects with the signal's reason when that comes first. */
@@ -196,13 +172,12 @@ function inUse(): MailError {
 
 /** Gives the permit back with its end. */
 function held(session: Pop3Session, permit: Permit): Pop3Session {
-  return withEnd(session, () => permit.release());
+  void session.closed.then(() => permit.release());
+  return session;
 }
 
 function keptAlive(session: Pop3Session): Pop3Session {
-  const timer = setInterval(() => {
-    if (session.isClosed) clearInterval(timer);
-    else void session.noop().catch(() => undefined);
-  }, keepAliveMs);
-  return withEnd(session, () => clearInterval(timer));
+  const timer = setInterval(() => void session.noop().catch(() => undefined), keepAliveMs);
+  void session.closed.then(() => clearInterval(timer));
+  return session;
 }

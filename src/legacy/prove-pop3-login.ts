@@ -1,14 +1,15 @@
 /** Proving a login at an old POP3 server, within the same bounds as all other sessions with it. */
 import type { ConnectionBudget } from "./budget.ts";
 import { isHostFailure } from "./host-failure.ts";
-import { openPop3, type Pop3Credentials, type Pop3Session, withEnd } from "./pop3-client.ts";
+import { leave, openPop3, type Pop3Credentials, type Pop3Session } from "./pop3-client.ts";
 import type { LegacyServerConfig } from "./server-config.ts";
 
-/** The session is idle: it is closed when others need the room. */
+/** A session that waits for its use: it is closed when others need the room, and when nobody wants it in time. */
 export interface ProvenPop3 {
-  readonly session: Pop3Session;
-  /** It is in use from now on, by who has a permit. */
-  take(): void;
+  /** For who has a permit, once; undefined where it is gone. */
+  take(): Pop3Session | undefined;
+  /** It is not wanted. */
+  leave(): Promise<void>;
 }
 
 export interface Pop3ProofOptions {
@@ -18,14 +19,31 @@ export interface Pop3ProofOptions {
   readonly user: string;
 }
 
+/** How long it waits for its use. */
+const untakenMs = 10_000;
+
 /** Throws AUTHENTICATIONFAILED with the old server's text, INUSE or UNAVAILABLE. */
 export async function provePop3Login(options: Pop3ProofOptions, signal: AbortSignal): Promise<ProvenPop3> {
   const { budget, user } = options;
   const permit = await budget.acquire(user, { priority: "interactive", signal });
   try {
-    const session = withEnd(await openWithin(options, signal), () => place.leave());
-    const place = permit.releaseIdle(() => session.quit());
-    return { session, take: () => place.leave() };
+    const session = await openWithin(options, signal);
+    let isWaiting = true;
+    /** Its place is free from now on. */
+    const claim = (): boolean => {
+      const wasWaiting = isWaiting;
+      isWaiting = false;
+      clearTimeout(timer);
+      place.leave();
+      return wasWaiting && !session.isClosed;
+    };
+    const end = async (): Promise<void> => {
+      if (claim()) await leave(session);
+    };
+    const timer = setTimeout(() => void end(), untakenMs);
+    const place = permit.releaseIdle(end);
+    void session.closed.then(claim);
+    return { take: () => (claim() ? session : undefined), leave: end };
   } finally {
     permit.release();
   }

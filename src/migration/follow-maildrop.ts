@@ -25,22 +25,45 @@ export function followListing(
 ): FollowedMaildrop {
   if (isUnchanged(kept, listing)) return { entries: kept, gone: [], change: { removed: [], put: [] } };
   const known = pairUp(kept, listing, isStale);
+  return arrange(
+    kept,
+    listing.map((listed, index) => ({ listed, entry: known[index] })),
+    rule,
+  );
+}
+
+/** A message of the maildrop as it will be; `listed` undefined where it stays though it is not listed. */
+export type Placed =
+  | { readonly listed: Pop3Side; readonly entry: MaildropEntry | undefined }
+  | { readonly listed?: undefined; readonly entry: MaildropEntry };
+
+/** The rows for these, in their order; all other rows go. */
+export function arrange(
+  kept: readonly MaildropEntry[],
+  placed: readonly Placed[],
+  rule: ResizeRule,
+): FollowedMaildrop {
+  const known = placed.map(({ entry }) => entry);
   const stays = new Set(known);
   const gone = kept.filter((entry) => !stays.has(entry));
   const positions = placesOf(known, kept.at(-1)?.position ?? 0);
-  const entries = listing.map(({ uidl, sizeBytes }, index): MaildropEntry => {
-    const before = known[index];
-    const position = positions[index] ?? index + 1;
-    if (!before)
-      return { position, uidl, sizeBytes, message: undefined, isRemoved: false, problem: undefined };
-    if (before.sizeBytes === sizeBytes)
-      return before.position === position ? before : { ...before, position };
-    const isSame = rule === "same-when-resized" || before.isRemoved;
-    return { ...before, position, sizeBytes, message: isSame ? before.message : undefined };
-  });
+  const entries = placed.map((one, index) => rowOf(one, positions[index] ?? index + 1, rule));
   const put = entries.filter((entry, index) => entry !== known[index]);
   return { entries, gone, change: { removed: [...gone, ...movedFrom(entries, known)], put } };
 }
+
+function rowOf(placed: Placed, position: number, rule: ResizeRule): MaildropEntry {
+  const { entry } = placed;
+  if (!placed.listed)
+    return placed.entry.position === position ? placed.entry : { ...placed.entry, position };
+  const { uidl, sizeBytes } = placed.listed;
+  if (!entry) return { ...unknown, position, uidl, sizeBytes };
+  if (entry.position === position && entry.uidl === uidl && entry.sizeBytes === sizeBytes) return entry;
+  const isSame = rule === "same-when-resized" || entry.isRemoved || entry.sizeBytes === sizeBytes;
+  return { ...entry, position, uidl, sizeBytes, message: isSame ? entry.message : undefined };
+}
+
+const unknown = { message: undefined, isRemoved: false, problem: undefined, print: undefined } as const;
 
 function isUnchanged(kept: readonly MaildropEntry[], listing: readonly Pop3Side[]): boolean {
   const isSame = ({ uidl, sizeBytes }: MaildropEntry, index: number): boolean =>
@@ -112,6 +135,8 @@ function movedFrom(
   known: readonly (MaildropEntry | undefined)[],
 ): MaildropEntry[] {
   return known.flatMap((before, index) =>
-    before && before.position !== entries[index]?.position ? [before] : [],
+    before && (before.position !== entries[index]?.position || before.uidl !== entries[index].uidl)
+      ? [before]
+      : [],
   );
 }

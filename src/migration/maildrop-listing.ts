@@ -48,6 +48,7 @@ export async function listedThere(session: Pop3Session): Promise<readonly Listed
       message: undefined,
       isRemoved: false,
       problem: undefined,
+      print: undefined,
     },
   }));
 }
@@ -68,5 +69,16 @@ export function numbered(listing: readonly Pop3Side[], entries: readonly Maildro
   return listing.flatMap(({ number }, index) => {
     const entry = entries[index];
     return entry ? [{ number, entry }] : [];
+  });
+}
+
+/**
+ * UIDLs that count the messages of the session: each removal gives those behind it another one. A server whose UIDLs
+ * are UIDs looks like that until the first message is removed.
+ */
+export function isNumbering(listing: readonly Pop3Side[]): boolean {
+  return listing.every(({ uidl }, index) => {
+    const before = listing[index - 1]?.uidl;
+    return /^\d{1,9}$/.test(uidl) && (before === undefined || Number(uidl) === Number(before) + 1);
   });
 }

@@ -11,13 +11,21 @@ import type { MailboxId } from "../mail/ids.ts";
 import type { MaildropChange, MaildropEntry, MaildropMessageId } from "../store/maildrop-table.ts";
 import type { AccountStore } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
-import { followListing } from "./follow-maildrop.ts";
+import { followListing, pairUp } from "./follow-maildrop.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
-import { type ListedMessage, lacksUidls, listedThere, listingOf, numbered } from "./maildrop-listing.ts";
-import { isLeftForLater, matchMaildrop, type PrintCache } from "./match-maildrop.ts";
+import {
+  isNumbering,
+  type ListedMessage,
+  lacksUidls,
+  listedThere,
+  listingOf,
+  numbered,
+} from "./maildrop-listing.ts";
+import { headerHere, headerThere, isLeftForLater, matchMaildrop, type PrintCache } from "./match-maildrop.ts";
 import { chunks } from "./pull-meta.ts";
 import { certainNumbers, removeNumbers } from "./remove-from-maildrop.ts";
-import { breathe } from "./waiting.ts";
+import type { Pop3Side } from "./uidl-match.ts";
+import { breathe, waitWith } from "./waiting.ts";
 
 /** What a client gets to see, in order. */
 export type OpenedMaildrop =
@@ -75,58 +83,86 @@ export interface MaildropMirrorOptions {
 const rowsPerTurn = 5_000;
 /** Of a client that waits: about as long as a login may take. */
 const questionsOfClient = 100;
+/** How long a client waits for the IMAP side. */
+const patienceMs = 10_000;
+/** Mail may be listed by POP3 later than by IMAP. */
+const matchedForMs = 5 * 60_000;
+
+/** A client waits, and is served whatever cannot be had. */
+type Asker = "client" | "background";
+
+interface Look {
+  readonly messages: readonly ListedMessage[];
+  /** False where IMAP could not be asked. */
+  readonly isMatched: boolean;
+}
 
 export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirror {
   const { store, source, logger, signal: closing } = options;
   const prints: PrintCache = new Map();
   /** What the last whole matching saw: where nothing has changed since, the old server is not asked again. */
-  let matchedAt: string | undefined;
+  let matchedAt: { readonly state: string; readonly until: number } | undefined;
 
-  /** A full disk is no reason to turn a client away. */
-  const keepOrServe = async (keep: () => void | Promise<void>): Promise<void> => {
+  const keepOrServe = async (asker: Asker, keep: () => void | Promise<void>): Promise<void> => {
     try {
       await keep();
     } catch (error) {
-      if (!(error instanceof StoreTrouble)) throw error;
+      // A full disk is no reason to turn a client away.
+      if (!(error instanceof StoreTrouble) || asker !== "client") throw error;
       logger.error({ err: error }, "the maildrop could not be written down");
     }
   };
   /** The IMAP side is looked at after the listing: what that names is there. */
-  const lookAt = async (
-    session: Pop3Session,
-    maxQuestions: number,
-    signal: AbortSignal,
-  ): Promise<readonly ListedMessage[]> => {
+  const lookAt = async (session: Pop3Session, asker: Asker, signal: AbortSignal): Promise<Look> => {
     const before = new Map(store.mailboxes().map(({ id, uidNext }) => [id, uidNext]));
     const listing = await listingOf(session);
-    const mailboxes = await candidates(signal);
+    const mailboxes = await candidates(asker, signal);
     const isStale = mailboxes && staleIn(mailboxes);
     const isLost = (entry: MaildropEntry): boolean => isStale?.(entry) === true;
-    const kept = await store.maildrop.entries();
+    const kept = await believed(session, listing, mailboxes, signal);
     const { entries, change } = followListing(kept, listing, "match-anew", isLost);
-    await keepOrServe(() => changeInSteps(store, change));
-    if (!mailboxes) return numbered(listing, entries);
+    await keepOrServe(asker, () => changeInSteps(store, change));
+    if (!mailboxes) return { messages: numbered(listing, entries), isMatched: false };
+    const maxQuestions = asker === "client" ? questionsOfClient : Number.POSITIVE_INFINITY;
     const present = entries.map((entry) => (isLost(entry) ? { ...entry, message: undefined } : entry));
     const request = { store, listing, entries: present, mailboxes, session, prints, maxQuestions, signal };
     const matched = await matchMaildrop(request);
     const put = matched.filter((entry, index) => entry !== entries[index]);
-    await keepOrServe(() => changeInSteps(store, { removed: [], put }));
-    await keepOrServe(() => {
+    await keepOrServe(asker, () => changeInSteps(store, { removed: [], put }));
+    await keepOrServe(asker, () => {
       for (const { state } of mailboxes) {
         const { id } = state.record;
         store.maildrop.noteListedUpTo(id, before.get(id) ?? state.record.uidNext);
       }
     });
     if (matched.every(isMatched)) prints.clear();
-    return numbered(listing, matched);
+    return { messages: numbered(listing, matched), isMatched: true };
   };
-  /** undefined while the legacy IMAP server is away, or does not show them. */
-  const candidates = async (signal: AbortSignal): Promise<readonly MailboxMirror[] | undefined> => {
+  /** Where UIDLs count the messages of a session those of an earlier one may be others by now. */
+  const believed = async (
+    session: Pop3Session,
+    listing: readonly Pop3Side[],
+    mailboxes: readonly MailboxMirror[] | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly MaildropEntry[]> => {
+    const kept = await store.maildrop.entries();
+    if (!isNumbering(listing)) return kept;
+    prints.clear();
+    if (mailboxes && (await isLastAsBefore({ session, listing, kept, mailboxes, signal }))) return kept;
+    return kept.map((entry) => ({ ...entry, message: undefined, problem: undefined }));
+  };
+  /** undefined while the legacy IMAP server is away, or does not show them. A client does not wait for long. */
+  const candidates = async (
+    asker: Asker,
+    signal: AbortSignal,
+  ): Promise<readonly MailboxMirror[] | undefined> => {
+    const patience = asker === "client" ? AbortSignal.timeout(patienceMs) : undefined;
+    const waiting = patience ? AbortSignal.any([signal, patience]) : signal;
     try {
-      return await options.mailboxes(signal);
+      return await waitWith(options.mailboxes(waiting), waiting);
     } catch (error) {
-      if (!(error instanceof MailError)) throw error;
       signal.throwIfAborted();
+      if (!(error instanceof MailError) && patience?.aborted !== true) throw error;
       logger.warn({ err: error }, "the maildrop is not matched now");
       return undefined;
     }
@@ -147,7 +183,7 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
   ): Promise<ReadonlyMap<number, MaildropEntry>> => {
     try {
       const listing = await listingOf(session);
-      const mailboxes = await candidates(signal);
+      const mailboxes = await candidates("client", signal);
       return certainNumbers(
         listing,
         await store.maildrop.entries(),
@@ -183,11 +219,12 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
       }
       const stopClosing = closeWhenAborted(session, signal);
       try {
-        const messages = await lookAt(session, questionsOfClient, signal).catch((error: unknown) => {
+        const look = await lookAt(session, "client", signal).catch((error: unknown) => {
           if (!lacksUidls(error)) throw error;
           logger.warn({ err: error }, "the maildrop is not matched now");
           return undefined;
         });
+        const messages = look?.messages;
         const entries = messages?.map(({ entry }) => entry);
         if (entries?.some(isLeftForLater)) {
           matchAnew();
@@ -213,11 +250,11 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
       const mailboxes = await options.mailboxes(closing);
       // Before the look: what comes while it lasts is not in it.
       const at = stateOf(mailboxes);
-      if (matchedAt === at) return [];
-      await source.inBackground(closing, async (session, signal) => {
-        await lookAt(session, Number.POSITIVE_INFINITY, signal);
-        matchedAt = at;
-      });
+      if (matchedAt?.state === at && matchedAt.until > performance.now()) return [];
+      const { isMatched } = await source.inBackground(closing, (session, signal) =>
+        lookAt(session, "background", signal),
+      );
+      matchedAt = isMatched ? { state: at, until: performance.now() + matchedForMs } : undefined;
       return mailboxes;
     },
     matchAnew,
@@ -246,6 +283,26 @@ export const isMatched = ({ message }: MaildropEntry): boolean => message !== un
 /** For people. */
 export function problemsOf({ maildrop }: AccountStore): readonly string[] {
   return maildrop.unmatched().map(({ uidl, problem }) => `POP3 message with the UIDL ${uidl}: ${problem}`);
+}
+
+interface LastRequest {
+  readonly session: Pop3Session;
+  readonly listing: readonly Pop3Side[];
+  readonly kept: readonly MaildropEntry[];
+  readonly mailboxes: readonly MailboxMirror[];
+  readonly signal: AbortSignal;
+}
+
+/** The last one that is known tells: where one before it has left, another message stands in its place. */
+async function isLastAsBefore({ session, listing, kept, mailboxes, signal }: LastRequest): Promise<boolean> {
+  const known = pairUp(kept, listing);
+  const index = known.findLastIndex((entry) => entry?.message !== undefined);
+  const [listed, message] = [listing[index], known[index]?.message];
+  if (!listed || !message) return true;
+  const mailbox = mailboxes.find(({ state }) => state.record.id === message.mailbox);
+  if (mailbox?.state.table.get(message.uid) === undefined) return false;
+  const here = await headerHere(mailbox, message.uid, signal);
+  return here !== undefined && here === (await headerThere(session, listed.number));
 }
 
 /** What only adds or tells more may come bit by bit. */

@@ -161,7 +161,8 @@ async function printsOf(
   there: PrintThere,
 ): Promise<Keys> {
   const { session, prints, signal, mailboxes } = request;
-  const placeOf = ({ number, uidl }: Pop3Side): string => `${there.name} ${number} ${uidl}`;
+  const placeOf = ({ number, uidl, sizeBytes }: Pop3Side): string =>
+    `${there.name} ${number} ${sizeBytes} ${uidl}`;
   const nameOf = (message: ImapSide): string => `${here.name} ${message.uidValidity} ${keyOf(message)}`;
   const keep = async (key: string, print: () => Promise<string | undefined>): Promise<void> => {
     signal.throwIfAborted();

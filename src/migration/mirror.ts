@@ -163,7 +163,7 @@ export function openMirror({ store, source, pop3, logger, onOutcome }: MirrorOpt
     if (pop3?.mailboxes === "all") await waitWith(refresh(), waiting);
     const mailboxes =
       pop3?.mailboxes === "all" ? await all() : [await open(recordOf(inbox) ?? store.addMailbox(firstInbox))];
-    for (const mailbox of mailboxes) await mailbox.sync(waiting);
+    await Promise.all(mailboxes.map((mailbox) => mailbox.sync(waiting)));
     return mailboxes;
   };
   const maildrop =

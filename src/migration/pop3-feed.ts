@@ -15,14 +15,15 @@ import type { MaildropEntry } from "../store/maildrop-table.ts";
 import type { AccountStore } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
 import { createListingBelief } from "./believe-listing.ts";
-import { type FollowedMaildrop, followListing, pairUp } from "./follow-maildrop.ts";
+import { arrange, type Placed, pairUp } from "./follow-maildrop.ts";
+import { createIdentification } from "./identify-messages.ts";
 import { addMessages, removeMessages } from "./local-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
-import { type ListedMessage, lacksUidls, listedThere, listingOf, numbered } from "./maildrop-listing.ts";
+import { type ListedMessage, lacksUidls, listedThere, listingOf } from "./maildrop-listing.ts";
 import { problemsOf } from "./maildrop-mirror.ts";
 import { discardAll, type Retrieved, retrieveAll } from "./pop3-retrieve.ts";
-import { createUidlWatch } from "./renamed-uidls.ts";
 import type { Pop3Side } from "./uidl-match.ts";
+import { takeTurns } from "./waiting.ts";
 
 export interface Pop3Feed {
   /**
@@ -36,12 +37,14 @@ export interface Pop3Feed {
   ): Promise<{ readonly messages: readonly ListedMessage[]; readonly isWhole: boolean }>;
   /** Every message that the old server listed last is here. */
   isWhole(): Promise<boolean>;
-  /** The old server's maildrop has nothing to do with these any more. */
-  forget(uids: readonly Uid[]): Promise<void>;
+  /** With neither a look nor a run at the same time. */
+  alone<T>(work: () => Promise<T>): Promise<T>;
   /** A client deletes these at the old server, in the session that it was given. */
   noteRemoved(entries: readonly MaildropEntry[]): Promise<void>;
   /** Somebody has decided: what is held is gone. */
   release(): void;
+  /** When it should be looked at again, for what is doubted. */
+  againInMs(): number | undefined;
   problems(): readonly string[];
 }
 
@@ -65,8 +68,10 @@ const questionsOfClient = 100;
 
 export function createPop3Feed({ store, source, inbox, logger, signal: closing }: Pop3FeedOptions): Pop3Feed {
   const { state } = inbox;
-  const belief = createListingBelief({ brake: state.brake, logger, table: () => state.table });
-  const uidls = createUidlWatch(inbox, closing);
+  const belief = createListingBelief({ state });
+  const identification = createIdentification();
+  /** Who moves rows or messages of the maildrop is alone with it. */
+  const inTurn = takeTurns();
   /** By UIDL: of messages at which the connection broke. */
   const failures = new Map<string, { count: number; retryAt: number }>();
 
@@ -76,35 +81,35 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
   const isWhole = async (): Promise<boolean> =>
     (await store.maildrop.entries()).every((entry) => entry.isRemoved || isHere(entry));
 
-  const comparedTo = async (listing: readonly Pop3Side[]): Promise<Compared> => {
-    const kept = await store.maildrop.entries();
-    const followed = followListing(kept, listing, "same-when-resized", isRemoved);
-    return { kept, ...followed, left: followed.gone.filter((entry) => isHere(entry) && !entry.isRemoved) };
-  };
   /** Takes the listing in: what has left goes, unless it is too much to be believed. */
-  const follow = async (session: Pop3Session, maxQuestions: number): Promise<readonly ListedMessage[]> => {
+  const follow = async (
+    session: Pop3Session,
+    maxQuestions: number,
+    signal: AbortSignal,
+  ): Promise<readonly ListedMessage[]> => {
     const listing = await listingOf(session);
-    let compared = await comparedTo(listing);
-    const renamed = await uidls.renamed(session, { ...compared, listing }, maxQuestions);
-    if (renamed.length > 0) {
-      logger.warn({ messages: renamed.length }, "the old POP3 server has given its messages other UIDLs");
-      const put = renamed.map(({ entry, as: { uidl } }) => ({ ...entry, uidl }));
-      store.maildrop.change({ removed: [], put });
-    }
-    // Read anew after each wait: clients may have deleted some meanwhile.
-    compared = await comparedTo(listing);
-    const unbelieved = belief.judge(compared.left);
-    const all = [...unbelieved.map(asListed), ...listing];
-    if (unbelieved.length > 0) compared = await comparedTo(all);
-    if (compared.gone.length > 0) {
-      // Messages first: a row without its message heals itself, a message without its row would get a UIDL of ours.
-      const uids = compared.gone.flatMap(({ message }) => message?.uid ?? []);
-      await removeMessages(store, inbox, uids, "left");
-      compared = await comparedTo(all);
-    }
-    const { entries, change } = compared;
+    const kept = await store.maildrop.entries();
+    const known = await identification.identify({ session, kept, listing, maxQuestions, signal });
+    const isListed = new Set(known);
+    const unlisted = kept.filter((entry) => !isListed.has(entry));
+    const unbelieved = belief.judge(unlisted.filter((entry) => isHere(entry) && !entry.isRemoved));
+    const stays = new Set(unbelieved);
+    const gone = unlisted.filter((entry) => !stays.has(entry)).flatMap(({ message }) => message?.uid ?? []);
+    // Messages first: a row without its message heals itself, a message without its row would get a UIDL of ours.
+    await removeMessages(store, inbox, gone, "left");
+    // Read anew: clients may have deleted some meanwhile.
+    const now = await store.maildrop.entries();
+    const rows = new Map(now.map((entry) => [entry.position, entry]));
+    const placed = inPlace(listing, known, unbelieved).map((one): Placed => {
+      const entry = one.entry && (rows.get(one.entry.position) ?? one.entry);
+      return one.listed ? { listed: one.listed, entry } : { entry: entry ?? one.entry };
+    });
+    const { entries, change } = arrange(now, placed, "same-when-resized");
     store.maildrop.change(change);
-    return numbered(all, entries).filter(({ number }) => number > 0);
+    return placed.flatMap(({ listed }, index) => {
+      const entry = entries[index];
+      return listed && entry ? [{ number: listed.number, entry }] : [];
+    });
   };
   const noteFailure = (entry: MaildropEntry | undefined): void => {
     if (!entry) return;
@@ -150,11 +155,8 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
     for (const { entry, problem } of refused) store.maildrop.noteProblem(entry, problem);
     const writeDown = (first: Uid): void => {
       const { id: mailbox } = state.record;
-      const put = whole.map(({ entry }, index) => {
-        const message = { mailbox, uid: uid(first + index) };
-        return { ...entry, message, problem: undefined };
-      });
-      store.maildrop.change({ removed: [], put });
+      for (const [index, { entry, print }] of whole.entries())
+        store.maildrop.noteMessage(entry, { mailbox, uid: uid(first + index) }, print);
     };
     await addMessages(
       store,
@@ -184,44 +186,49 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
     });
   };
 
+  const run = async (onNews: () => void): Promise<void> => {
+    let removed: readonly MaildropEntry[] = [];
+    await source.inBackground(closing, async (session, signal) => {
+      const messages = await follow(session, Number.POSITIVE_INFINITY, signal);
+      await pull(session, messages, signal, onNews);
+      removed = await removeThere(session, messages);
+    });
+    // QUIT was answered with OK: they are gone there.
+    const uids = removed.flatMap(({ message }) => message?.uid ?? []);
+    await removeMessages(store, inbox, uids, "left");
+    store.maildrop.change({ removed, put: [] });
+  };
+  const look: Pop3Feed["look"] = async (session) => {
+    try {
+      const messages = await follow(session, questionsOfClient, closing);
+      return { messages: messages.filter(({ entry }) => !entry.isRemoved), isWhole: await isWhole() };
+    } catch (error) {
+      if (!lacksUidls(error) && !(error instanceof StoreTrouble)) throw error;
+      logger.warn({ err: error }, "the old POP3 server serves this session");
+      return { messages: await listedThere(session), isWhole: false };
+    }
+  };
+
   return {
-    async run(onNews) {
-      let removed: readonly MaildropEntry[] = [];
-      await source.inBackground(closing, async (session, signal) => {
-        const messages = await follow(session, Number.POSITIVE_INFINITY);
-        await pull(session, messages, signal, onNews);
-        removed = await removeThere(session, messages);
-      });
-      // QUIT was answered with OK: they are gone there.
-      const uids = removed.flatMap(({ message }) => message?.uid ?? []);
-      await removeMessages(store, inbox, uids, "left");
-      store.maildrop.change({ removed, put: [] });
-    },
-    async look(session) {
-      try {
-        const messages = await follow(session, questionsOfClient);
-        return { messages: messages.filter(({ entry }) => !entry.isRemoved), isWhole: await isWhole() };
-      } catch (error) {
-        if (!lacksUidls(error) && !(error instanceof StoreTrouble)) throw error;
-        logger.warn({ err: error }, "the old POP3 server serves this session");
-        return { messages: await listedThere(session), isWhole: false };
-      }
-    },
+    run: (onNews) => inTurn(() => run(onNews)),
+    look: (session) => inTurn(() => look(session)),
+    alone: (work) => inTurn(work),
     isWhole,
-    async forget(uids) {
-      const named = new Set(uids);
-      const entries = await store.maildrop.entries();
-      const removed = entries.filter(({ message }) => message && named.has(message.uid));
-      store.maildrop.change({ removed, put: [] });
-    },
     async noteRemoved(entries) {
       const { maildrop } = store;
-      const moved = entries.filter((entry) => entry.position > 0 && !maildrop.markEntryRemoved(entry));
+      const written = entries.filter(({ position }) => position > 0);
+      belief.expectAny(entries.length - written.length);
+      const moved = written.filter((entry) => !maildrop.markEntryRemoved(entry));
       if (moved.length === 0) return;
       const kept = (await maildrop.entries()).filter((entry) => !entry.isRemoved);
-      for (const entry of pairUp(kept, moved.map(asListed))) if (entry) maildrop.markEntryRemoved(entry);
+      for (const entry of pairUp(
+        kept,
+        moved.map(({ uidl, sizeBytes }) => ({ number: 0, uidl, sizeBytes })),
+      ))
+        if (entry) maildrop.markEntryRemoved(entry);
     },
     release: () => belief.release(),
+    againInMs: () => belief.againInMs(),
     problems: () => problemsOf(store),
   };
 }
@@ -236,13 +243,24 @@ async function unlessRefused(work: Promise<void>): Promise<void> {
   }
 }
 
-/** As if it were still listed. */
-const asListed = ({ uidl, sizeBytes }: MaildropEntry): Pop3Side => ({ number: 0, uidl, sizeBytes });
-
-interface Compared extends FollowedMaildrop {
-  readonly kept: readonly MaildropEntry[];
-  /** Of what is gone: what is here, and no client has deleted. */
-  readonly left: readonly MaildropEntry[];
+/** The listing, and among it what is not listed and stays: where it stood. */
+function inPlace(
+  listing: readonly Pop3Side[],
+  known: readonly (MaildropEntry | undefined)[],
+  unbelieved: readonly MaildropEntry[],
+): readonly Placed[] {
+  const waiting = [...unbelieved];
+  const placed: Placed[] = [];
+  const lastKnown = known.findLastIndex((entry) => entry !== undefined);
+  for (const [index, listed] of listing.entries()) {
+    const entry = known[index];
+    // What is new at the end comes behind all.
+    const until = entry?.position ?? (index > lastKnown ? Number.POSITIVE_INFINITY : 0);
+    while (waiting[0] && waiting[0].position < until)
+      placed.push(...waiting.splice(0, 1).map((one) => ({ entry: one })));
+    placed.push({ listed, entry });
+  }
+  return [...placed, ...waiting.map((entry) => ({ entry }))];
 }
 
 function rangeFrom(

@@ -7,7 +7,7 @@ import { isUnavailable, MailError } from "../errors.ts";
 import { closeWhenAborted } from "../legacy/pop3-client.ts";
 import type { Pop3Source } from "../legacy/pop3-source.ts";
 import type { Logger } from "../log.ts";
-import { inbox } from "../mail/ids.ts";
+import { type EncodedMailboxName, inbox, type Uid } from "../mail/ids.ts";
 import type { AccountStore } from "../store/store.ts";
 import { type BackgroundPull, createBackgroundPull, type PullOutcome } from "./background-pull.ts";
 import { type HeldDeletions, makeRescueMailbox } from "./held-deletions.ts";
@@ -50,7 +50,15 @@ export async function openPop3Mirror({
     store,
     logger,
     onRemoving: ({ id, name }, uids) => {
-      store.maildrop.markRemoved(id, uids);
+      const rescued = new Set(name === inbox ? rescuedIn(store) : []);
+      store.maildrop.forgetMessages(
+        id,
+        uids.filter((uid) => rescued.has(uid)),
+      );
+      store.maildrop.markRemoved(
+        id,
+        uids.filter((uid) => !rescued.has(uid)),
+      );
       if (name === inbox) wakeForRemovals();
     },
   });
@@ -61,6 +69,13 @@ export async function openPop3Mirror({
   let triedAt = Number.NEGATIVE_INFINITY;
   /** Of the run in progress: resolves when something of it can be seen, or it has ended. */
   let news: PromiseWithResolvers<void> | undefined;
+  let secondLook: NodeJS.Timeout | undefined;
+  signal.addEventListener("abort", () => clearTimeout(secondLook), { once: true });
+  const lookAgainInTime = (): void => {
+    clearTimeout(secondLook);
+    const inMs = feed.againInMs();
+    if (inMs !== undefined && !signal.aborted) secondLook = setTimeout(() => background?.wake(), inMs);
+  };
   const run = singleFlight(async () => {
     const own = Promise.withResolvers<void>();
     news = own;
@@ -70,6 +85,7 @@ export async function openPop3Mirror({
       triedAt = performance.now();
       news = undefined;
       own.resolve();
+      lookAgainInTime();
     }
   });
   /** New mail may wait where the old server cannot be asked, or takes long: what comes later is announced. */
@@ -81,7 +97,7 @@ export async function openPop3Mirror({
     triedAt = performance.now();
   };
   const fed = fedInbox(inboxHere, lookWithPatience, signal);
-  const maildrop = maildropOf({ store, source, feed, logger, run });
+  const maildrop = maildropOf({ store, source, feed, lookAgain: lookAgainInTime, logger, run });
   const pull = createBackgroundPull({
     store,
     logger,
@@ -102,7 +118,7 @@ export async function openPop3Mirror({
   return {
     store,
     maildrop,
-    held: heldOf({ local, inboxHere, feed, run }),
+    held: heldOf({ store, local, inboxHere, feed, run }),
     authority: local.authority,
     listing: (waiting) => local.listing(waiting),
     learnNames: () => undefined,
@@ -166,14 +182,34 @@ function fedInbox(
 }
 
 interface HeldParts {
+  readonly store: AccountStore;
   readonly local: Mirror;
   readonly inboxHere: MailboxMirror;
   readonly feed: Pop3Feed;
   readonly run: () => Promise<void>;
 }
 
-function heldOf({ local, inboxHere, feed, run }: HeldParts): HeldDeletions {
-  const { brake } = inboxHere.state;
+/**
+ * UIDs of messages that are moved out of INBOX for people's sake: what leaves it otherwise is deleted at the old
+ * server, where these may be back.
+ */
+const rescuedKey = "rescued";
+const rescuedIn = (store: AccountStore): readonly Uid[] => JSON.parse(store.readSetting(rescuedKey) ?? "[]");
+
+function heldOf({ store, local, inboxHere, feed, run }: HeldParts): HeldDeletions {
+  const { brake, table } = inboxHere.state;
+  const present = (): readonly Uid[] => brake.held.filter((uid) => table.get(uid) !== undefined);
+  /** Again where a client expunges one of them meanwhile. */
+  const rescue = async (target: EncodedMailboxName): Promise<void> => {
+    for (let held = present(); held.length > 0; held = present()) {
+      store.writeSetting(rescuedKey, JSON.stringify(held));
+      try {
+        return await local.authority.move(inboxHere, held, target).then(() => undefined);
+      } catch (error) {
+        if (!(error instanceof MailError && error.code === "EXPUNGEISSUED")) throw error;
+      }
+    }
+  };
   return {
     async list() {
       return brake.held.length === 0 ? [] : [{ mailbox: inbox, messages: brake.held.length }];
@@ -184,13 +220,13 @@ function heldOf({ local, inboxHere, feed, run }: HeldParts): HeldDeletions {
       await waitWith(run(), signal);
     },
     async refuse(signal) {
-      const held = brake.held.filter((uid) => inboxHere.state.table.get(uid) !== undefined);
-      if (held.length === 0) return undefined;
+      if (brake.held.length === 0) return undefined;
       const target = await makeRescueMailbox(local.authority, await local.listing(signal));
-      // Before they move: what leaves INBOX is deleted at the old server, where they may be back.
-      await feed.forget(held);
-      await local.authority.move(inboxHere, held, target);
-      feed.release();
+      await feed.alone(async () => {
+        await rescue(target);
+        brake.release();
+        store.writeSetting(rescuedKey, "[]");
+      });
       return target;
     },
   };
@@ -198,10 +234,12 @@ function heldOf({ local, inboxHere, feed, run }: HeldParts): HeldDeletions {
 
 interface MaildropParts extends Pick<Pop3MirrorOptions, "store" | "source" | "logger"> {
   readonly feed: Pop3Feed;
+  /** When it is time. */
+  readonly lookAgain: () => void;
   readonly run: () => Promise<void>;
 }
 
-function maildropOf({ store, source, feed, logger, run }: MaildropParts): MaildropMirror {
+function maildropOf({ store, source, feed, lookAgain, logger, run }: MaildropParts): MaildropMirror {
   return {
     async open(waiting) {
       const session = await source.open(waiting).catch(async (error: unknown) => {
@@ -212,7 +250,8 @@ function maildropOf({ store, source, feed, logger, run }: MaildropParts): Maildr
       const stopClosing = session && closeWhenAborted(session, waiting);
       try {
         if (session) {
-          const { messages, isWhole } = await feed.look(session);
+          const { messages, isWhole } = await waitWith(feed.look(session), waiting);
+          lookAgain();
           if (!isWhole) return { kind: "theirs", messages, session };
           // Nothing was asked of it that QUIT could refuse.
           await session.quit().catch((error: unknown) => logger.debug({ err: error }, "QUIT was refused"));

@@ -1,6 +1,7 @@
 /** Messages of an old POP3 server on their way into a mailbox: small ones in memory, a big one on disk. */
 import { isUnavailable, MailError } from "../errors.ts";
 import type { Pop3Session } from "../legacy/pop3-client.ts";
+import { headerPrint } from "../mail/header-print.ts";
 import type { MessageContent } from "../mail/message.ts";
 import { contentOf } from "../mail/message-content.ts";
 import type { IncomingMessage } from "../mail/new-message.ts";
@@ -17,6 +18,8 @@ export type Retrieved =
       readonly kind: "whole";
       readonly entry: MaildropEntry;
       readonly addition: Addition;
+      /** See MaildropEntry. */
+      readonly print: string;
       readonly discard: () => void;
     }
   | { readonly kind: "refused"; readonly entry: MaildropEntry; readonly problem: string };
@@ -58,12 +61,14 @@ async function retrieve(
 ): Promise<Retrieved> {
   try {
     const { content, discard } = await received(store, session, number);
-    const internalDate = receivedDate(await headerOf(content)) ?? now();
+    const header = await headerOf(content);
+    const internalDate = receivedDate(header) ?? now();
     const { sizeBytes } = content;
     return {
       kind: "whole",
       entry,
       addition: { flags: [], internalDate, sizeBytes, bytes: { content } },
+      print: headerPrint(header).hash,
       discard,
     };
   } catch (error) {

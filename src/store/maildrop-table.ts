@@ -21,6 +21,8 @@ export const maildropSchema = `
   CREATE TABLE side.maildrop_mailboxes (mailbox INTEGER PRIMARY KEY, uid_next INTEGER NOT NULL) STRICT;
 `;
 
+export const maildropPrintSchema = "ALTER TABLE side.maildrop ADD COLUMN print TEXT;";
+
 export interface MaildropEntry {
   /** Dovecot's POP3 order: ascending, from 1, with gaps. */
   readonly position: number;
@@ -33,6 +35,8 @@ export interface MaildropEntry {
   readonly isRemoved: boolean;
   /** Why no message can be named, for people. */
   readonly problem: string | undefined;
+  /** Of its header (header-print.ts), where it was fetched by POP3: what tells it from others. */
+  readonly print: string | undefined;
 }
 
 export interface MaildropMessageId {
@@ -40,9 +44,11 @@ export interface MaildropMessageId {
   readonly uid: Uid;
 }
 
+/** Which row is meant: one that is in another place by now is not changed. */
+export type EntryPlace = Pick<MaildropEntry, "position" | "uidl">;
+
 export interface MaildropChange {
-  /** One that is in another place by now stays. */
-  readonly removed: readonly Pick<MaildropEntry, "position" | "uidl">[];
+  readonly removed: readonly EntryPlace[];
   readonly put: readonly MaildropEntry[];
 }
 
@@ -60,10 +66,14 @@ export interface MaildropTable {
   entryOf(mailbox: MailboxId, uid: Uid): MaildropEntry | undefined;
   /** Marks those that are in the maildrop: they are to be deleted on the legacy server, too. */
   markRemoved(mailbox: MailboxId, uids: readonly Uid[]): void;
+  /** The legacy server's maildrop has nothing to do with these any more. */
+  forgetMessages(mailbox: MailboxId, uids: readonly Uid[]): void;
   /** Marks one by its place and UIDL; false where it is in that place no more. */
-  markEntryRemoved(entry: Pick<MaildropEntry, "position" | "uidl">): boolean;
+  markEntryRemoved(entry: EntryPlace): boolean;
+  /** Which message it is; the rest of it stays, but its problem. */
+  noteMessage(entry: EntryPlace, message: MaildropMessageId, print: string): void;
   /** For people; the rest of it stays. */
-  noteProblem(entry: Pick<MaildropEntry, "position" | "uidl">, problem: string): void;
+  noteProblem(entry: EntryPlace, problem: string): void;
   /** Its messages are no more, or have other UIDs. */
   forgetMailbox(mailbox: MailboxId): void;
   /**
@@ -81,7 +91,7 @@ export function createMaildropTable(
   db: DatabaseSync,
   transaction: AccountDatabase["transaction"],
 ): MaildropTable {
-  const columns = "position, uidl, size_bytes, mailbox, uid, removed, problem";
+  const columns = "position, uidl, size_bytes, mailbox, uid, removed, problem, print";
   const page = db.prepare(
     `SELECT ${columns} FROM side.maildrop WHERE position > ? ORDER BY position LIMIT ${rowsPerTurn}`,
   );
@@ -94,10 +104,14 @@ export function createMaildropTable(
   const ofMailbox = db.prepare(`SELECT ${columns} FROM side.maildrop WHERE mailbox = ?`);
   const one = db.prepare(`SELECT ${columns} FROM side.maildrop WHERE mailbox = ? AND uid = ?`);
   for (const statement of [page, unmatched, ofMailbox, one]) statement.setReturnArrays(true);
-  const put = db.prepare(`INSERT OR REPLACE INTO side.maildrop (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?)`);
+  const put = db.prepare(`INSERT OR REPLACE INTO side.maildrop (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`);
   const remove = db.prepare("DELETE FROM side.maildrop WHERE position = ? AND uidl = ?");
   const mark = db.prepare("UPDATE side.maildrop SET removed = 1 WHERE mailbox = ? AND uid = ?");
+  const forgetOne = db.prepare("DELETE FROM side.maildrop WHERE mailbox = ? AND uid = ?");
   const markEntry = db.prepare("UPDATE side.maildrop SET removed = 1 WHERE position = ? AND uidl = ?");
+  const messageOf = db.prepare(
+    "UPDATE side.maildrop SET mailbox = ?, uid = ?, print = ?, problem = NULL WHERE position = ? AND uidl = ?",
+  );
   const problemOf = db.prepare("UPDATE side.maildrop SET problem = ? WHERE position = ? AND uidl = ?");
   const forget = db.prepare("UPDATE side.maildrop SET mailbox = NULL, uid = NULL WHERE mailbox = ?");
   const listed = db.prepare("SELECT uid_next FROM side.maildrop_mailboxes WHERE mailbox = ?");
@@ -127,7 +141,7 @@ export function createMaildropTable(
         for (const { position, uidl: text } of removed) remove.run(position, text);
         for (const entry of added) {
           const { mailbox = null, uid: number = null } = entry.message ?? {};
-          const state = [Number(entry.isRemoved), entry.problem ?? null] as const;
+          const state = [Number(entry.isRemoved), entry.problem ?? null, entry.print ?? null] as const;
           put.run(entry.position, entry.uidl, entry.sizeBytes, mailbox, number, ...state);
         }
       }),
@@ -147,9 +161,18 @@ export function createMaildropTable(
         written++;
         for (const one of uids) mark.run(mailbox, one);
       }),
+    forgetMessages: (mailbox, uids) =>
+      transaction(() => {
+        written++;
+        for (const one of uids) forgetOne.run(mailbox, one);
+      }),
     markEntryRemoved: ({ position, uidl: text }) => {
       written++;
       return Number(markEntry.run(position, text).changes) > 0;
+    },
+    noteMessage: ({ position, uidl: text }, message, print) => {
+      written++;
+      messageOf.run(message.mailbox, message.uid, print, position, text);
     },
     noteProblem: ({ position, uidl: text }, problem) => {
       written++;
@@ -168,10 +191,19 @@ export function createMaildropTable(
   };
 }
 
-type Row = readonly [number, string, number, number | null, number | null, number, string | null];
+type Row = readonly [
+  number,
+  string,
+  number,
+  number | null,
+  number | null,
+  number,
+  string | null,
+  string | null,
+];
 
 function toEntry(row: unknown): MaildropEntry {
-  const [position, text, sizeBytes, mailbox, number, removed, problem] = row as Row;
+  const [position, text, sizeBytes, mailbox, number, removed, problem, print] = row as Row;
   return {
     position,
     uidl: uidl(text),
@@ -180,5 +212,6 @@ function toEntry(row: unknown): MaildropEntry {
       mailbox === null || number === null ? undefined : { mailbox: mailboxId(mailbox), uid: uid(number) },
     isRemoved: removed === 1,
     problem: problem ?? undefined,
+    print: print ?? undefined,
   };
 }

@@ -17,10 +17,10 @@ import {
 } from "../mail/ids.ts";
 import { expungeLogSchema } from "./expunge-log.ts";
 import { modSeqOfHalves } from "./index-db.ts";
-import { maildropSchema } from "./maildrop-table.ts";
+import { maildropPrintSchema, maildropSchema } from "./maildrop-table.ts";
 import type { MailboxRecord } from "./store.ts";
 
-export const sidecarVersion = 3;
+export const sidecarVersion = 4;
 
 /** Lists are JSON. Ids are never used again: they are part of file names. */
 export const sidecarSchema = `
@@ -55,12 +55,13 @@ export const sidecarSchema = `
     PRIMARY KEY (mailbox, slot)
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE side.settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-${expungeLogSchema}${maildropSchema}`;
+${expungeLogSchema}${maildropSchema}${maildropPrintSchema}`;
 
 /** What turns the schema of each version into the next one's. */
 export const sidecarUpgrades: Readonly<Record<number, string>> = {
   1: expungeLogSchema,
   2: maildropSchema,
+  3: maildropPrintSchema,
 };
 
 /** What a file's name and mtime do not tell of its message. */

@@ -65,6 +65,7 @@ function sessionAt(server: MemoryPop3): Pop3Session {
     get isClosed() {
       return isClosed;
     },
+    closed: new Promise(() => undefined),
     list: async () => new Map(listed.map(({ text }, index) => [index + 1, text.length])),
     uidls: async () =>
       new Map(

@@ -1,10 +1,9 @@
 /** One session at a time at the old POP3 server, and clients go first. */
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type ConnectionBudget, createConnectionBudget } from "../../src/legacy/budget.ts";
 import { createPop3Source, type Pop3Source } from "../../src/legacy/pop3-source.ts";
 import { provePop3Login } from "../../src/legacy/prove-pop3-login.ts";
 import type { LegacyServerConfig } from "../../src/legacy/server-config.ts";
-import { silentLogger } from "../../src/log.ts";
 import { Secret } from "../../src/mail/secret.ts";
 import { type Peer, type ScriptedServer, scriptedServer } from "./scripted-server.ts";
 
@@ -41,7 +40,6 @@ beforeEach(async () => {
     config,
     credentials: () => credentials,
     budget,
-    logger: silentLogger,
     user: "alice",
   });
 });
@@ -91,8 +89,9 @@ it("proofs of logins keep within the limits of the host, and fail fast while it 
   const prove = (user: string) => provePop3Login({ config, credentials, budget, user }, signal);
   const proven = await Promise.all(Array.from({ length: 20 }, (_, index) => prove(`user${index}`)));
   expect(server.accepted).toBe(20);
-  expect(proven.filter(({ session }) => !session.isClosed).length).toBeLessThanOrEqual(3);
-  for (const { session } of proven) session.close();
+  const sessions = proven.flatMap((one) => one.take() ?? []);
+  expect(sessions.length).toBeLessThanOrEqual(3);
+  for (const session of sessions) session.close();
   const nobody = { ...config, port: 1 };
   const fail = () => provePop3Login({ config: nobody, credentials, budget, user: "alice" }, signal);
   await expect(fail()).rejects.toMatchObject({ code: "UNAVAILABLE" });
@@ -107,4 +106,48 @@ it("gives its place in the budget back with the session, however it ends", async
     else await session.quit();
   }
   expect(server.accepted).toBe(10);
+});
+
+describe("the budget", () => {
+  /** Ends the connection, or says nothing any more, at a command. */
+  async function serving(at: string, outcome: "ends" | "is silent"): Promise<void> {
+    await server.close();
+    server = await scriptedServer(async (peer) => {
+      peer.send("+OK ready\r\n");
+      for (let line = await peer.line(); ; line = await peer.line()) {
+        if (line !== at) peer.send(line === "CAPA" ? "+OK\r\n.\r\n" : "+OK\r\n");
+        else if (outcome === "ends") return;
+      }
+    });
+    config = { ...config, port: server.port };
+  }
+  const sourceOf = (user: string): Pop3Source =>
+    createPop3Source({ config, credentials: () => credentials, budget, user });
+
+  it("has the place back of a background session that breaks, for this user and others", async () => {
+    await serving("LIST", "ends");
+    for (let count = 0; count < 10; count++) {
+      const looking = sourceOf(`user${count % 2}`).inBackground(signal, (session) => session.list());
+      await expect(looking).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    }
+  });
+
+  it("has the place back of a proven session that the server ends", async () => {
+    await serving("NOOP", "ends");
+    for (let count = 0; count < 10; count++) {
+      const proven = await provePop3Login({ config, credentials, budget, user: "alice" }, signal);
+      const session = proven.take();
+      await expect(session?.noop()).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    }
+    expect(budget.addIdle("alice", async () => undefined)).toBeDefined();
+    expect(budget.addIdle("alice", async () => undefined)).toBeDefined();
+  });
+
+  it("makes room though a server does not answer QUIT, and gives out no session that is being left", async () => {
+    await serving("QUIT", "is silent");
+    const first = await provePop3Login({ config, credentials, budget, user: "user0" }, signal);
+    for (let count = 1; count < 5; count++)
+      await provePop3Login({ config, credentials, budget, user: `user${count}` }, signal);
+    expect(first.take()).toBeUndefined();
+  });
 });

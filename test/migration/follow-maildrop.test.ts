@@ -12,6 +12,7 @@ const entry = (position: number, text: string, of: number | undefined = position
   message: of === undefined ? undefined : { mailbox: mailboxId(1), uid: uid(of) },
   isRemoved: false,
   problem: undefined,
+  print: undefined,
 });
 const listing = (...texts: string[]): Pop3Side[] =>
   texts.map((text, index) => ({ number: index + 1, uidl: uidl(text), sizeBytes: 100 }));

@@ -177,3 +177,106 @@ it("a full disk keeps no client from his mail", async () => {
   expect(shown.messages.map(({ uidl }) => String(uidl))).toEqual(server.box.map(({ uidl }) => uidl));
   shown.close();
 });
+
+describe("UIDLs that count the messages of the session", () => {
+  const counted = (texts: readonly string[]): MemoryMail[] =>
+    texts.map((text, index) => ({ uidl: String(index + 1), text }));
+  /** Another client deletes the first one. */
+  const dropFirst = (): void => {
+    const [gone] = server.box;
+    for (const [uid, text] of imap) if (text === gone?.text) imap.delete(uid);
+    server.box = counted(server.box.slice(1).map(({ text }) => text));
+  };
+  async function textsOf(shown: Maildrop): Promise<string[]> {
+    const texts: string[] = [];
+    for (const message of shown.messages) {
+      const pieces: Buffer[] = [];
+      await shown.read(message, undefined, async (bytes) => void pieces.push(bytes), signal);
+      texts.push(Buffer.concat(pieces).toString());
+    }
+    return texts;
+  }
+
+  it.each([
+    ["one size", ["a", "b", "c"]],
+    ["their own sizes", ["a", "bb", "ccc"]],
+  ])("lead to the messages that they name now (%s)", async (_, names) => {
+    await start(counted(names.map(mailText)));
+    await pulledInbox();
+    await mirror.maildrop?.match();
+    dropFirst();
+    const shown = await maildrop();
+    expect(await textsOf(shown)).toEqual(server.box.map(({ text }) => text));
+    shown.close();
+  });
+
+  it("are not matched by what was read of others in an earlier session", async () => {
+    const texts = ["a", "bb", "ccc", "dddd"].map(mailText);
+    await start(counted([...texts, mailText("by POP3 only")]));
+    imap.delete(5);
+    await pulledInbox();
+    await mirror.maildrop?.match();
+    dropFirst();
+    await pulledInbox();
+    mirror.maildrop?.matchAnew();
+    await mirror.maildrop?.match();
+    const matched = (await store.maildrop.entries()).map(({ message }) => message && imap.get(message.uid));
+    expect(matched).toEqual([...texts.slice(1), undefined]);
+  });
+});
+
+describe("a matching in the background", () => {
+  const expectMatched = async (): Promise<void> => {
+    await mirror.maildrop?.match();
+    expect(store.maildrop.counts()).toEqual({ messages: 5, matched: 5 });
+  };
+
+  it("is made up for where IMAP goes away in the middle", async () => {
+    let isAway = false;
+    const adjust = <T>(lease: T): T => {
+      if (isAway) throw new MailError("UNAVAILABLE", "IMAP is away");
+      return lease;
+    };
+    await start(mails(5), { adjust });
+    await pulledInbox();
+    alteringSessions((session) => ({
+      list() {
+        isAway = true;
+        return session.list();
+      },
+    }));
+    await mirror.maildrop?.match();
+    isAway = false;
+    vi.restoreAllMocks();
+    await expectMatched();
+  });
+
+  it("is made up for where the disk was full", async () => {
+    await start(mails(5));
+    await pulledInbox();
+    vi.spyOn(store.maildrop, "change").mockImplementation(() => {
+      throw new StoreTrouble(new Error("ENOSPC"));
+    });
+    await expect(mirror.maildrop?.match()).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    vi.restoreAllMocks();
+    await expectMatched();
+  });
+});
+
+it("a client does not wait long for an IMAP server that is silent", async () => {
+  let isSilent = false;
+  const silent = Promise.withResolvers<never>();
+  await start(mails(5), { beforeList: async () => (isSilent ? silent.promise : undefined) });
+  await pulledInbox();
+  await mirror.maildrop?.match();
+  isSilent = true;
+  imap.set(6, mailText("new"));
+  server.box.push({ uidl: "new", text: mailText("new") });
+  vi.spyOn(AbortSignal, "timeout").mockImplementation(() =>
+    AbortSignal.abort(new DOMException("", "TimeoutError")),
+  );
+  const shown = await maildrop();
+  expect(shown.messages).toHaveLength(6);
+  shown.close();
+  silent.reject(new MailError("UNAVAILABLE", "IMAP is away"));
+});

@@ -1,73 +1,26 @@
 /** Legacy servers with POP3 only that do what real ones do on bad days. */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, describe, expect, it, vi } from "vitest";
-import { type Maildrop, openMaildrop } from "../../src/account/maildrop.ts";
+import { describe, expect, it, vi } from "vitest";
+import { openMaildrop } from "../../src/account/maildrop.ts";
 import { MailError } from "../../src/errors.ts";
-import { silentLogger } from "../../src/log.ts";
-import { inbox, type Uid } from "../../src/mail/ids.ts";
-import type { MailboxMirror } from "../../src/migration/mailbox-mirror.ts";
-import type { Mirror } from "../../src/migration/mirror.ts";
-import { openPop3Mirror } from "../../src/migration/pop3-mirror.ts";
-import type { AccountStore } from "../../src/store/store.ts";
-import { createMemoryPop3, type MemoryMail, type MemoryPop3, mailText } from "../helpers/memory-pop3.ts";
-import { createFixture } from "../store/fixture.ts";
-
-const { signal } = new AbortController();
-const fixture = createFixture();
-let server: MemoryPop3;
-let store: AccountStore;
-let mirror: Mirror;
-
-afterEach(async () => {
-  vi.restoreAllMocks();
-  await mirror.close();
-  await fixture.remove();
-});
-
-const mails = (count: number): MemoryMail[] =>
-  Array.from({ length: count }, (_, index) => ({ uidl: `u${index}`, text: mailText(index) }));
-
-async function open(): Promise<void> {
-  store = await fixture.open({ durable: true });
-  mirror = await openPop3Mirror({
-    store,
-    source: server.source,
-    logger: silentLogger,
-    onOutcome: () => undefined,
-  });
-}
-
-async function start(box: readonly MemoryMail[]): Promise<void> {
-  server = createMemoryPop3(box);
-  await open();
-}
-
-const mailbox = (): Promise<MailboxMirror> => mirror.mailbox(inbox, signal);
-const uids = async (): Promise<readonly Uid[]> => (await mailbox()).state.table.uids;
-const pull = async (): Promise<string> => (await mirror.pull(signal)).kind;
-
-function maildrop(): Promise<Maildrop> {
-  return openMaildrop({ mirror, lock: { isHeld: false }, signal, uidlFormat: "%08Xu%08Xv", markSeen: false });
-}
-
-const shownUidls = async (): Promise<string[]> => {
-  const shown = await maildrop();
-  shown.close();
-  return shown.messages.map(({ uidl }) => String(uidl));
-};
-
-function later(ms: number): void {
-  const now = performance.now.bind(performance);
-  vi.spyOn(performance, "now").mockImplementation(() => now() + ms);
-}
-
-async function expunge(uid: Uid | undefined): Promise<void> {
-  if (uid === undefined) throw new Error("no such message");
-  const box = await mailbox();
-  await mirror.authority.store(box, [uid], { kind: "add", flags: ["\\Deleted"] });
-  await mirror.authority.expunge(box, [uid]);
-}
+import { mailText } from "../helpers/memory-pop3.ts";
+import {
+  alterSessions,
+  expunge,
+  mailbox,
+  maildrop,
+  mails,
+  mirror,
+  pull,
+  reopen,
+  server,
+  shownUidls,
+  signal,
+  start,
+  store,
+  uids,
+} from "./pop3-fixture.ts";
 
 it("a message that LIST has and UIDL has not is not passed over, and loses nothing", async () => {
   await start(mails(3));
@@ -81,53 +34,6 @@ it("a message that LIST has and UIDL has not is not passed over, and loses nothi
   server.box = [first, second, third];
   expect(await pull()).toBe("complete");
   expect(await uids()).toEqual(before);
-});
-
-it.each([60, 10])(
-  "UIDLs that change with each session (of %i messages) bring nothing twice",
-  async (count) => {
-    await start(mails(count));
-    await pull();
-    const before = await uids();
-    for (let session = 0; session < 3; session++) {
-      server.box = server.box.map((mail, index) => ({ ...mail, uidl: `s${session}-${index}` }));
-      expect(await pull()).toBe("failed");
-      expect(await uids()).toEqual(before);
-    }
-    const shown = await maildrop();
-    expect(shown.messages.map(({ uidl }) => String(uidl))).toEqual(server.box.map(({ uidl }) => uidl));
-    shown.close();
-  },
-);
-
-it("held deletions are known after the account was closed, and nothing is deleted there when they are refused", async () => {
-  await start(mails(60));
-  await pull();
-  const all = server.box;
-  server.box = [];
-  expect(await pull()).toBe("incomplete");
-  await mirror.close();
-  await open();
-  expect(await mirror.held.list()).toEqual([{ mailbox: inbox, messages: 60 }]);
-  expect(await uids()).toHaveLength(60);
-  expect(await mirror.held.refuse(signal)).toBe("Rescued");
-  server.box = all;
-  await pull();
-  expect(server.deleted).toEqual([]);
-  expect(server.box).toHaveLength(60);
-});
-
-it("an accepted loss is that one, and no other", async () => {
-  await start(mails(60));
-  await pull();
-  server.isDown = true;
-  await mirror.held.accept(signal).catch(() => undefined);
-  server.isDown = false;
-  server.box = [];
-  expect(await pull()).toBe("incomplete");
-  expect(await uids()).toHaveLength(60);
-  await mirror.held.accept(signal);
-  expect(await uids()).toHaveLength(0);
 });
 
 it("a message that breaks the connection does not keep the others away", async () => {
@@ -188,8 +94,7 @@ it("a removal that was cut off does not come back under a UIDL of our own", asyn
   };
   await pull();
   store.removeMessages = remove;
-  await mirror.close();
-  await open();
+  await reopen();
   await pull();
   const shown = await maildrop();
   expect(shown.messages.map(({ uidl }) => String(uidl))).toEqual(["u1", "u2"]);
@@ -208,58 +113,6 @@ it("deletes nothing there when a removal was cut off here, and the message is li
   expect(server.deleted).toEqual([]);
   expect(server.box).toHaveLength(3);
   expect(await uids()).toHaveLength(3);
-});
-
-describe("a maildrop of less than 50 messages that is suddenly empty", () => {
-  const flagged = { kind: "add", flags: ["\\Flagged"] } as const;
-
-  it("is empty here only when a later look says so, too", async () => {
-    await start(mails(49));
-    await pull();
-    const box = await mailbox();
-    await mirror.authority.store(box, (await uids()).slice(0, 1), flagged);
-    const all = server.box;
-    server.box = [];
-    await pull();
-    await pull();
-    expect(await uids()).toHaveLength(49);
-    server.box = all;
-    await pull();
-    expect((await uids())[0]).toBe(1);
-    expect(box.state.table.get((await uids())[0] as Uid)).toMatchObject({ flags: ["\\Flagged"] });
-  });
-
-  it("is believed then", async () => {
-    await start(mails(49));
-    await pull();
-    server.box = [];
-    await pull();
-    later(31_000);
-    await pull();
-    expect(await uids()).toEqual([]);
-  });
-});
-
-it("mail that is replaced by other mail of the same sizes is other mail", async () => {
-  await start(mails(3));
-  await pull();
-  server.box = [5, 6, 7].map((name) => ({ uidl: `u${name}`, text: mailText(name) }));
-  expect(await pull()).toBe("complete");
-  expect(await uids()).toEqual([1, 2, 3, 4, 5, 6]);
-  later(31_000);
-  expect(await pull()).toBe("complete");
-  expect(await uids()).toEqual([4, 5, 6]);
-  expect(await shownUidls()).toEqual(["u5", "u6", "u7"]);
-});
-
-it("other UIDLs that last are taken over, and no message is fetched again", async () => {
-  await start(mails(10));
-  await pull();
-  server.box = server.box.map((mail, index) => ({ ...mail, uidl: `other-${index}` }));
-  expect(await pull()).toBe("failed");
-  expect(await pull()).toBe("complete");
-  expect(await uids()).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
-  expect(await shownUidls()).toEqual(server.box.map(({ uidl }) => uidl));
 });
 
 describe("what a client deletes in a session that the old server serves", () => {
@@ -289,25 +142,11 @@ describe("what a client deletes in a session that the old server serves", () => 
   });
 });
 
-it("held deletions can be refused after a client has expunged one of them", async () => {
-  await start(mails(60));
-  await pull();
-  server.box = [];
-  await pull();
-  await expunge((await uids())[0]);
-  expect(await mirror.held.refuse(signal)).toBe("Rescued");
-  expect(await pull()).toBe("complete");
-  expect(await mirror.held.list()).toEqual([]);
-  expect(await uids()).toEqual([]);
-  expect(await shownUidls()).toEqual([]);
-});
-
 describe("SELECT", () => {
   it("shows what is here where the old server gives other UIDLs each time", async () => {
     await start(mails(10));
     await pull();
-    await mirror.close();
-    await open();
+    await reopen();
     server.box = server.box.map((mail, index) => ({ ...mail, uidl: `s-${index}` }));
     await (await mailbox()).select(signal);
     expect(await uids()).toHaveLength(10);
@@ -316,17 +155,12 @@ describe("SELECT", () => {
   it("does not wait for a pull that has brought something", async () => {
     await start(mails(300));
     const held = Promise.withResolvers<void>();
-    const { open: openSession } = server.source;
-    vi.spyOn(server.source, "open").mockImplementation(async (waiting) => {
-      const session = await openSession(waiting);
-      return {
-        ...session,
-        async retrieve(number, write) {
-          if (number > 50) await held.promise;
-          await session.retrieve(number, write);
-        },
-      };
-    });
+    alterSessions((session) => ({
+      async retrieve(number, write) {
+        if (number > 50) await held.promise;
+        await session.retrieve(number, write);
+      },
+    }));
     const pulled = pull();
     const box = await mailbox();
     await box.select(signal);
@@ -340,15 +174,12 @@ describe("SELECT", () => {
 it("a message that may not be deleted there is named, and keeps nothing else from working", async () => {
   await start(mails(3));
   await pull();
-  const { open: openSession } = server.source;
-  vi.spyOn(server.source, "open").mockImplementation(async (waiting) => {
-    const session = await openSession(waiting);
-    const remove = async (number: number): Promise<void> => {
+  alterSessions((session) => ({
+    async remove(number) {
       if (number === 1) throw new MailError("CANNOT", "permission denied");
       await session.remove(number);
-    };
-    return { ...session, remove };
-  });
+    },
+  }));
   const [first, second] = await uids();
   await expunge(first);
   await expunge(second);
@@ -387,19 +218,14 @@ it("a message of which LIST tells a lie is as long as it is, big or small, and f
     { uidl: "a", text: big },
     { uidl: "b", text: mailText("b") },
   ]);
-  const { open: openSession } = server.source;
   let retrieved = 0;
-  vi.spyOn(server.source, "open").mockImplementation(async (waiting) => {
-    const session = await openSession(waiting);
-    return {
-      ...session,
-      list: async () => new Map([...(await session.list())].map(([number], index) => [number, index + 1])),
-      retrieve(number, write) {
-        retrieved++;
-        return session.retrieve(number, write);
-      },
-    };
-  });
+  alterSessions((session) => ({
+    list: async () => new Map([...(await session.list())].map(([number], index) => [number, index + 1])),
+    retrieve(number, write) {
+      retrieved++;
+      return session.retrieve(number, write);
+    },
+  }));
   expect(await pull()).toBe("complete");
   expect(retrieved).toBe(2);
   const { table } = (await mailbox()).state;
