@@ -51,7 +51,7 @@ export function matchByRecipe(
 ): Matching & { readonly recipe: string | undefined } {
   for (const recipe of new Set(recipes)) {
     const format = parseUidlFormat(recipe);
-    if (!format) continue;
+    if (!format || !isPlausible(format, matching)) continue;
     const pairs = pairsOfRecipe(matching, format);
     const isWhole = pairs.length === matching.pop3.length;
     if (pairs.length > 0 && (isWhole || isTelling(format, matching)))
@@ -59,6 +59,18 @@ export function matchByRecipe(
   }
   return { ...matching, recipe: undefined };
 }
+
+/** A look at a few UIDLs: to make those of all messages takes its time. */
+function isPlausible({ hasValidity }: UidlFormat, { imap, pop3 }: Matching): boolean {
+  const step = Math.max(1, Math.floor(pop3.length / sampleSize));
+  const samples = pop3.filter((_, index) => index % step === 0).map(({ uidl }) => uidl.toLowerCase());
+  if (!hasValidity) return samples.some((text) => /^[0-9a-f]{1,10}$/.test(text));
+  const validities = new Set(imap.map(({ uidValidity }) => uidValidity));
+  const spellings = [...validities].flatMap((one) => [String(one), one.toString(16)]);
+  return samples.some((text) => spellings.some((spelling) => text.includes(spelling)));
+}
+
+const sampleSize = 20;
 
 /** The recipe was believed before: what it explains is taken. */
 export function matchByKnownRecipe(matching: Matching, recipe: string): Matching {
