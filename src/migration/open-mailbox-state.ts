@@ -312,8 +312,12 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       table.put([{ ...meta, presence: "meta" }]);
     },
     async restart(uidValidity) {
-      problem = `the legacy server changed UIDVALIDITY from ${record.uidValidity} to ${uidValidity} (deletions --help)`;
-      store.writeSetting(problemKey, problem);
+      const change = `UIDVALIDITY from ${record.uidValidity} to ${uidValidity}`;
+      // Of an empty mailbox nothing has become another message.
+      if (table.uids.length > 0) {
+        problem = `the legacy server changed ${change} (deletions --help)`;
+        store.writeSetting(problemKey, problem);
+      }
       logger.warn({ mailbox: record.name, from: record.uidValidity, to: uidValidity }, "UIDVALIDITY changed");
       keepListing(false);
       emit({ kind: "gone", reason: "UIDVALIDITY of the mailbox has changed" });

@@ -39,11 +39,12 @@ export async function takeDelta(
   lease: MailboxLease,
   firstExamined: Examined,
 ): Promise<void> {
-  const { uidValidity } = firstExamined;
+  const first = underKnown(mailbox, firstExamined);
+  const { uidValidity } = first;
   const known = mailbox.record.uidValidity;
   if (known !== undefined && known !== uidValidity) await mailbox.restart(uidValidity);
-  if (firstExamined.hasNoModSeqs) mailbox.countModSeqs(uidValidity);
-  const { examined, ...listing } = await listUids(mailbox, lease, firstExamined);
+  if (first.hasNoModSeqs) mailbox.countModSeqs(uidValidity);
+  const { examined, ...listing } = await listUids(mailbox, lease, first);
   const changes = await changedSince(mailbox, lease, examined, listing.vanished);
   const last = listing.uids.at(-1) ?? 0;
   mailbox.commitListing({
@@ -57,6 +58,11 @@ export async function takeDelta(
       flags: examined.flags,
     },
   });
+}
+
+/** The UIDVALIDITY of an empty mailbox names nothing, and some servers make a new one whenever it is empty. */
+function underKnown({ record: { uidValidity } }: MailboxState, examined: Examined): Examined {
+  return uidValidity === undefined || examined.exists > 0 ? examined : { ...examined, uidValidity };
 }
 
 interface Listed extends ComparedListing {
@@ -75,7 +81,7 @@ async function listUids(mailbox: MailboxState, lease: MailboxLease, examined: Ex
   const difference = compareUids(here, first);
   if (difference.vanished.length === 0)
     return { examined, ...brake.judge(table, { uids: first, ...difference }) };
-  const again = await lease.examineAgain();
+  const again = underKnown(mailbox, await lease.examineAgain());
   const second = await lease.listUids();
   if (second.length < again.exists || again.uidValidity !== examined.uidValidity)
     throw new MailError("UNAVAILABLE", "The old server's UID list is not whole");
