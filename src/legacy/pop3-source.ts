@@ -7,7 +7,9 @@ import { isUnavailable, isWrongLogin, MailError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { ConnectionBudget, Permit } from "./budget.ts";
 import { isHostFailure } from "./host-failure.ts";
+import type { ImapConnectionPool } from "./imap-source.ts";
 import { openPop3, type Pop3Credentials, type Pop3Session } from "./pop3-client.ts";
+import { openMarked } from "./pop3-marked.ts";
 import type { LegacyServerConfig } from "./server-config.ts";
 import type { Priority } from "./source.ts";
 
@@ -34,6 +36,8 @@ export interface Pop3SourceOptions {
   readonly budget: ConnectionBudget;
   readonly logger: Logger;
   readonly user: string;
+  /** Where the same mail is there by IMAP. */
+  readonly aside?: ImapConnectionPool["aside"] | undefined;
 }
 
 /** Servers end a session that is silent for ten minutes (RFC 1939 3). */
@@ -64,10 +68,14 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
     clearTimeout(taken?.timer);
     return taken?.session.isClosed ? undefined : taken?.session;
   };
+  /** The other ways to the mail wait meanwhile, where the server does not bear both. */
+  const aside = options.aside ?? ((work) => work(false));
   const connect = async (priority: Priority, signal: AbortSignal): Promise<Pop3Session> => {
     const permit = await budget.acquire(user, { priority, signal });
     const known = takeAdopted();
-    if (known) return held(known, permit);
+    const isLone = await aside(async (isAlone) => isAlone);
+    if (known && !isLone) return held(known, permit);
+    await known?.quit().catch(() => undefined);
     const current = credentials();
     try {
       if (!current) throw new MailError("UNAVAILABLE", "Nobody is logged in whose password could be used");
@@ -75,7 +83,8 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
       if (refused && refused.until > performance.now() && isSame(refused.credentials, current))
         throw refused.error;
       await budget.makeRoom();
-      const session = await openPop3(config, current, signal);
+      const open = (): Promise<Pop3Session> => openPop3(config, current, signal);
+      const session = await (isLone ? openMarked(open, aside) : open());
       budget.backoff.noteSuccess();
       return held(session, permit);
     } catch (error) {
