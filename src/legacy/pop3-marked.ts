@@ -21,6 +21,8 @@ export async function openMarked(open: () => Promise<Pop3Session>, aside: Aside)
     opening ??= aside(async () => {
       if (isClosed) throw new MailError("UNAVAILABLE", "The session has ended");
       session = await sameAs(told, await open());
+      // Left in the meantime.
+      if (isClosed) session.close();
       return session;
     });
     return opening;
