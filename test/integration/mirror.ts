@@ -56,10 +56,10 @@ export async function workOnBothSides(
     expect(migrated.code, migrated.stdout + migrated.stderr).toBe(0);
     // Of what is selected a server's STATUS may be old.
     for (const client of clients) await client.ok("UNSELECT").catch(() => client.ok("CLOSE"));
-    const [one, other, straight] = await Promise.all(
-      clients.map((client) => takeSnapshot(client, kind.looks)),
-    );
-    if (!one || !other || !straight) throw new Error("no snapshot");
+    const snapshotOf = (client: ImapClient) => takeSnapshot(client, kind.looks);
+    // A server that does not bear two at a time shows them to one as empty which the other has just looked at.
+    const straight = await snapshotOf(clients[2]);
+    const [one, other] = [await snapshotOf(clients[0]), await snapshotOf(clients[1])];
     expect(diffSnapshots(straight, one, { ignore: ignoredOf(kind) })).toEqual([]);
     expect(diffSnapshots(one, other, { ignore: ["RECENT"] })).toEqual([]);
     const maildropAt = (port: number) => seenMaildrop(port, user, undefined, kind.looks?.withoutFields);
