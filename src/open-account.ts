@@ -66,9 +66,13 @@ export async function openLegacyAccount(
   let credentials: LegacyCredentials | undefined = login?.credentials;
   const common = { credentials: () => credentials, user };
   const { imap, pop3 } = host;
+  const imapSource =
+    imap && createImapSource({ ...common, logger, config: imap.target, budget: imap.budget });
   const sources = {
-    imap: imap && createImapSource({ ...common, logger, config: imap.target, budget: imap.budget }),
-    pop3: pop3 && createPop3Source({ ...common, config: pop3.target, budget: pop3.budget }),
+    imap: imapSource,
+    pop3:
+      pop3 &&
+      createPop3Source({ ...common, config: pop3.target, budget: pop3.budget, aside: imapSource?.aside }),
   };
   const adopt = (proof: LegacyProof | undefined): void => {
     if (proof?.kind === "imap") sources.imap?.adopt(proof.connection);

@@ -142,12 +142,12 @@ export interface OpenMailbox {
   content(uid: Uid, signal: AbortSignal): Promise<MessageContent | undefined>;
   /** A hint: `content` of these is asked for next, in this order; what is not here is fetched together. */
   prefetch(uids: readonly Uid[]): void;
-  /** `UID SEARCH` by the legacy server, for text that is not here. Criteria in wire form. */
+  /** `UID SEARCH` by the legacy server, for text that is not here; undefined where it cannot. Criteria in wire form. */
   searchRemotely(
     criteria: readonly Buffer[],
     charset: string | undefined,
     signal: AbortSignal,
-  ): Promise<readonly Uid[]>;
+  ): Promise<readonly Uid[] | undefined>;
   /** `uids` in that order, by the legacy server; undefined where it cannot. Throws UNAVAILABLE. */
   sortRemotely(
     keys: readonly SortKey[],

@@ -44,7 +44,10 @@ async function run(user: string, options: CommonOptions): Promise<void> {
 function print(verdict: AccountVerdict): void {
   const header = ["mailbox", "legacy", "here", "bytes compared", "missing", "extra", "not pulled", "differ"];
   if (verdict.mailboxes.length > 0) printLine(formatTable(header, verdict.mailboxes.map(row)));
-  for (const mailbox of verdict.mailboxes) printDifferences(mailbox);
+  for (const mailbox of verdict.mailboxes) {
+    printDifferences(mailbox);
+    printOdd(mailbox);
+  }
   if (verdict.maildrop) printMaildrop(verdict.maildrop);
   printLine(verdict.equal ? "equal" : "NOT EQUAL");
 }
@@ -81,6 +84,14 @@ function printMaildrop({ messagesLegacy, messagesHere, bytesCompared, difference
       `POP3${number === undefined ? "" : ` message ${number}`} (UIDL ${uidl}): ${detail}`,
     (more) => `POP3: ${more} more differences`,
   );
+}
+
+/** What no comparison can hold against this side. */
+function printOdd({ name, rewritten, undated }: MailboxVerdict): void {
+  const mailbox = decodeMailboxName(name);
+  if (rewritten > 0)
+    printLine(`${mailbox}: ${rewritten} differ in header fields that the legacy server writes itself, only`);
+  if (undated > 0) printLine(`${mailbox}: of ${undated} the legacy server tells another date at each look`);
 }
 
 function printDifferences({ name, differences }: MailboxVerdict): void {

@@ -101,6 +101,7 @@ async function matchRemotely(
   const { pieces, charset } = searchCriteria(key, mailbox.recent);
   if (pieces.some((piece) => piece.length > maxPieceBytes)) return matchHere(context, candidates, asked);
   const found = await mailbox.searchRemotely(pieces, charset, context.signal);
+  if (!found) return matchHere(context, candidates, asked);
   return intersection(
     candidates,
     [...found].sort((a, b) => a - b),

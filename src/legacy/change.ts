@@ -10,13 +10,14 @@ import { formatInternalDate } from "../mail/internal-date.ts";
 import { noModSeq } from "../mail/mod-seq.ts";
 import type { NameChange } from "../mail/name-change.ts";
 import type { AppendedUid } from "../mail/new-message.ts";
-import { formatNumberSet, parseSequenceSet, type UidSet } from "../mail/number-set.ts";
+import { formatNumberSet, parseSequenceSet, type UidSet, uidSetOf } from "../mail/number-set.ts";
 import { type CommandPart, nameArgument } from "./command-text.ts";
 import { parseUidValidity } from "./examine.ts";
 import { parseUid } from "./fetch-answer.ts";
 import type { ImapConnection } from "./imap-connection.ts";
 import { expectChanged } from "./refusal.ts";
-import type { Examined, MailboxChanges, MessageToAppend } from "./source.ts";
+import type { SelectedMailbox } from "./selected-mailbox.ts";
+import type { MailboxChanges, MessageToAppend } from "./source.ts";
 import { uidFetch } from "./uid-fetch.ts";
 import { splitUidSet } from "./uid-set.ts";
 import type { StatusText, Tagged, Untagged } from "./untagged.ts";
@@ -80,11 +81,27 @@ function unknownOutcome(error: unknown): never {
   throw new OutcomeUnknown(error);
 }
 
-/** The mailbox was selected a moment ago on this connection, which is therefore not dead. */
-export function mailboxChanges(connection: ImapConnection, { highestModSeq }: Examined): MailboxChanges {
-  const modSeqItem = highestModSeq === undefined ? "" : " MODSEQ";
+/**
+ * The mailbox was selected a moment ago on this connection, which is therefore not dead. A server without UIDPLUS
+ * is old, and may take a UID that is gone for another: nothing is changed but what it knows by its UID.
+ */
+export function mailboxChanges(mailbox: SelectedMailbox): MailboxChanges {
+  const { connection } = mailbox;
+  const modSeqItem = mailbox.examined.highestModSeq === undefined ? "" : " MODSEQ";
+  const safe = async (uids: UidSet): Promise<UidSet> => {
+    if (connection.capabilities.has("UIDPLUS")) return uids;
+    if (connection.quirks.guessesUids) return mailbox.listed(uids);
+    const there: Uid[] = [];
+    const onAnswer = (uid: Uid): boolean => {
+      there.push(uid);
+      return true;
+    };
+    await uidFetch(connection, { uids, items: "(UID)", onAnswer });
+    return uidSetOf(there);
+  };
   return {
-    async store(uids, change, onFlags, unchangedSince) {
+    async store(named, change, onFlags, unchangedSince) {
+      const uids = await safe(named);
       const condition = unchangedSince === undefined ? "" : `(UNCHANGEDSINCE ${unchangedSince}) `;
       // Silently, with a question right behind: servers differ in which messages STORE answers.
       const stored = splitUidSet(uids).map(({ wire }) =>
@@ -107,8 +124,8 @@ export function mailboxChanges(connection: ImapConnection, { highestModSeq }: Ex
       const commands = uids ? splitUidSet(uids).map(({ wire }) => `UID EXPUNGE ${wire}`) : ["EXPUNGE"];
       for (const command of commands) expectChanged(await sendOnce(connection, [command]));
     },
-    copy: (uids, target) => transfer(connection, "COPY", uids, target),
-    move: (uids, target) => transfer(connection, "MOVE", uids, target),
+    copy: async (uids, target) => transfer(connection, "COPY", await safe(uids), target),
+    move: async (uids, target) => transfer(connection, "MOVE", await safe(uids), target),
   };
 }
 
@@ -118,6 +135,7 @@ async function transfer(
   uids: UidSet,
   target: EncodedMailboxName,
 ): Promise<CopiedUids | undefined> {
+  if (uids.length === 0) return undefined;
   let copied: CopiedUids | undefined;
   // In one command, whatever its length: COPY is done as a whole or not at all (RFC 3501 6.4.7).
   const parts = [`UID ${verb} ${formatNumberSet(uids)} `, nameArgument(target)];

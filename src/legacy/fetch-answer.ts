@@ -33,6 +33,8 @@ export interface FetchAnswer {
   header: Buffer | null | undefined;
   body: Buffer | undefined;
   bodyStructure: Buffer | undefined;
+  /** It ends where its list is closed. Where it does not, a literal was not as long as it was said to be. */
+  isWhole: boolean;
 }
 
 /** `position` is just before the list. */
@@ -54,6 +56,7 @@ function parseMetadata(text: string, position: number): FetchAnswer | undefined 
   answer.flags = flagsOfWire(flags);
   answer.internalDate = parseDate(date);
   answer.sizeBytes = Number(size);
+  answer.isWhole = true;
   if (modSeqText !== undefined) answer.modSeq = modSeq(BigInt(modSeqText));
   answer.emailId = emailId;
   return answer;
@@ -71,6 +74,7 @@ function emptyAnswer(): FetchAnswer {
     header: undefined,
     body: undefined,
     bodyStructure: undefined,
+    isWhole: false,
   };
 }
 
@@ -81,7 +85,11 @@ function parseAny(text: string, literals: readonly Buffer[], position: number): 
   takeChar(cursor, "(");
   for (;;) {
     skipSpaces(cursor);
-    if (cursor.position >= text.length || takeChar(cursor, ")")) return answer;
+    if (cursor.position >= text.length) return answer;
+    if (takeChar(cursor, ")")) {
+      answer.isWhole = cursor.position === text.length;
+      return answer;
+    }
     const name = readAttributeName(cursor);
     skipSpaces(cursor);
     readAttribute(cursor, name, answer);

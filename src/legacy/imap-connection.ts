@@ -58,7 +58,9 @@ export interface ConnectionOptions {
 const logoutTimeoutMs = 2_000;
 
 export function createImapConnection(options: ConnectionOptions): ImapConnection {
-  const { socket, capabilities, greeting, logger, commandTimeoutMs = defaultCommandMs } = options;
+  const { socket, greeting, logger, commandTimeoutMs = defaultCommandMs } = options;
+  const quirks = quirksOf(greeting, options.capabilities);
+  const capabilities = options.capabilities.difference(new Set(quirks.withheld));
   const queue = createCommandQueue(
     capabilities,
     (piece) => {
@@ -161,7 +163,7 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
 
   return {
     capabilities,
-    quirks: quirksOf(greeting),
+    quirks,
     get responseCount() {
       return responseCount;
     },

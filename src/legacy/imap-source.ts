@@ -14,7 +14,9 @@ import { createIdlePool } from "./idle-pool.ts";
 import type { ImapConnection } from "./imap-connection.ts";
 import { createLease, createMailboxLease } from "./lease.ts";
 import type { LegacyConnection } from "./prove-login.ts";
+import { leaveMailbox } from "./selected-mailbox.ts";
 import type { ImapSource, LeaseOptions } from "./source.ts";
+import { createTurns, type Turn } from "./turns.ts";
 
 export { type LegacyConnection, proveLogin } from "./prove-login.ts";
 
@@ -30,6 +32,11 @@ export interface ImapSourceOptions extends ConnectorOptions {
 export interface ImapConnectionPool extends ImapSource {
   /** Takes over the connection that another login was proven on. */
   adopt(connection: LegacyConnection): void;
+  /**
+   * For another way to the same mail: `isAlone` tells that the server bears no two sessions (quirks.ts), and that none
+   * of these does anything until `work` is over.
+   */
+  aside<T>(work: (isAlone: boolean) => Promise<T>): Promise<T>;
 }
 
 /** How long a connection that was asked for is waited for: a round trip, and what the server takes. */
@@ -42,6 +49,9 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
   const connector = createConnector(options);
   const pool = createIdlePool(budget, user, idleMs);
   const closing = new AbortController();
+  const turns = createTurns();
+  /** As the last connection has shown. */
+  let isLone = false;
 
   /** The background waits out a back-off, and holds nothing meanwhile. */
   const acquire = async (request: LeaseOptions): Promise<Permit> => {
@@ -102,6 +112,12 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
     }
   };
 
+  /** As the only one of this user's sessions that does anything, where the server bears no more. */
+  const alone = <T>({ quirks }: ImapConnection, work: (turn?: Turn) => Promise<T>): Promise<T> => {
+    isLone = quirks.loneSessions;
+    return isLone ? turns.take(work) : work();
+  };
+
   const adopt = (proven: LegacyConnection): void => {
     connector.noteLogin();
     if (!proven.take()) return;
@@ -112,10 +128,16 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
   if (options.first) adopt(options.first);
   return {
     adopt,
-    use: (request, work) => withConnection(request, undefined, (connection) => work(createLease(connection))),
+    aside: (work) => (isLone ? turns.take(() => work(true)) : work(false)),
+    use: (request, work) =>
+      withConnection(request, undefined, (connection) =>
+        alone(connection, () => work(createLease(connection))),
+      ),
     useMailbox: (name, request, work) =>
-      withConnection(request, name, async (connection) =>
-        work(await createMailboxLease(connection, name, request)),
+      withConnection(request, name, (connection) =>
+        alone(connection, (turn) =>
+          leaving(connection, async () => work(await createMailboxLease(connection, name, request, turn))),
+        ),
       ),
     trouble: () => connector.trouble,
     async close() {
@@ -123,6 +145,14 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
       await pool.close();
     },
   };
+}
+
+async function leaving<T>(connection: ImapConnection, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } finally {
+    await leaveMailbox(connection);
+  }
 }
 
 async function hold<T>(connection: ImapConnection, signal: AbortSignal, work: Work<T>): Promise<T> {

@@ -10,10 +10,13 @@ import { type CommandPart, criteriaParts } from "./command-text.ts";
 import { type ExamineOptions, examine, readStatus } from "./examine.ts";
 import { idle } from "./idle.ts";
 import type { ImapConnection } from "./imap-connection.ts";
+import { keptChanges } from "./kept-changes.ts";
 import { readListing } from "./listing.ts";
-import type { Examined, ImapLease, MailboxLease } from "./source.ts";
+import { leaveMailbox, type SelectedMailbox, selectMailbox } from "./selected-mailbox.ts";
+import type { ImapLease, LegacyStatus, MailboxLease } from "./source.ts";
+import type { Turn } from "./turns.ts";
 import { uidSort, uidThread } from "./uid-arrange.ts";
-import { fetchContents, uidFetch } from "./uid-fetch.ts";
+import { contentsRequest } from "./uid-fetch.ts";
 import { uidSearch } from "./uid-search.ts";
 import { vanishedSince } from "./vanished.ts";
 
@@ -23,7 +26,7 @@ export function createLease(connection: ImapConnection): ImapLease {
     append: (target, message) => appendMessage(connection, target, message),
     changeName: (change) => changeName(connection, change),
     listing: () => readListing(connection),
-    status: (name) => readStatus(connection, name),
+    status: (name) => statusOf(connection, name),
   };
 }
 
@@ -32,29 +35,47 @@ export async function createMailboxLease(
   connection: ImapConnection,
   name: EncodedMailboxName,
   options: ExamineOptions = {},
+  turn?: Turn,
 ): Promise<MailboxLease> {
-  const examined = await examine(connection, name, options);
-  let current = examined;
+  const mailbox = await selectMailbox(connection, name, options);
+  const metadata = metadataFetches(mailbox);
+  const changes = mailboxChanges(mailbox);
+  const { frozenSessions, guessesUids, selectsForStatus } = connection.quirks;
   return {
     ...createLease(connection),
-    ...mailboxChanges(connection, examined),
-    examined,
-    idle: (until) => idle(connection, until),
-    async examineAgain() {
-      current = await examine(connection, name, options);
-      return current;
+    ...(frozenSessions ? keptChanges(mailbox, changes, metadata.fetchFlags) : changes),
+    async status(other) {
+      const status = await statusOf(connection, other);
+      if (selectsForStatus) await mailbox.again();
+      return status;
     },
-    listUids: async () => (current.exists === 0 ? [] : await uidSearch(connection, ["ALL"])),
+    isWanted: () => turn?.isWanted ?? false,
+    examined: mailbox.examined,
+    idle: (until) => idle(connection, until),
+    examineAgain: () => mailbox.again(),
+    listUids: () => mailbox.uids(),
+    listDeleted: () => uidSearch(connection, ["DELETED"]),
     async search(criteria, charset) {
+      // They may name UIDs.
+      if (guessesUids) return undefined;
       return uidSearch(connection, [charsetPart(charset), ...criteriaParts(criteria)]);
     },
     sort: (keys, uids) => uidSort(connection, keys, uids),
     thread: (algorithm, uids) => uidThread(connection, algorithm, uids),
     vanishedSince: (uids, since) => vanishedSince(connection, uids, since),
-    fetchBodies: (uids, sink) => fetchContents(connection, uids, sink),
-    ...metadataFetches(connection, examined),
-    ...textFetches(connection),
+    fetchBodies: (uids, sink) => mailbox.fetch(contentsRequest(uids, sink)),
+    ...metadata,
+    ...textFetches(mailbox),
   };
+}
+
+/** Where STATUS is not to be believed, by selecting the mailbox and leaving it again. */
+async function statusOf(connection: ImapConnection, name: EncodedMailboxName): Promise<LegacyStatus> {
+  if (!connection.quirks.selectsForStatus) return readStatus(connection, name);
+  const { exists, uidNext, uidValidity } = await examine(connection, name);
+  const unseen = exists === 0 ? [] : await uidSearch(connection, ["UNSEEN"]);
+  await leaveMailbox(connection);
+  return { messages: exists, uidNext, uidValidity, unseen: unseen.length, highestModSeq: undefined };
 }
 
 /** RFC 2978 names only, since it goes out as it is. */
@@ -62,17 +83,14 @@ function charsetPart(charset: string | undefined): CommandPart {
   return charset !== undefined && /^[\w.:+-]{1,40}$/.test(charset) ? `CHARSET ${charset} ` : "";
 }
 
-function metadataFetches(
-  connection: ImapConnection,
-  { highestModSeq }: Examined,
-): Pick<MailboxLease, "fetchMeta" | "fetchFlags"> {
-  const modSeqItem = highestModSeq === undefined ? "" : " MODSEQ";
-  const emailIdItem = itemForEmailId(connection.capabilities);
+function metadataFetches(mailbox: SelectedMailbox): Pick<MailboxLease, "fetchMeta" | "fetchFlags"> {
+  const modSeqItem = mailbox.examined.highestModSeq === undefined ? "" : " MODSEQ";
+  const emailIdItem = itemForEmailId(mailbox.connection.capabilities);
   const since = (changedSince: ModSeq | undefined): string =>
     changedSince === undefined ? "" : ` (CHANGEDSINCE ${changedSince})`;
   return {
     fetchMeta: (uids, onMeta, changedSince) =>
-      uidFetch(connection, {
+      mailbox.fetch({
         uids,
         items: `(UID FLAGS INTERNALDATE RFC822.SIZE${modSeqItem}${emailIdItem})${since(changedSince)}`,
         onAnswer(uid, answer) {
@@ -85,7 +103,7 @@ function metadataFetches(
         },
       }),
     fetchFlags: (uids, onFlags, changedSince) =>
-      uidFetch(connection, {
+      mailbox.fetch({
         uids,
         items: `(UID FLAGS${modSeqItem})${since(changedSince)}`,
         onAnswer(uid, { flags, internalDate, modSeq }) {
@@ -104,10 +122,10 @@ function itemForEmailId(capabilities: ReadonlySet<string>): string {
   return capabilities.has("X-GM-EXT-1") ? " X-GM-MSGID" : "";
 }
 
-function textFetches(connection: ImapConnection): Pick<MailboxLease, "fetchHeaders" | "fetchStructures"> {
+function textFetches(mailbox: SelectedMailbox): Pick<MailboxLease, "fetchHeaders" | "fetchStructures"> {
   return {
     fetchHeaders: (uids, onHeader) =>
-      uidFetch(connection, {
+      mailbox.fetch({
         uids,
         items: "(UID BODY.PEEK[HEADER])",
         onAnswer(uid, { header }) {
@@ -117,7 +135,7 @@ function textFetches(connection: ImapConnection): Pick<MailboxLease, "fetchHeade
         },
       }),
     fetchStructures: (uids, onStructure) =>
-      uidFetch(connection, {
+      mailbox.fetch({
         uids,
         items: "(UID BODY BODYSTRUCTURE)",
         onAnswer(uid, { body, bodyStructure }) {

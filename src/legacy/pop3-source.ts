@@ -5,7 +5,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { isWrongLogin, MailError } from "../errors.ts";
 import type { ConnectionBudget, Permit } from "./budget.ts";
+import type { ImapConnectionPool } from "./imap-source.ts";
 import { leave, type Pop3Credentials, type Pop3Session } from "./pop3-client.ts";
+import { openMarked } from "./pop3-marked.ts";
 import { openWithin, type ProvenPop3 } from "./prove-pop3-login.ts";
 import type { LegacyServerConfig } from "./server-config.ts";
 import type { Priority } from "./source.ts";
@@ -32,6 +34,8 @@ export interface Pop3SourceOptions {
   readonly credentials: () => Pop3Credentials | undefined;
   readonly budget: ConnectionBudget;
   readonly user: string;
+  /** Where the same mail is there by IMAP. */
+  readonly aside?: ImapConnectionPool["aside"] | undefined;
 }
 
 /** Servers end a session that is silent for ten minutes (RFC 1939 3). */
@@ -62,16 +66,21 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
     adopted = undefined;
     return taken;
   };
+  /** The other ways to the mail wait meanwhile, where the server does not bear both. */
+  const aside = options.aside ?? ((work) => work(false));
   const connect = async (priority: Priority, signal: AbortSignal): Promise<Pop3Session> => {
     const permit = await budget.acquire(user, { priority, signal });
     const known = takeAdopted();
-    if (known) return held(known, permit);
+    const isLone = await aside(async (isAlone) => isAlone);
+    if (known && !isLone) return held(known, permit);
+    await known?.quit().catch(() => undefined);
     const current = credentials();
     try {
       if (!current) throw new MailError("UNAVAILABLE", "Nobody is logged in whose password could be used");
       if (refused && refused.until > performance.now() && isSame(refused.credentials, current))
         throw refused.error;
-      return held(await openWithin({ config, credentials: current, budget }, signal), permit);
+      const open = (): Promise<Pop3Session> => openWithin({ config, credentials: current, budget }, signal);
+      return held(await (isLone ? openMarked(open, aside) : open()), permit);
     } catch (error) {
       permit.release();
       if (current && isWrongLogin(error))

@@ -51,7 +51,9 @@ export function expectFetched(tagged: Tagged): void {
 /** A refused change is told to the client in the server's own words. */
 export function expectChanged(tagged: Tagged): void {
   if (tagged.status === "OK") return;
-  throw new MailError(knownResponseCode(tagged.code), tagged.text, describeTagged(tagged));
+  // Mailutils writes it in the middle: clients make the mailbox, and try again.
+  const code = /\[TRYCREATE\]/i.test(tagged.text) ? "TRYCREATE" : knownResponseCode(tagged.code);
+  throw new MailError(code, tagged.text, describeTagged(tagged));
 }
 
 function refusal(tagged: Tagged): MailError {

@@ -169,6 +169,8 @@ export interface MailboxChanges {
 
 export interface MailboxLease extends ImapLease, MailboxChanges {
   readonly examined: Examined;
+  /** Others wait, on a server that bears one session of a user's at a time. */
+  isWanted(): boolean;
   /** Waits for news of the mailbox (the server needs IDLE); `until` ends it in good order. */
   idle(until: AbortSignal): Promise<void>;
   /** Selects it once more: what the server says now. */
@@ -195,8 +197,13 @@ export interface MailboxLease extends ImapLease, MailboxChanges {
   /** In that order; undefined where the server cannot tell. */
   sort(keys: readonly SortKey[], uids: UidSet): Promise<readonly Uid[] | undefined>;
   thread(algorithm: ThreadAlgorithm, uids: UidSet): Promise<readonly ThreadNode[] | undefined>;
-  /** `UID SEARCH` with criteria already in wire form, pieces between literals kept apart. */
-  search(criteria: readonly Buffer[], charset?: string): Promise<readonly Uid[]>;
+  /** Those marked \Deleted. */
+  listDeleted(): Promise<readonly Uid[]>;
+  /**
+   * `UID SEARCH` with criteria already in wire form, pieces between literals kept apart; undefined where the
+   * server's answer is not to be believed.
+   */
+  search(criteria: readonly Buffer[], charset?: string): Promise<readonly Uid[] | undefined>;
 }
 
 export interface FlagsOf {

@@ -3,6 +3,7 @@
  * answers about UIDs of the set count; what one command asked for may be answered with anything else in
  * between.
  */
+import { MailError } from "../errors.ts";
 import type { Uid } from "../mail/ids.ts";
 import type { UidSet } from "../mail/number-set.ts";
 import type { FetchAnswer } from "./fetch-answer.ts";
@@ -15,7 +16,7 @@ import type { Tagged } from "./untagged.ts";
 
 const commandsInFlight = 4;
 
-interface FetchRequest {
+export interface FetchRequest {
   readonly uids: UidSet;
   /** What stands after the set. */
   readonly items: string;
@@ -47,7 +48,9 @@ function runPiece(
     parts: [`UID FETCH ${wire} ${request.items}`],
     onUntagged(untagged) {
       if (untagged.kind !== "fetch") return false;
-      const { uid } = untagged.answer;
+      const { uid, isWhole } = untagged.answer;
+      // Mailutils announces a message that it does not find any more, and sends nothing.
+      if (!isWhole && connection.quirks.frozenSessions) throw brokenAnswer();
       return uid !== undefined && contains(ranges, uid) && request.onAnswer(uid, untagged.answer);
     },
     onContent: (uid, sizeBytes) =>
@@ -59,27 +62,39 @@ function runPiece(
  * Whole messages into `sink`. Bytes that are a literal behind their UID are streamed; a quoted string,
  * or a literal ahead of its UID, was gathered by the reader. NIL is a message that is gone.
  */
-export function fetchContents(connection: ImapConnection, uids: UidSet, sink: BodySink): Promise<void> {
+export function contentsRequest(uids: UidSet, sink: BodySink): FetchRequest {
+  let streamed: Uid | undefined;
   const delivered = new Set<number>();
   const isNew = (uid: Uid): boolean => {
     if (delivered.has(uid)) return false;
     delivered.add(uid);
     return true;
   };
-  return uidFetch(connection, {
+  return {
     uids,
     items: "(UID BODY.PEEK[])",
     onContent(uid, sizeBytes) {
       if (!isNew(uid)) return undefined;
       sink.begin(uid, sizeBytes);
-      return { write: sink.write, end: sink.end };
+      streamed = uid;
+      return { write: sink.write, end: () => undefined };
     },
     onAnswer(uid, { content }) {
       if (content === undefined) return false;
-      if (content === null || content === streamedLiteral || !isNew(uid)) return true;
+      if (content === streamedLiteral) {
+        if (uid !== streamed) return false;
+        // Only now is it known for whole.
+        streamed = undefined;
+        return sink.end() ?? true;
+      }
+      if (content === null || !isNew(uid)) return true;
       return deliver(sink, uid, content);
     },
-  });
+  };
+}
+
+function brokenAnswer(): MailError {
+  return new MailError("UNAVAILABLE", "The old server broke the protocol: a message is shorter than it said");
 }
 
 function deliver(sink: BodySink, uid: Uid, content: Buffer): true | Promise<void> {

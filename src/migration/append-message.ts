@@ -4,7 +4,8 @@
  */
 import { createHash } from "node:crypto";
 import { MailError, OutcomeUnknown } from "../errors.ts";
-import type { BodySink, ImapSource } from "../legacy/source.ts";
+import type { BodySink, ImapSource, MailboxLease } from "../legacy/source.ts";
+import { flagsOf, hasFlag } from "../mail/flags.ts";
 import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
 import type { MessageContent } from "../mail/message.ts";
 import { piecesOf } from "../mail/message-content.ts";
@@ -38,10 +39,13 @@ export function createAppend({ source, signal, published }: AppendOptions): Auth
         );
         return lease.append(target, { content, flags, internalDate });
       });
-      return await published(target, appended ?? (await find(target, content, from).catch(() => undefined)));
+      return await published(
+        target,
+        appended ?? (await find(target, content, from, flags).catch(() => undefined)),
+      );
     } catch (error) {
       if (!(error instanceof OutcomeUnknown)) throw error;
-      return await published(target, await findOut(target, content, from, error));
+      return await published(target, await findOut(target, content, from, flags, error));
     } finally {
       content.close();
     }
@@ -51,12 +55,15 @@ export function createAppend({ source, signal, published }: AppendOptions): Auth
     target: EncodedMailboxName,
     content: MessageContent,
     from: Uid | undefined,
+    flags: readonly string[],
     lost: OutcomeUnknown,
   ): Promise<AppendedUid> {
     if (from === undefined) throw lost;
-    const found = await lookAgain(signal, () => find(target, content, from)).catch((cause: unknown) => {
-      throw new OutcomeUnknown(cause);
-    });
+    const found = await lookAgain(signal, () => find(target, content, from, flags)).catch(
+      (cause: unknown) => {
+        throw new OutcomeUnknown(cause);
+      },
+    );
     if (!found) throw new MailError("UNAVAILABLE", lost.message, lost);
     return found;
   }
@@ -65,19 +72,32 @@ export function createAppend({ source, signal, published }: AppendOptions): Auth
     target: EncodedMailboxName,
     content: MessageContent,
     from: Uid | undefined,
+    flags: readonly string[],
   ): Promise<AppendedUid | undefined> {
     if (from === undefined) return undefined;
     const wanted = await digestOf(content);
-    return source.useMailbox(target, request, async (lease) => {
+    return source.useMailbox(target, { ...request, write: true }, async (lease) => {
       const arrived = (await lease.listUids()).filter((uid) => uid >= from);
       if (arrived.length === 0) return undefined;
       const digests = new Map<Uid, string>();
       await lease.fetchBodies(uidSetOf(arrived), digestingSink(digests));
       const uid = arrived.find((one) => digests.get(one) === wanted);
       const { uidValidity } = lease.examined;
-      return uid === undefined || uidValidity === undefined ? undefined : { uidValidity, uid };
+      if (uid === undefined || uidValidity === undefined) return undefined;
+      // Some servers (Mailutils) take a message in without its flags: a draft would be none, and what was sent unread.
+      await giveFlags(lease, uid, flags).catch(() => undefined);
+      return { uidValidity, uid };
     });
   }
+}
+
+async function giveFlags(lease: MailboxLease, uid: Uid, flags: readonly string[]): Promise<void> {
+  const set = uidSetOf([uid]);
+  let missing: readonly string[] = [];
+  await lease.fetchFlags(set, (told) => {
+    missing = flagsOf(flags).filter((flag) => !hasFlag(told.flags, flag));
+  });
+  if (missing.length > 0) await lease.store(set, { kind: "add", flags: missing }, () => undefined);
 }
 
 function unlessLost(error: unknown): undefined {

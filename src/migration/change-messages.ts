@@ -134,7 +134,7 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
         alone(mailbox, async (lease) => {
           await readBack(mailbox, lease);
           const named = uids && new Set(uids);
-          return !(await deletedOn(lease)).some((uid) => named?.has(uid) ?? true);
+          return !(await lease.listDeleted()).some((uid) => named?.has(uid) ?? true);
         }),
       );
     }
@@ -147,7 +147,7 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
   ): Promise<readonly Uid[] | undefined | "nothing"> => {
     if (lease.capabilities.has("UIDPLUS")) return uids;
     const named = new Set(uids);
-    const deleted = await deletedOn(lease);
+    const deleted = await lease.listDeleted();
     if (!deleted.some((uid) => named.has(uid))) return "nothing";
     if (deleted.every((uid) => named.has(uid))) return undefined;
     throw new MailError("CANNOT", "Other messages are marked for deletion, and would be expunged along");
@@ -269,11 +269,6 @@ function knownOf({ table }: MailboxState, uids: readonly Uid[]): readonly (Store
 
 function isKnown(message: StoredMessage | undefined): message is StoredMessage & MessageMeta {
   return message !== undefined && message.presence !== "remote";
-}
-
-/** Of the whole mailbox, as the legacy server says now. */
-function deletedOn(lease: MailboxLease): Promise<readonly Uid[]> {
-  return lease.search([Buffer.from("DELETED")], undefined);
 }
 
 /** A command line of Dovecot's may have 64 KB; one with this many ranges is well below that. */

@@ -52,12 +52,12 @@ export interface MailboxMirror extends Pick<MetaPull, "headers" | "structures"> 
   /** The order of `uids` on the legacy server; undefined where it cannot tell. */
   sort(keys: readonly SortKey[], uids: readonly Uid[]): Promise<readonly Uid[] | undefined>;
   thread(algorithm: ThreadAlgorithm, uids: readonly Uid[]): Promise<readonly ThreadNode[] | undefined>;
-  /** `UID SEARCH` on the legacy server. */
+  /** `UID SEARCH` on the legacy server; undefined where its answer is not to be believed. */
   search(
     criteria: readonly Buffer[],
     charset: string | undefined,
     signal: AbortSignal,
-  ): Promise<readonly Uid[]>;
+  ): Promise<readonly Uid[] | undefined>;
   /**
    * One turn of the background: delta, metadata, bodies. `done` when nothing is missing but what is in
    * quarantine; `more` when something is. It holds its connection for about `turnMs`, from the moment it
@@ -194,7 +194,8 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
       if (!isBehind()) return "done";
       const asked = await withMailbox(state, { priority: "background" }, (connection, record) => {
         const ends = performance.now() + turnMs;
-        const isOver = (): boolean => state.signal.aborted || performance.now() > ends;
+        const isOver = (): boolean =>
+          state.signal.aborted || performance.now() > ends || connection.isWanted();
         return pullOn(connection, record, (uid) => quarantine.has(uid), isOver);
       });
       countAttempts(asked);

@@ -54,7 +54,8 @@ export async function listedThere(session: Pop3Session): Promise<readonly Listed
 }
 
 async function listOnce(session: Pop3Session): Promise<readonly Pop3Side[] | undefined> {
-  const [sizes, uidls] = await Promise.all([session.list(), session.uidls()]);
+  // UIDL first: Mailutils writes what it tells into the messages, which are longer from then on.
+  const [uidls, sizes] = await Promise.all([session.uidls(), session.list()]);
   const listing = [...sizes]
     .sort(([a], [b]) => a - b)
     .flatMap(([number, sizeBytes]): Pop3Side[] => {

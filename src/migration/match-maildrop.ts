@@ -14,6 +14,7 @@ import type { MaildropEntry } from "../store/maildrop-table.ts";
 import type { AccountStore } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
+import { contentDigest, haveDigests, matchByDigest } from "./match-digest.ts";
 import {
   type ImapSide,
   type Keys,
@@ -141,13 +142,20 @@ function isWithin({ maxQuestions }: MatchRequest, { imap, pop3 }: Matching): boo
 }
 
 async function byContent(request: MatchRequest, started: Matching): Promise<Matching> {
-  const headers = await printsOf(request, started, headerHere, headerThere);
-  const single = matchByKey(started, headers, "single");
+  const left = haveDigests(started) ? await byDigest(request, started) : started;
+  if (left.pop3.length === 0) return left;
+  const headers = await printsOf(request, left, headerHere, headerThere);
+  const single = matchByKey(left, headers, "single");
   const twins = rivals(single, headers);
   if (twins.pop3.length === 0) return single;
   const whole = await printsOf(request, twins, messageHere, messageThere);
   // Equal to the last byte: whichever is taken, no client can tell. Then those whose text the server changes.
   return matchByKey(matchByKey(single, whole, "any"), headers, "even");
+}
+
+async function byDigest(request: MatchRequest, started: Matching): Promise<Matching> {
+  const digests = await printsOf(request, { imap: started.imap, pop3: [] }, digestHere, headerThere);
+  return matchByDigest(started, digests.ofImap);
 }
 
 /** The print of one message; undefined where it cannot be had. */
@@ -219,6 +227,15 @@ export async function headerHere(
 export async function headerThere(session: Pop3Session, number: number): Promise<string> {
   const head = await byTop(session, async () => headerPrint(await session.top(number, 0)));
   return head?.isWhole ? head.hash : headerOf(await messageThere(session, number));
+}
+
+async function digestHere(
+  mailbox: MailboxMirror,
+  uid: Uid,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const content = await contentOf(mailbox, uid, signal);
+  return content && contentDigest(content);
 }
 
 /** undefined where there is no TOP (RFC 1939 has it optional), or no such message, as the next answer tells. */

@@ -335,7 +335,8 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       if (isTransient) {
         isTransient = false;
         store.writeSetting(transientKey, "");
-      } else {
+      } else if (table.uids.length > 0) {
+        // Of an empty mailbox nothing has become another message.
         problem = `the legacy server changed UIDVALIDITY from ${record.uidValidity} to ${uidValidity} (deletions --help)`;
         store.writeSetting(problemKey, problem);
       }

@@ -39,9 +39,10 @@ export async function takeDelta(
   lease: MailboxLease,
   firstExamined: Examined,
 ): Promise<void> {
-  const uidValidity = await validityOf(mailbox, firstExamined);
-  if (firstExamined.hasNoModSeqs) mailbox.countModSeqs(uidValidity);
-  const { examined, ...listing } = await listUids(mailbox, lease, firstExamined);
+  const first = underKnown(mailbox, firstExamined);
+  const uidValidity = await validityOf(mailbox, first);
+  if (first.hasNoModSeqs) mailbox.countModSeqs(uidValidity);
+  const { examined, ...listing } = await listUids(mailbox, lease, first);
   const changes = mailbox.isTransient
     ? await lookAtAll(mailbox, lease, listing.uids)
     : await changedSince(mailbox, lease, examined, listing.vanished);
@@ -82,6 +83,11 @@ async function validityOf(
   return mailbox.serveUnkept();
 }
 
+/** The UIDVALIDITY of an empty mailbox names nothing, and some servers make a new one whenever it is empty. */
+function underKnown({ record: { uidValidity } }: MailboxState, examined: Examined): Examined {
+  return uidValidity === undefined || examined.exists > 0 ? examined : { ...examined, uidValidity };
+}
+
 interface Listed extends ComparedListing {
   /** Before they were listed: what has vanished had done so by its HIGHESTMODSEQ. */
   readonly examined: Examined;
@@ -102,7 +108,7 @@ async function listUids(mailbox: MailboxState, lease: MailboxLease, examined: Ex
   const difference = compareUids(here, first);
   if (difference.vanished.length === 0)
     return { examined, ...brake.judge(table, { uids: first, ...difference }) };
-  const again = await lease.examineAgain();
+  const again = underKnown(mailbox, await lease.examineAgain());
   const second = await lease.listUids();
   if (second.length < again.exists || again.uidValidity !== examined.uidValidity)
     throw new MailError("UNAVAILABLE", "The old server's UID list is not whole");

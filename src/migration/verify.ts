@@ -3,19 +3,19 @@
  * by byte, trusting nothing that the mirror remembers. A mailbox that differs is looked at a second time,
  * since people go on working meanwhile.
  */
-import { createHash, type Hash } from "node:crypto";
-import { isUnavailable } from "../errors.ts";
-import type { BodySink, ImapSource, LeaseOptions, MailboxLease } from "../legacy/source.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import type { ImapSource, LeaseOptions, MailboxLease } from "../legacy/source.ts";
 import { sameFlags } from "../mail/flags.ts";
 import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
 import { formatInternalDate } from "../mail/internal-date.ts";
-import type { MessageContent, MessageMeta } from "../mail/message.ts";
-import { piecesOf } from "../mail/message-content.ts";
+import type { MessageMeta } from "../mail/message.ts";
 import { uidSetOf } from "../mail/number-set.ts";
 import type { AccountStore, MailboxRecord, StoredMessage } from "../store/store.ts";
 import { compareUids } from "./compare.ts";
+import { compareBytes } from "./compare-bytes.ts";
 import { fetchListing, isPulled } from "./listing.ts";
-import { chunks } from "./pull-meta.ts";
+
+export { digestHere } from "./compare-bytes.ts";
 
 export type Difference =
   | { readonly kind: "mailbox"; readonly detail: string }
@@ -27,6 +27,10 @@ export interface MailboxVerdict {
   readonly messagesLegacy: number;
   readonly messagesHere: number;
   readonly bytesCompared: number;
+  /** Messages that differ in nothing but header fields that the legacy server writes into them itself. */
+  readonly rewritten: number;
+  /** Messages of which the legacy server tells another date at each look. */
+  readonly undated: number;
   readonly differences: readonly Difference[];
 }
 
@@ -45,8 +49,8 @@ export interface VerifyOptions {
   readonly onMailbox?: (verdict: MailboxVerdict) => void;
 }
 
-/** Bodies are read from both sides in ranges of this many messages. */
-const bodyRange = 200;
+/** And a little more. */
+const oneSecondMs = 1_100;
 
 export async function verifyMailboxes(options: VerifyOptions): Promise<MailboxesVerdict> {
   const { store, source, signal } = options;
@@ -66,7 +70,15 @@ export async function verifyMailboxes(options: VerifyOptions): Promise<Mailboxes
 
 function absent(name: EncodedMailboxName, detail: string): MailboxVerdict {
   const differences: Difference[] = [{ kind: "mailbox", detail }];
-  return { name, messagesLegacy: 0, messagesHere: 0, bytesCompared: 0, differences };
+  return {
+    name,
+    messagesLegacy: 0,
+    messagesHere: 0,
+    bytesCompared: 0,
+    rewritten: 0,
+    undated: 0,
+    differences,
+  };
 }
 
 async function verifyTwice(record: MailboxRecord, options: VerifyOptions): Promise<MailboxVerdict> {
@@ -81,14 +93,15 @@ async function verifyMailbox(record: MailboxRecord, options: VerifyOptions): Pro
   const lease: LeaseOptions = { priority: "background", signal: options.signal };
   return options.source.useMailbox(record.name, lease, async (connection) => {
     const { examined } = connection;
-    if (record.uidValidity !== examined.uidValidity) {
+    const here = new Map((await options.store.loadMessages(record)).map((message) => [message.uid, message]));
+    // An empty mailbox's names nothing.
+    if (record.uidValidity !== examined.uidValidity && examined.exists + here.size > 0) {
       return absent(
         record.name,
         `UIDVALIDITY is ${examined.uidValidity ?? "not told"} there and ${record.uidValidity} here`,
       );
     }
     const there = await connection.listUids();
-    const here = new Map((await options.store.loadMessages(record)).map((message) => [message.uid, message]));
     const metas = new Map<Uid, MessageMeta>();
     if (there.length > 0) await connection.fetchMeta(uidSetOf(there), (meta) => metas.set(meta.uid, meta));
     const { arrived, vanished } = compareUids([...here.keys()], there);
@@ -104,13 +117,23 @@ async function verifyMailbox(record: MailboxRecord, options: VerifyOptions): Pro
       differences.push(...compareMeta(ours, theirs));
       if (ours.presence === "full") full.push(ours);
     }
-    const bytesCompared = await compareBytes(record, full, connection, options, differences);
+    const { store, signal } = options;
+    const sizes = new Set(differences.flatMap((one) => (one.kind === "size" ? [one.uid] : [])));
+    const bytes = await compareBytes({ store, record, messages: full, lease: connection, signal }, sizes);
+    for (const [uid, detail] of bytes.different) differences.push({ kind: "bytes", uid, detail });
+    const misdated = differences.flatMap((one) => (one.kind === "date" ? [one.uid] : []));
+    const undated = await withoutDate(connection, misdated, metas, signal);
     return {
       name: record.name,
       messagesLegacy: there.length,
       messagesHere: here.size,
-      bytesCompared,
-      differences: differences.sort((a, b) => uidOf(a) - uidOf(b)),
+      bytesCompared: bytes.bytesCompared,
+      rewritten: bytes.rewritten.size,
+      undated: undated.size,
+      differences: differences
+        .filter((one) => !(one.kind === "size" && bytes.rewritten.has(one.uid)))
+        .filter((one) => !(one.kind === "date" && undated.has(one.uid)))
+        .sort((a, b) => uidOf(a) - uidOf(b)),
     };
   });
 }
@@ -133,67 +156,23 @@ function compareMeta(ours: StoredMessage, theirs: MessageMeta): Difference[] {
   return found;
 }
 
-/** Hashes both sides; returns how many bytes were compared. */
-async function compareBytes(
-  record: MailboxRecord,
-  messages: readonly (StoredMessage & { presence: "full" })[],
+/**
+ * Those whose date the server tells otherwise at the next look: it has none, and tells the present second (Mailutils,
+ * of a message without a Date field).
+ */
+async function withoutDate(
   connection: MailboxLease,
-  { store, signal }: VerifyOptions,
-  differences: Difference[],
-): Promise<number> {
-  let bytes = 0;
-  for (const range of chunks(messages, bodyRange)) {
-    signal.throwIfAborted();
-    const digests = new Map<Uid, string>();
-    await connection.fetchBodies(uidSetOf(range.map(({ uid }) => uid)), hashingSink(digests));
-    for (const message of range) {
-      const there = digests.get(message.uid);
-      const here = await digestHere(() => store.openMessage(record, message));
-      bytes += message.sizeBytes;
-      if (there === here) continue;
-      const detail =
-        there === undefined ? "the legacy server did not answer" : `sha256 ${there} there, ${here} here`;
-      differences.push({ kind: "bytes", uid: message.uid, detail });
-    }
-  }
-  return bytes;
-}
-
-function hashingSink(digests: Map<Uid, string>): BodySink {
-  let current: { readonly uid: Uid; readonly hash: Hash } | undefined;
-  return {
-    begin(uid) {
-      current = { uid, hash: createHash("sha256") };
-    },
-    write(chunk) {
-      current?.hash.update(chunk);
-      return undefined;
-    },
-    end() {
-      if (current) digests.set(current.uid, current.hash.digest("hex"));
-      return undefined;
-    },
-  };
-}
-
-/** A file that is damaged or gone is a difference, not a failure of the comparison. */
-export async function digestHere(open: () => MessageContent): Promise<string> {
-  try {
-    return await digestOf(open());
-  } catch (error) {
-    if (isUnavailable(error)) return "unreadable";
-    throw error;
-  }
-}
-
-async function digestOf(content: MessageContent): Promise<string> {
-  try {
-    const hash = createHash("sha256");
-    for await (const bytes of piecesOf(content)) hash.update(bytes);
-    return hash.digest("hex");
-  } finally {
-    content.close();
-  }
+  uids: readonly Uid[],
+  metas: ReadonlyMap<Uid, MessageMeta>,
+  signal: AbortSignal,
+): Promise<ReadonlySet<Uid>> {
+  const undated = new Set<Uid>();
+  if (uids.length === 0) return undated;
+  await delay(oneSecondMs, undefined, { signal });
+  await connection.fetchMeta(uidSetOf(uids), ({ uid, internalDate }) => {
+    if (metas.get(uid)?.internalDate.epochSeconds !== internalDate.epochSeconds) undated.add(uid);
+  });
+  return undated;
 }
 
 const uidOf = (difference: Difference): number => ("uid" in difference ? difference.uid : 0);

@@ -9,7 +9,8 @@
  * answer BAD to a UID that is gone between others, and to many a range that ends there. SEARCH UID takes
  * message numbers. In a Maildir, a new message has no UID before a SELECT or a POP3 login: until then every
  * STATUS and EXAMINE gives it another one, and UIDVALIDITY becomes the present second. APPEND loses flags and
- * date there; INTERNALDATE is the Date field, or else the present second.
+ * date there; INTERNALDATE is the Date field, or else the present second. Two sessions in one mailbox, or one
+ * and an APPEND, now and then give it a new UIDVALIDITY and other UIDs; a delivery by `deliver` does not.
  *
  * A UIDL is `<MD5 of the message>.<second>.<UID>`. UIDL writes it into the message, as X-UIDL: from then on
  * RETR, LIST and BODY[] have 55 bytes or so more, under the same UID. LIST's sizes are RFC822.SIZE, even
@@ -17,7 +18,7 @@
  * many. RETR marks \Seen. The maildrop is locked, but for POP3 only.
  */
 import { execFile } from "node:child_process";
-import { mkdir, writeFile } from "node:fs/promises";
+import { chown, mkdir, rename, writeFile } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -46,6 +47,8 @@ export interface Mailutils extends UnpackedServer {
   mailboxOf(user: string): string;
   /** The folder with the user's other mailboxes, each under its name. */
   foldersOf(user: string): string;
+  /** Delivers into the INBOX as a mail transfer agent does (maildir). */
+  deliver(user: string, message: Buffer): Promise<void>;
 }
 
 const run = promisify(execFile);
@@ -99,7 +102,18 @@ export async function startMailutils(options: MailutilsOptions): Promise<Mailuti
   };
   const daemons = { imap: await listen("imap4d", imap), pop3: await listen("pop3d", pop3) };
   const server = await serverOf({ root, users, ports: { imap, pop3 }, daemons });
-  return { ...server, mailboxOf, foldersOf };
+  let delivered = 0;
+  const deliver = async (user: string, message: Buffer): Promise<void> => {
+    const number = ++delivered;
+    const file = join(root, `delivery-${number}`);
+    await writeFile(file, message.toString("latin1").replaceAll("\r\n", "\n"), "latin1");
+    if (mailOwner) await chown(file, mailOwner.uid, mailOwner.gid);
+    const now = Date.now();
+    const name = `${Math.floor(now / 1_000)}.M${(now % 1_000) * 1_000}P1Q${number}.mta`;
+    // The server empties tmp/ whenever it looks.
+    await rename(file, join(mailboxOf(user), "new", name));
+  };
+  return { ...server, mailboxOf, foldersOf, deliver };
 }
 
 /** An APPEND does not make the INBOX. */

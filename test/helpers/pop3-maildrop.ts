@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { openPop3, type Pop3Session } from "../../src/legacy/pop3-client.ts";
 import { Secret } from "../../src/mail/secret.ts";
+import { withoutHeaderFields } from "./snapshot.ts";
 
 export interface SeenMessage {
   readonly number: number;
@@ -20,15 +21,23 @@ export function openMaildrop(port: number, user: string, password = `pass-${user
   );
 }
 
-/** LIST, UIDL and every RETR. */
-export async function seenMaildrop(port: number, user: string, password?: string): Promise<SeenMessage[]> {
+/** LIST, UIDL and every RETR, without the header fields that the server writes into messages itself. */
+export async function seenMaildrop(
+  port: number,
+  user: string,
+  password?: string,
+  withoutFields: readonly string[] = [],
+): Promise<SeenMessage[]> {
   const session = await openMaildrop(port, user, password);
   const [sizes, uidls] = [await session.list(), await session.uidls()];
   const seen = await Promise.all(
     [...uidls].map(async ([number, uidl]): Promise<SeenMessage> => {
-      const hash = createHash("sha256");
-      await session.retrieve(number, (bytes) => void hash.update(bytes) as undefined);
-      return { number, sizeBytes: sizes.get(number), uidl, digest: hash.digest("hex") };
+      const pieces: Buffer[] = [];
+      await session.retrieve(number, (bytes) => void pieces.push(Buffer.from(bytes)) as undefined);
+      const whole = Buffer.concat(pieces);
+      const bytes = withoutFields.length > 0 ? withoutHeaderFields(whole, withoutFields) : whole;
+      const digest = createHash("sha256").update(bytes).digest("hex");
+      return { number, sizeBytes: sizes.get(number), uidl, digest };
     }),
   );
   await session.quit();

@@ -1,13 +1,17 @@
 import type { AccountSnapshot, MailboxSnapshot, SnapshotItem } from "./snapshot.ts";
 
 export interface DiffOptions {
-  /** STATUS or FETCH items that need not agree. `RECENT` depends on who looked first. */
+  /**
+   * STATUS or FETCH items that need not agree. `RECENT` depends on who looked first; `CHILDREN` are those attributes
+   * of LIST, which some servers do not tell.
+   */
   readonly ignore?: readonly (
     | SnapshotItem
     | "RECENT"
     | "UNSEEN"
     | "UIDNEXT"
     | "LIST"
+    | "CHILDREN"
     | "LSUB"
     | "NAMESPACE"
   )[];
@@ -20,7 +24,8 @@ export function diffSnapshots(a: AccountSnapshot, b: AccountSnapshot, options: D
   if (a.namespace !== b.namespace && !ignored.has("NAMESPACE")) {
     lines.push(`NAMESPACE: ${a.namespace} | ${b.namespace}`);
   }
-  if (!ignored.has("LIST")) lines.push(...diffMaps("LIST", a.list, b.list));
+  const listed = ignored.has("CHILDREN") ? withoutChildren : (list: Lines) => list;
+  if (!ignored.has("LIST")) lines.push(...diffMaps("LIST", listed(a.list), listed(b.list)));
   if (!ignored.has("LSUB")) lines.push(...diffMaps("LSUB", a.lsub, b.lsub));
   for (const name of unionOfKeys(a.mailboxes, b.mailboxes)) {
     const [one, other] = [a.mailboxes.get(name), b.mailboxes.get(name)];
@@ -28,6 +33,12 @@ export function diffSnapshots(a: AccountSnapshot, b: AccountSnapshot, options: D
     else lines.push(`${name}: mailbox only in the ${one ? "first" : "second"}`);
   }
   return lines;
+}
+
+type Lines = ReadonlyMap<string, string>;
+
+function withoutChildren(list: Lines): Lines {
+  return new Map([...list].map(([name, line]) => [name, line.replace(/ ?\\Has(?:No)?Children/g, "")]));
 }
 
 function diffMailboxes(name: string, a: MailboxSnapshot, b: MailboxSnapshot, ignored: ReadonlySet<string>) {

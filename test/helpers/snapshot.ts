@@ -32,6 +32,10 @@ export interface SnapshotOptions {
   readonly bodies?: boolean;
   /** Default true. Off for speed, or where another server formats them differently. */
   readonly structures?: boolean;
+  /** Every mailbox is selected first, for a server that gives its messages their lasting UIDs then. */
+  readonly selectFirst?: boolean;
+  /** Header fields that the server writes into messages itself: neither their bytes nor their size counts. */
+  readonly withoutFields?: readonly string[];
 }
 
 const statusItems = "MESSAGES UIDNEXT UIDVALIDITY UNSEEN RECENT";
@@ -47,6 +51,10 @@ export async function takeSnapshot(
   const lsub = await listNames(client, "LSUB");
   const selectable = [...list].filter(([, line]) => !/\\(?:noselect|nonexistent)\b/i.test(line));
   const names = selectable.map(([name]) => name).filter((name) => options.only?.(name) ?? true);
+  if (options.selectFirst) {
+    for (const name of names) await client.ok(`SELECT ${quoted(name)}`);
+    await client.ok("UNSELECT");
+  }
   const statuses = new Map<string, ReadonlyMap<string, string>>();
   for (const name of names) statuses.set(name, await statusOf(client, name));
   const mailboxes = new Map<string, MailboxSnapshot>();
@@ -78,9 +86,10 @@ async function statusOf(client: ImapClient, name: string): Promise<ReadonlyMap<s
   const status = new Map<string, string>();
   const { untagged } = await client.ok(`STATUS ${quoted(name)} (${statusItems})`);
   for (const response of untagged) {
-    const [, word, , list] = parseValues(response);
-    if (textOf(word).toUpperCase() !== "STATUS") continue;
-    const items = listOf(list);
+    const values = parseValues(response);
+    if (textOf(values[1]).toUpperCase() !== "STATUS") continue;
+    // Mailutils quotes no name, not even one with a space.
+    const items = listOf(values.at(-1));
     for (let index = 0; index + 1 < items.length; index += 2) {
       status.set(textOf(items[index]).toUpperCase(), textOf(items[index + 1]));
     }
@@ -103,7 +112,7 @@ async function messagesOf(client: ImapClient, options: SnapshotOptions) {
       const body = items?.get("BODY[]");
       if (!items || !body) return;
       const known = messages.get(uidIn(items));
-      if (known) messages.set(uidIn(items), { ...known, "BODY[]": digestOf(body) });
+      if (known) messages.set(uidIn(items), { ...known, ...bodyOf(body, known, options) });
     }, `UID FETCH ${uids} (UID BODY.PEEK[])`);
   }
   return new Map([...messages].sort(([a], [b]) => a - b));
@@ -143,9 +152,26 @@ function* rangesOf(messages: ReadonlyMap<number, MessageSnapshot>): Generator<st
   if (uids.length > 0) yield uids.join(",");
 }
 
-function digestOf(body: ImapValue): string {
-  if (body.kind !== "string") return canonicalText(body);
-  return `${createHash("sha256").update(body.bytes).digest("hex")} ${body.bytes.length}`;
+type BodyItems = Pick<MessageSnapshot, "BODY[]" | "RFC822.SIZE">;
+
+function bodyOf(body: ImapValue, known: BodyItems, { withoutFields }: SnapshotOptions): BodyItems {
+  if (body.kind !== "string") return { ...known, "BODY[]": canonicalText(body) };
+  const bytes = withoutFields ? withoutHeaderFields(body.bytes, withoutFields) : body.bytes;
+  const digest = createHash("sha256").update(bytes).digest("hex");
+  // Told before they were written, a size does not count them.
+  const countsAll = known["RFC822.SIZE"] === String(body.bytes.length);
+  return {
+    "BODY[]": `${digest} ${bytes.length}`,
+    "RFC822.SIZE": countsAll ? String(bytes.length) : known["RFC822.SIZE"],
+  };
+}
+
+/** Their lines, as far as the blank one. */
+export function withoutHeaderFields(bytes: Buffer, fields: readonly string[]): Buffer {
+  const text = bytes.toString("latin1");
+  const end = text.indexOf("\r\n\r\n") + 2;
+  const named = new RegExp(`^(?:${fields.join("|")}):.*\r\n`, "gim");
+  return Buffer.from(text.slice(0, end).replace(named, "") + text.slice(end), "latin1");
 }
 
 function uidIn(items: ReadonlyMap<string, ImapValue>): number {

@@ -6,7 +6,7 @@ import { plainAccount } from "../helpers/account-plans.ts";
 import { startCourier } from "../helpers/courier.ts";
 import { withCrlf } from "../helpers/filler.ts";
 import { fillOverImap } from "../helpers/filler-imap.ts";
-import { ignoredOf, legacyKinds } from "../helpers/legacy-server.ts";
+import { ignoredOf, type LegacyKind, legacyKinds } from "../helpers/legacy-server.ts";
 import { type Mailferry, runCli, startMailferry } from "../helpers/mailferry.ts";
 import { type AccountSnapshot, takeSnapshot } from "../helpers/snapshot.ts";
 import { diffSnapshots } from "../helpers/snapshot-diff.ts";
@@ -21,11 +21,11 @@ describe.each(legacyKinds)("$name", (kind) => {
     const plan = withCrlf(plainAccount({ messages: 60, sizeBytes: 2_000, mailboxes: 4 }));
     await fillOverImap(filling, plan, kind.layout);
     filling.close();
-    const straight = await snapshotOf(legacy);
+    const straight = await snapshotOf(legacy, kind);
     const mailferry = await startMailferry({ legacy });
     onTestFinished(() => mailferry.close());
     const difference = async () =>
-      diffSnapshots(straight, await snapshotOf(mailferry), { ignore: ignoredOf(kind) });
+      diffSnapshots(straight, await snapshotOf(mailferry, kind), { ignore: ignoredOf(kind) });
     expect(await difference()).toEqual([]);
     await expectDone("migrate", mailferry);
     expect(await difference()).toEqual([]);
@@ -61,11 +61,12 @@ async function expectDone(command: string, { configFile }: Mailferry): Promise<v
   expect(code, stdout + stderr).toBe(0);
 }
 
-async function snapshotOf(server: {
-  client(user: string): Promise<Parameters<typeof takeSnapshot>[0]>;
-}): Promise<AccountSnapshot> {
+async function snapshotOf(
+  server: { client(user: string): Promise<Parameters<typeof takeSnapshot>[0]> },
+  kind: LegacyKind,
+): Promise<AccountSnapshot> {
   const client = await server.client(user);
-  const snapshot = await takeSnapshot(client);
+  const snapshot = await takeSnapshot(client, kind.looks);
   await client.ok("LOGOUT");
   return snapshot;
 }

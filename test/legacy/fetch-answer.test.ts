@@ -6,17 +6,39 @@ import { flagsOf } from "../../src/mail/flags.ts";
 import { parseInternalDate } from "../../src/mail/internal-date.ts";
 
 function parse(text: string, ...literals: string[]): Partial<FetchAnswer> {
+  const { isWhole: _, ...answer } = parseWhole(text, ...literals);
+  return Object.fromEntries(Object.entries(answer).filter(([, value]) => value !== undefined));
+}
+
+function parseWhole(text: string, ...literals: string[]): FetchAnswer {
   const position = fetchPosition(text);
   if (position === undefined) throw new Error("not a FETCH");
-  const answer = parseFetch(
+  return parseFetch(
     text,
     literals.map((literal) => Buffer.from(literal, "latin1")),
     position,
   );
-  return Object.fromEntries(Object.entries(answer).filter(([, value]) => value !== undefined));
 }
 
 describe("parseFetch", () => {
+  it("tells whether it ends where it should", () => {
+    const date = '" 7-Jul-1996 02:44:25 -0700"';
+    const whole = [
+      "(BODY[] {3} UID 2)",
+      "(UID 2 BODY[] {3})",
+      `(UID 2 FLAGS () INTERNALDATE ${date} RFC822.SIZE 3)`,
+    ];
+    for (const list of whole) expect(parseWhole(`* 1 FETCH ${list}`, "abc").isWhole).toBe(true);
+    // The literal was shorter, and has taken the beginning of what follows.
+    const broken = [
+      "(UID 2 BODY[] {3}",
+      "(UID 2 BODY[] {3}ject: one",
+      "(UID 2 BODY[] {3}two (2) three",
+      "(UID 2 BODY[] {3}) a",
+    ];
+    for (const list of broken) expect(parseWhole(`* 1 FETCH ${list}`, "abc").isWhole).toBe(false);
+  });
+
   it("reads the metadata in any order and case", () => {
     const internalDate = { epochSeconds: 836732665, zoneMinutes: -420 };
     const meta = {

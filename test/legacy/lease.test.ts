@@ -22,12 +22,13 @@ afterEach(async () => {
 async function connected(
   script: (peer: Peer) => Promise<void>,
   capabilities: readonly string[] = [],
+  greeting?: string,
 ): Promise<ImapConnection> {
   const server = await scriptedServer(async (peer) => {
     await script(peer);
     await peer.line();
   });
-  const connection = await connectTo(server.port, capabilities);
+  const connection = await connectTo(server.port, capabilities, undefined, greeting);
   opened.push({ server, connection });
   return connection;
 }
@@ -362,6 +363,49 @@ describe("metadata", () => {
     const fetched = lease.fetchFlags(uids(1), () => undefined);
     if (expected) await expect(fetched).rejects.toEqual(code(expected));
     else await fetched;
+  });
+});
+
+describe("Mailutils", () => {
+  const mailutils = "IMAP4rev1";
+  const selecting = async (peer: Peer): Promise<void> => {
+    const tags = [await peer.expect(/^SELECT "INBOX"$/), await peer.expect(/^UID SEARCH ALL$/)];
+    peer.send(`${selected}${tags[0]} OK [READ-WRITE] done\r\n* SEARCH 1 2 4\r\n${tags[1]} OK\r\n`);
+  };
+
+  it("announces a message that is gone, and sends nothing: what follows is not taken for it", async () => {
+    const imap = await connected(
+      async (peer) => {
+        await selecting(peer);
+        const tag = await peer.expect(/^UID FETCH 1:2,4 \(UID BODY\.PEEK\[\]\)$/);
+        peer.send("* 1 FETCH (UID 1 BODY[] {3}\r\none)\r\n* 2 FETCH (UID 2 BODY[] {40}\r\n)\r\n");
+        peer.send(`* 3 FETCH (UID 4 BODY[] {30}\r\nSubject: four\r\n\r\nfour four four)\r\n${tag} OK\r\n`);
+      },
+      [],
+      mailutils,
+    );
+    const lease = await createMailboxLease(imap, inbox);
+    const messages: [number, string][] = [];
+    await expect(lease.fetchBodies(uids(1, 2, 3, 4), gather(messages))).rejects.toEqual(code("UNAVAILABLE"));
+    expect(messages).toEqual([[1, "one"]]);
+  });
+
+  it("is asked in a new selection for what it shows empty, which is not taken as that", async () => {
+    const imap = await connected(
+      async (peer) => {
+        await selecting(peer);
+        const tag = await peer.expect(/^UID FETCH 1:2 /);
+        peer.send(`* 1 FETCH (UID 1 BODY[] {3}\r\none)\r\n* 2 FETCH (UID 2 BODY[] "")\r\n${tag} OK\r\n`);
+        await selecting(peer);
+        peer.send(`* 2 FETCH (UID 2 BODY[] "")\r\n${await peer.expect(/^UID FETCH 2 /)} OK\r\n`);
+      },
+      [],
+      mailutils,
+    );
+    const lease = await createMailboxLease(imap, inbox);
+    const messages: [number, string][] = [];
+    await lease.fetchBodies(uids(1, 2, 3), gather(messages));
+    expect(messages).toEqual([[1, "one"]]);
   });
 });
 

@@ -144,13 +144,14 @@ export async function connectTo(
   port: number,
   capabilities: readonly string[] = [],
   commandTimeoutMs?: number,
+  greeting = "ready",
 ): Promise<ImapConnection> {
   const socket = connect(port, "127.0.0.1");
   await once(socket, "connect");
   return createImapConnection({
     socket,
     capabilities: new Set(capabilities),
-    greeting: "ready",
+    greeting,
     logger: silentLogger,
     ...(commandTimeoutMs !== undefined && { commandTimeoutMs }),
   });

@@ -45,7 +45,7 @@ it("an EXPUNGE that was lost on its way is not OK, though flags are not known he
     adjust: (lease) => ({
       ...lease,
       expunge: async () => Promise.reject(new OutcomeUnknown(new Error("lost"))),
-      search: async () => [uid(1)],
+      listDeleted: async () => [uid(1)],
     }),
   });
   await expect(changes.expunge(mailbox)).rejects.toMatchObject({ code: "UNAVAILABLE" });
@@ -57,7 +57,7 @@ it("an EXPUNGE whose answer was lost is OK when nothing is left to expunge", asy
       ...lease,
       capabilities: new Set(["UIDPLUS"]),
       expunge: async () => Promise.reject(new OutcomeUnknown(new Error("lost"))),
-      search: async () => [uid(5)],
+      listDeleted: async () => [uid(5)],
     }),
   });
   await changes.expunge(mailbox, [uid(1), uid(2)]);
@@ -70,7 +70,7 @@ it("UID EXPUNGE without UIDPLUS takes no second connection", async () => {
       ...lease,
       expunge: async () => undefined,
       store: async () => [],
-      search: async () => [uid(1)],
+      listDeleted: async () => [uid(1)],
     }),
   });
   const change = { kind: "add", flags: ["\\Seen"] } as const;
@@ -82,7 +82,7 @@ it("UID EXPUNGE without UIDPLUS takes no second connection", async () => {
 
 it("UID EXPUNGE without UIDPLUS is refused where other messages would go along", async () => {
   const { mailbox, changes } = await changesWith({
-    adjust: (lease) => ({ ...lease, search: async () => [uid(1), uid(3)] }),
+    adjust: (lease) => ({ ...lease, listDeleted: async () => [uid(1), uid(3)] }),
   });
   await expect(changes.expunge(mailbox, [uid(1)])).rejects.toMatchObject({ code: "CANNOT" });
 });

@@ -98,6 +98,8 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
         if (!silent.has(each)) await send(sink, each, messages.get(each) ?? "");
       }
     },
+    isWanted: () => false,
+    listDeleted: unused,
     search: unused,
   });
 

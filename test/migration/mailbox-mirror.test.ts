@@ -243,6 +243,24 @@ describe("a bad moment", () => {
     expect(mirror.state.record.uidValidity).toBe(validity);
   });
 
+  it("an empty mailbox may have another UIDVALIDITY at each look", async () => {
+    let validity = 100;
+    const there = new Map(messages);
+    const { mirror } = await mirrorOf({ messages: there, uidValidity: () => validity });
+    await mirror.sync(signal);
+    const events: string[] = [];
+    mirror.subscribe((event) => events.push(event.kind));
+    there.clear();
+    for (validity of [101, 102, 103]) await mirror.sync(signal);
+    expect(events).toEqual(["expunged"]);
+    // Its clients have to know before they see a UID of the new one.
+    there.set(1, "Subject: one\r\n\r\n");
+    await mirror.sync(signal);
+    expect(events).toEqual(["expunged", "gone", "arrived"]);
+    expect(mirror.state.record.uidValidity).toBe(103);
+    expect(mirror.state.problem).toBeUndefined();
+  });
+
   it("a file that comes after its message was expunged is taken away", async () => {
     const there = new Map(messages);
     const { promise: gate, resolve: open } = Promise.withResolvers<void>();
