@@ -83,6 +83,7 @@ export async function relayedMaildrop(
           session,
           gone.map(({ number }) => number),
         );
+        await mirror.maildrop?.noteGone(gone.map(({ entry }) => entry));
       };
       await waitWith(work(), signal);
       const filed = read.flatMap((message) => listedOf.get(message) ?? []).flatMap(filedOf);

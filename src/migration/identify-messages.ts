@@ -15,7 +15,7 @@ import { groups, type Pop3Side } from "./uidl-match.ts";
 export interface Identification {
   /**
    * The kept entry of each message of the listing; undefined for one that is new. Throws UidlsDoNotLast where that
-   * takes more than `maxQuestions`, or where the server has given most of its messages other UIDLs twice in a row.
+   * takes more than `maxQuestions`, or where the server has given many messages other UIDLs a short time ago.
    */
   identify(request: IdentifyRequest): Promise<readonly (MaildropEntry | undefined)[]>;
 }
@@ -41,20 +41,29 @@ const many = 100;
 const questionsAtOnce = 20;
 const mostOf = 0.8;
 
-type Known = (MaildropEntry | undefined)[];
+/** How long a server may go on changing many of them before they are compared once more. */
+const changingMs = 10 * 60_000;
+/** How often a message may break the connection before it is not asked about any more. */
+const maxBreaks = 3;
+
+type Known = readonly (MaildropEntry | undefined)[];
 
 export function createIdentification(): Identification {
   /** Headers that were asked for, by UIDL and size: what was cut off goes on. */
   const prints = new Map<string, string>();
-  /** The many new UIDLs of the last look, where there were so many. */
-  let lastNames: ReadonlySet<string> | undefined;
+  /** How often the connection broke at a message. */
+  const breaks = new Map<string, number>();
+  /** The many new UIDLs of the last look that had so many. */
+  let last: { readonly names: ReadonlySet<string>; readonly at: number } | undefined;
 
   const refuseChangingNames = (news: readonly Pop3Side[]): void => {
-    const before = lastNames;
-    lastNames = news.length > many ? new Set(news.map(({ uidl }) => uidl)) : undefined;
-    if (!before || !lastNames) return;
-    const same = news.filter(({ uidl }) => before.has(uidl)).length;
-    if (same < news.length * mostOf) throw new UidlsDoNotLast();
+    if (news.length <= many) return;
+    const before = last;
+    const [names, at] = [new Set(news.map(({ uidl }) => uidl)), performance.now()];
+    const same = news.filter(({ uidl }) => before?.names.has(uidl)).length;
+    last = { names, at: before?.at ?? at };
+    if (before && same < news.length * mostOf && at - before.at < changingMs) throw new UidlsDoNotLast();
+    last = { names, at };
   };
   const ask = async (
     { session, listing, signal }: IdentifyRequest,
@@ -62,36 +71,42 @@ export function createIdentification(): Identification {
   ): Promise<(message: Pop3Side) => string | undefined> => {
     // A number says nothing in another session.
     if (isNumbering(listing)) prints.clear();
-    for (const part of chunks(
-      asked.filter((message) => !prints.has(nameOf(message))),
-      questionsAtOnce,
-    )) {
+    const isOpen = (message: Pop3Side): boolean =>
+      !prints.has(nameOf(message)) && (breaks.get(nameOf(message)) ?? 0) < maxBreaks;
+    for (const part of chunks(asked.filter(isOpen), questionsAtOnce)) {
       signal.throwIfAborted();
-      await Promise.all(
-        part.map(async (message) => {
-          prints.set(nameOf(message), await headerThere(session, message.number));
-        }),
-      );
+      const answers = await Promise.allSettled(part.map(({ number }) => headerThere(session, number)));
+      for (const [index, answer] of answers.entries()) {
+        const message = part[index];
+        if (!message) continue;
+        if (answer.status === "fulfilled") prints.set(nameOf(message), answer.value);
+        else if (!isRefusal(answer.reason)) {
+          breaks.set(nameOf(message), (breaks.get(nameOf(message)) ?? 0) + 1);
+          throw answer.reason;
+        }
+      }
     }
     return (message) => prints.get(nameOf(message));
   };
   /** The last one tells: where one before it has left, another message stands in its place. */
   const hasShifted = async (request: IdentifyRequest, known: Known): Promise<boolean> => {
-    const { listing } = request;
+    const { listing, kept } = request;
     if (!isNumbering(listing)) return false;
+    // What is listed no more and stays has a number that is another's by now.
+    if (new Set(kept.map(({ uidl }) => uidl)).size < kept.length) return true;
     const index = known.findLastIndex((entry) => entry?.print !== undefined);
-    const last = listing[index];
-    if (!last) return false;
-    const printOf = await ask(request, [last]);
-    return printOf(last) !== known[index]?.print;
+    const message = listing[index];
+    if (!message) return false;
+    const print = (await ask(request, [message]))(message);
+    return print !== undefined && print !== known[index]?.print;
   };
 
   return {
     async identify(request) {
       const { kept, listing, maxQuestions } = request;
-      // Of several with one UIDL those that a client has deleted have left first.
-      let known: Known = [...pairUp(kept, listing, ({ isRemoved }) => isRemoved)];
-      if (await hasShifted(request, known)) known = listing.map(() => undefined);
+      const byUidl = withoutReused(listing, pairUp(kept, listing, isRemoved));
+      const isShifted = await hasShifted(request, byUidl);
+      let known: Known = isShifted ? listing.map(() => undefined) : byUidl;
       const resized = listing.filter((message, index) => isResized(known[index], message));
       const news = newOnes(kept, listing, known);
       if (resized.length + news.length > maxQuestions) throw new UidlsDoNotLast();
@@ -106,9 +121,32 @@ export function createIdentification(): Identification {
         known = withRenamed(kept, listing, known, printOf);
       }
       prints.clear();
-      return known;
+      // Headers that are not the same twice tell nothing.
+      return isShifted && countOf(known) < countOf(byUidl) / 2 ? byUidl : known;
     },
   };
+}
+
+const isRemoved = (entry: MaildropEntry): boolean => entry.isRemoved;
+
+const countOf = (known: readonly (MaildropEntry | undefined)[]): number =>
+  known.filter((entry) => entry !== undefined).length;
+
+/** The server would not tell; without it no message is known. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof MailError && error.code === "CANNOT";
+}
+
+/** What was deleted unread has no print: its UIDL may be that of new mail by now. */
+function withoutReused(
+  listing: readonly Pop3Side[],
+  known: readonly (MaildropEntry | undefined)[],
+): readonly (MaildropEntry | undefined)[] {
+  const counts = isNumbering(listing);
+  return known.map((entry, index) => {
+    if (!entry?.isRemoved || entry.print !== undefined) return entry;
+    return counts || entry.sizeBytes !== listing[index]?.sizeBytes ? undefined : entry;
+  });
 }
 
 const nameOf = ({ uidl, sizeBytes }: Pop3Side): string => `${sizeBytes} ${uidl}`;
@@ -131,17 +169,25 @@ function leftOf(kept: readonly MaildropEntry[], known: Known): readonly Maildrop
   return kept.filter((entry) => entry.print !== undefined && !listed.has(entry));
 }
 
-/** Those of one size and one header by their order. */
+/**
+ * Those of one size and one header by their order. What a client has deleted is among them only where others have
+ * other UIDLs, too: else the same bytes have been delivered once more.
+ */
 function withRenamed(
   kept: readonly MaildropEntry[],
   listing: readonly Pop3Side[],
   known: Known,
   printOf: (message: Pop3Side) => string | undefined,
 ): Known {
-  const left = groups(leftOf(kept, known), ({ sizeBytes, print }) => `${sizeBytes} ${print}`);
-  return known.map((entry, index) => {
-    const message = listing[index];
-    if (entry || !message) return entry;
-    return left.get(`${message.sizeBytes} ${printOf(message)}`)?.shift();
-  });
+  const left = leftOf(kept, known);
+  const pairWith = (entries: readonly MaildropEntry[]): Known => {
+    const byPrint = groups(entries, ({ sizeBytes, print }) => `${sizeBytes} ${print}`);
+    return known.map((entry, index) => {
+      const message = listing[index];
+      if (entry || !message) return entry;
+      return byPrint.get(`${message.sizeBytes} ${printOf(message)}`)?.shift();
+    });
+  };
+  const others = pairWith(left.filter((entry) => !entry.isRemoved));
+  return countOf(others) > countOf(known) ? pairWith(left) : others;
 }

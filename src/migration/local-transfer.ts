@@ -126,6 +126,11 @@ function expungedMeanwhile(cause?: unknown): MailError {
   return new MailError("EXPUNGEISSUED", "Some of the requested messages no longer exist", cause);
 }
 
+/** A COPY or MOVE is not finished. */
+export function isTransferring(store: AccountStore): boolean {
+  return (store.readSetting(intentKey) ?? "") !== "";
+}
+
 /** Settles what was cut off; at opening to be called before anybody sees the account. */
 export async function finishTransfer(
   store: AccountStore,

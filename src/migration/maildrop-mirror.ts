@@ -51,6 +51,8 @@ export interface MaildropMirror {
   matchAnew(): void;
   /** A client deletes these at the old server, in the session that it was given. */
   noteRemoved(entries: readonly MaildropEntry[]): Promise<void>;
+  /** And they are gone there: QUIT was answered with OK. */
+  noteGone(entries: readonly MaildropEntry[]): Promise<void>;
   /**
    * Deletes at the old server those of the entries of which its listing tells for certain which messages they are:
    * these are given back, and IMAP has to delete the others. undefined where there is no IMAP.
@@ -273,6 +275,7 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
       }
     },
     noteRemoved,
+    noteGone: async () => undefined,
     writeThrough: async () => undefined,
     problems: () => problemsOf(store),
   };

@@ -22,6 +22,7 @@ import type { MailboxMirror } from "./mailbox-mirror.ts";
 import { type ListedMessage, lacksUidls, listedThere, listingOf } from "./maildrop-listing.ts";
 import { problemsOf } from "./maildrop-mirror.ts";
 import { discardAll, type Retrieved, retrieveAll } from "./pop3-retrieve.ts";
+import { chunks } from "./pull-meta.ts";
 import type { Pop3Side } from "./uidl-match.ts";
 import { takeTurns } from "./waiting.ts";
 
@@ -41,6 +42,8 @@ export interface Pop3Feed {
   alone<T>(work: () => Promise<T>): Promise<T>;
   /** A client deletes these at the old server, in the session that it was given. */
   noteRemoved(entries: readonly MaildropEntry[]): Promise<void>;
+  /** And QUIT was answered with OK. */
+  noteGone(entries: readonly MaildropEntry[]): Promise<void>;
   /** Somebody has decided: what is held is gone. */
   release(): void;
   /** When it should be looked at again, for what is doubted. */
@@ -65,6 +68,8 @@ const maxFailures = 3;
 const retryMs = 10 * 60_000;
 /** Of a client that waits. */
 const questionsOfClient = 100;
+/** Marked before it is looked whether a client has come. */
+const removalsAtOnce = 20;
 
 export function createPop3Feed({ store, source, inbox, logger, signal: closing }: Pop3FeedOptions): Pop3Feed {
   const { state } = inbox;
@@ -100,9 +105,9 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
     // Read anew: clients may have deleted some meanwhile.
     const now = await store.maildrop.entries();
     const rows = new Map(now.map((entry) => [entry.position, entry]));
-    const placed = inPlace(listing, known, unbelieved).map((one): Placed => {
-      const entry = one.entry && (rows.get(one.entry.position) ?? one.entry);
-      return one.listed ? { listed: one.listed, entry } : { entry: entry ?? one.entry };
+    const placed = inPlace(listing, known, unbelieved).flatMap(({ listed, entry: before }): Placed[] => {
+      const entry = before && rows.get(before.position);
+      return listed ? [{ listed, entry }] : entry ? [{ entry }] : [];
     });
     const { entries, change } = arrange(now, placed, "same-when-resized");
     store.maildrop.change(change);
@@ -170,20 +175,36 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
   const removeThere = async (
     session: Pop3Session,
     messages: readonly ListedMessage[],
+    signal: AbortSignal,
   ): Promise<readonly MaildropEntry[]> => {
     // Read anew: clients go on deleting while we pull.
     const entries = await store.maildrop.entries();
     const marked = new Map(entries.filter(isRemoved).map(({ position, uidl }) => [position, uidl]));
     const leaving = messages.filter(({ entry }) => marked.get(entry.position) === entry.uidl);
-    const removals = await Promise.allSettled(leaving.map(({ number }) => session.remove(number)));
-    return leaving.flatMap(({ entry }, index) => {
-      const removal = removals[index];
-      if (removal?.status === "fulfilled") return entry;
-      const reason: unknown = removal?.reason;
-      if (!(reason instanceof MailError && reason.code === "CANNOT")) throw reason;
-      store.maildrop.noteProblem(entry, `the old server does not delete it: ${reason.message}`);
-      return [];
-    });
+    const removed: MaildropEntry[] = [];
+    for (const part of chunks(leaving, removalsAtOnce)) {
+      // A client comes: QUIT removes what is marked so far.
+      if (signal.aborted) break;
+      const removals = await Promise.allSettled(part.map(({ number }) => session.remove(number)));
+      for (const [index, { entry }] of part.entries()) {
+        const removal = removals[index];
+        if (removal?.status === "fulfilled") {
+          removed.push(entry);
+          continue;
+        }
+        const reason: unknown = removal?.reason;
+        if (!(reason instanceof MailError && reason.code === "CANNOT")) throw reason;
+        store.maildrop.noteProblem(entry, `the old server does not delete it: ${reason.message}`);
+      }
+    }
+    return removed;
+  };
+  /** They are gone there. */
+  const drop = async (entries: readonly MaildropEntry[]): Promise<void> => {
+    if (entries.length === 0) return;
+    const uids = entries.flatMap(({ message }) => message?.uid ?? []);
+    await removeMessages(store, inbox, uids, "left");
+    store.maildrop.change({ removed: entries, put: [] });
   };
 
   const run = async (onNews: () => void): Promise<void> => {
@@ -191,12 +212,10 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
     await source.inBackground(closing, async (session, signal) => {
       const messages = await follow(session, Number.POSITIVE_INFINITY, signal);
       await pull(session, messages, signal, onNews);
-      removed = await removeThere(session, messages);
+      removed = await removeThere(session, messages, signal);
     });
-    // QUIT was answered with OK: they are gone there.
-    const uids = removed.flatMap(({ message }) => message?.uid ?? []);
-    await removeMessages(store, inbox, uids, "left");
-    store.maildrop.change({ removed, put: [] });
+    // QUIT was answered with OK.
+    await drop(removed);
   };
   const look: Pop3Feed["look"] = async (session) => {
     try {
@@ -226,6 +245,14 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
         moved.map(({ uidl, sizeBytes }) => ({ number: 0, uidl, sizeBytes })),
       ))
         if (entry) maildrop.markEntryRemoved(entry);
+    },
+    async noteGone(entries) {
+      const written = entries.filter(({ position }) => position > 0);
+      await inTurn(() => drop(written)).catch((error: unknown) => {
+        // They go with the next look.
+        if (!(error instanceof StoreTrouble)) throw error;
+        logger.error({ err: error }, "what was deleted could not be removed");
+      });
     },
     release: () => belief.release(),
     againInMs: () => belief.againInMs(),

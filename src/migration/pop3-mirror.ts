@@ -13,6 +13,7 @@ import { type BackgroundPull, createBackgroundPull, type PullOutcome } from "./b
 import { type HeldDeletions, makeRescueMailbox } from "./held-deletions.ts";
 import { keptListing } from "./listing.ts";
 import { beginLocalAccount, openLocalMirror } from "./local-mirror.ts";
+import { isTransferring } from "./local-transfer.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MaildropMirror } from "./maildrop-mirror.ts";
 import type { Mirror } from "./mirror.ts";
@@ -62,6 +63,7 @@ export async function openPop3Mirror({
       if (name === inbox) wakeForRemovals();
     },
   });
+  endRescue(store);
   const closing = new AbortController();
   const { signal } = closing;
   const inboxHere = await local.mailbox(inbox, signal);
@@ -196,6 +198,11 @@ interface HeldParts {
 const rescuedKey = "rescued";
 const rescuedIn = (store: AccountStore): readonly Uid[] => JSON.parse(store.readSetting(rescuedKey) ?? "[]");
 
+/** One that was cut off goes on with the next change, or the next opening. */
+function endRescue(store: AccountStore): void {
+  if (rescuedIn(store).length > 0 && !isTransferring(store)) store.writeSetting(rescuedKey, "[]");
+}
+
 function heldOf({ store, local, inboxHere, feed, run }: HeldParts): HeldDeletions {
   const { brake, table } = inboxHere.state;
   const present = (): readonly Uid[] => brake.held.filter((uid) => table.get(uid) !== undefined);
@@ -207,6 +214,8 @@ function heldOf({ store, local, inboxHere, feed, run }: HeldParts): HeldDeletion
         return await local.authority.move(inboxHere, held, target).then(() => undefined);
       } catch (error) {
         if (!(error instanceof MailError && error.code === "EXPUNGEISSUED")) throw error;
+      } finally {
+        endRescue(store);
       }
     }
   };
@@ -225,7 +234,6 @@ function heldOf({ store, local, inboxHere, feed, run }: HeldParts): HeldDeletion
       await feed.alone(async () => {
         await rescue(target);
         brake.release();
-        store.writeSetting(rescuedKey, "[]");
       });
       return target;
     },
@@ -269,6 +277,7 @@ function maildropOf({ store, source, feed, lookAgain, logger, run }: MaildropPar
     matchAnew: () => undefined,
     removeThere: undefined,
     noteRemoved: (entries) => feed.noteRemoved(entries),
+    noteGone: (entries) => feed.noteGone(entries),
     async writeThrough(waiting) {
       const patience = AbortSignal.any([waiting, AbortSignal.timeout(patienceMs)]);
       // They are marked, and go with the next look.

@@ -1,5 +1,6 @@
 /** What an old server with POP3 only lists from one look to the next, and how far it is believed. */
 import { describe, expect, it, vi } from "vitest";
+import { MailError } from "../../src/errors.ts";
 import { inbox, type Uid } from "../../src/mail/ids.ts";
 import { StoreTrouble } from "../../src/store/store-errors.ts";
 import { mailText } from "../helpers/memory-pop3.ts";
@@ -388,4 +389,141 @@ it("what is doubted keeps its place", async () => {
   server.box = server.box.slice(2, 4);
   await pull();
   expect(await shownUidls()).toEqual(mails(10).map(({ uidl }) => uidl));
+});
+
+describe("a UIDL that comes again", () => {
+  const deleteAll = async (): Promise<string[]> => {
+    const shown = await maildrop();
+    await shown.update({ read: [], deleted: shown.messages }, signal);
+    shown.close();
+    return shown.messages.map(({ uidl }) => String(uidl));
+  };
+
+  it.each(["1", "u"])("(%s) is that of new mail, which a client gets to see", async (uidl) => {
+    await start([{ uidl, text: mailText("first") }]);
+    expect(await deleteAll()).toEqual([uidl]);
+    for (const name of ["second", "third mail"]) {
+      server.box = [{ uidl, text: mailText(name) }];
+      expect(await shownUidls()).toEqual([uidl]);
+      await pull();
+      expect(server.box).toHaveLength(1);
+      expect(await textsHere()).toEqual([mailText(name)]);
+      expect(await deleteAll()).toEqual([uidl]);
+    }
+  });
+});
+
+describe("a message that the old server does not give", () => {
+  it.each(["CANNOT", "UNAVAILABLE"] as const)(
+    "(%s) keeps none of the others away where UIDLs change",
+    async (code) => {
+      await start(mails(10));
+      await pull();
+      server.box = [
+        ...server.box.map((mail, index) => ({ ...mail, uidl: `other-${index}` })),
+        { uidl: "bad", text: mailText("x") },
+      ];
+      const refuse = (number: number): void => {
+        if (server.box[number - 1]?.uidl === "bad") throw new MailError(code, "no such message");
+      };
+      alterSessions((session) => ({
+        async top(number, lines) {
+          refuse(number);
+          return session.top(number, lines);
+        },
+        async peek(number, write) {
+          refuse(number);
+          await session.peek(number, write);
+        },
+        async retrieve(number, write) {
+          refuse(number);
+          await session.retrieve(number, write);
+        },
+      }));
+      for (let look = 0; look < 8; look++) await pull();
+      expect(await uids()).toEqual(upTo(10));
+      server.box = [...server.box.slice(1), { uidl: "new", text: mailText("new") }];
+      for (let look = 0; look < 4; look++) await pull();
+      expect((await textsHere()).at(-1)).toBe(mailText("new"));
+    },
+  );
+});
+
+it("headers that are not the same twice have no message fetched twice", async () => {
+  await start(counted(["a", "b", "c"].map(mailText)));
+  alterSessions((session) => ({
+    top: async (number, lines) =>
+      Buffer.concat([Buffer.from("X-Scanned: now\r\n"), await session.top(number, lines)]),
+  }));
+  for (let look = 0; look < 4; look++) await pull();
+  expect(await uids()).toEqual([1, 2, 3]);
+});
+
+it("a refusal that failed once does not undo later deletions", async () => {
+  await start(mails(60));
+  await pull();
+  const all = server.box;
+  server.box = [];
+  await pull();
+  vi.spyOn(store, "addMessages").mockImplementationOnce(full);
+  await expect(mirror.held.refuse(signal)).rejects.toThrow();
+  server.box = all;
+  await pull();
+  await expunge((await uids())[0]);
+  await pull();
+  await pull();
+  expect(server.deleted).toEqual([mailText(0)]);
+  expect(await uids()).toHaveLength(59);
+});
+
+it("many UIDLs that change with each session are compared from time to time", async () => {
+  await start(mails(150));
+  await pull();
+  let session = 0;
+  const change = (): void => {
+    session++;
+    server.box = server.box.map((mail, index) => ({ ...mail, uidl: `s${session}-${index}` }));
+  };
+  for (let look = 0; look < 3; look++) {
+    change();
+    await pull();
+  }
+  server.box.push({ uidl: "new", text: mailText("new") });
+  const now = performance.now.bind(performance);
+  vi.spyOn(performance, "now").mockImplementation(() => now() + 700_000);
+  change();
+  expect(await pull()).toBe("complete");
+  expect(await uids()).toEqual(upTo(151));
+});
+
+it("deletions get done though a client comes at each of them", async () => {
+  await start(mails(100));
+  await pull();
+  for (const uid of await uids()) if (uid % 2 === 0) await expunge(uid);
+  const { inBackground } = server.source;
+  vi.spyOn(server.source, "inBackground").mockImplementation((waiting, work) =>
+    inBackground(waiting, (session) => {
+      const coming = new AbortController();
+      const remove = async (number: number): Promise<void> => {
+        await session.remove(number);
+        coming.abort();
+      };
+      return work({ ...session, remove }, coming.signal);
+    }),
+  );
+  for (let look = 0; look < 3; look++) await pull();
+  expect(server.deleted).toHaveLength(50);
+});
+
+it("the same bytes delivered once more are not taken for what was deleted", async () => {
+  await start(mails(3));
+  await pull();
+  server.quit = "loses its answer";
+  await expunge((await uids())[0]);
+  await pull();
+  server.quit = "works";
+  server.box.push({ uidl: "again", text: mailText(0) });
+  await pull();
+  expect(server.deleted).toHaveLength(1);
+  expect(await textsHere()).toContain(mailText(0));
 });
