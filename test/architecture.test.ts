@@ -20,8 +20,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   wire: ["auth"],
   mail: [],
 };
-/** Root files that every folder but mail/ may import: vocabulary of failures and logs. */
-const common = ["errors.ts", "log.ts"];
+/** Root files that every folder but mail/ may import: vocabulary of failures, logs and waiting. */
+const common = ["errors.ts", "log.ts", "waiting.ts"];
 
 interface Import {
   readonly from: string;

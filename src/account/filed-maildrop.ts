@@ -5,10 +5,10 @@ import { sendMessage } from "../mail/send-message.ts";
 import { parseUidlFormat, type UidlFormat } from "../mail/uidl-format.ts";
 import type { MailboxMirror } from "../migration/mailbox-mirror.ts";
 import type { Mirror } from "../migration/mirror.ts";
-import { waitWith } from "../migration/waiting.ts";
 import { identityName } from "../store/maildir-name.ts";
 import type { MaildropEntry } from "../store/maildrop-table.ts";
 import { uidlFormatKey } from "../store/pop3-fields.ts";
+import { waitWith } from "../waiting.ts";
 import type { Maildrop, MaildropMessage, MaildropOptions } from "./maildrop.ts";
 
 export interface FiledMessage extends MaildropMessage {

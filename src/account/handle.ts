@@ -7,7 +7,7 @@ import { hasFlag } from "../mail/flags.ts";
 import { type EncodedMailboxName, type Uid, uid } from "../mail/ids.ts";
 import { type MailboxMirror, noSuchMailbox } from "../migration/mailbox-mirror.ts";
 import type { LegacyStatus, Mirror } from "../migration/mirror.ts";
-import { waitWith } from "../migration/waiting.ts";
+import { waitWith } from "../waiting.ts";
 import type { AccountHandle, MailboxStatus, OpenMailbox, OpenOptions, StatusOptions } from "./account.ts";
 import { watchInbox } from "./inbox-watch.ts";
 import { type MaildropLock, openMaildrop, type Pop3Options } from "./maildrop.ts";

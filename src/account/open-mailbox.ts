@@ -11,7 +11,7 @@ import { readHeader } from "../mail/read-header.ts";
 import type { ThreadNode } from "../mail/thread.ts";
 import type { Authority } from "../migration/authority.ts";
 import type { MailboxMirror } from "../migration/mailbox-mirror.ts";
-import { waitWith } from "../migration/waiting.ts";
+import { waitWith } from "../waiting.ts";
 import type { MailboxChange, Need, OpenMailbox, OpenOptions } from "./account.ts";
 import { computeStructure } from "./message-structure.ts";
 import type { RecentLedger } from "./recent.ts";

@@ -9,7 +9,7 @@ import type { MailboxMirror } from "../migration/mailbox-mirror.ts";
 import type { ListedMessage } from "../migration/maildrop-listing.ts";
 import type { OpenedMaildrop } from "../migration/maildrop-mirror.ts";
 import { removeNumbers } from "../migration/remove-from-maildrop.ts";
-import { waitWith } from "../migration/waiting.ts";
+import { waitWith } from "../waiting.ts";
 import { type FiledMessage, markSeen } from "./filed-maildrop.ts";
 import type { Maildrop, MaildropMessage, MaildropOptions } from "./maildrop.ts";
 

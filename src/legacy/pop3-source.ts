@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { isWrongLogin, MailError } from "../errors.ts";
+import { waitWith } from "../waiting.ts";
 import type { ConnectionBudget, Permit } from "./budget.ts";
 import type { ImapConnectionPool } from "./imap-source.ts";
 import { leave, type Pop3Credentials, type Pop3Session } from "./pop3-client.ts";
@@ -95,7 +96,7 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
   const openForClient = async (signal: AbortSignal): Promise<Pop3Session> => {
     const wasBusy = background !== undefined || performance.now() - leftAt < leavingMs;
     background?.giveWay.abort(inUse());
-    await withPatience(background?.ended, signal);
+    if (background) await waitWith(background.ended, signal);
     for (let tries = wasBusy ? inUseTries : 1; ; tries--) {
       try {
         return keptAlive(await connect("interactive", signal));
@@ -120,7 +121,7 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
       }
     },
     async inBackground(signal, work) {
-      while (background) await withPatience(background.ended, signal);
+      while (background) await waitWith(background.ended, signal);
       refuseSecond();
       const giveWay = new AbortController();
       const working = AbortSignal.any([signal, giveWay.signal, closing.signal]);
@@ -155,20 +156,6 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
       await background?.ended;
     },
   };
-}
-
-/** Rejects with the signal's reason when that comes first. */
-async function withPatience(ended: Promise<unknown> | undefined, signal: AbortSignal): Promise<void> {
-  if (!ended) return;
-  signal.throwIfAborted();
-  const stopped = Promise.withResolvers<never>();
-  const stop = (): void => stopped.reject(signal.reason);
-  signal.addEventListener("abort", stop, { once: true });
-  try {
-    await Promise.race([ended, stopped.promise]);
-  } finally {
-    signal.removeEventListener("abort", stop);
-  }
 }
 
 function isSame(a: Pop3Credentials, b: Pop3Credentials): boolean {

@@ -4,14 +4,14 @@
  */
 import { createHash } from "node:crypto";
 import { MailError, OutcomeUnknown } from "../errors.ts";
-import type { BodySink, ImapSource, MailboxLease } from "../legacy/source.ts";
+import type { ImapSource, MailboxLease } from "../legacy/source.ts";
 import { flagsOf, hasFlag } from "../mail/flags.ts";
 import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
 import type { MessageContent } from "../mail/message.ts";
-import { piecesOf } from "../mail/message-content.ts";
 import type { AppendedUid } from "../mail/new-message.ts";
 import { uidSetOf } from "../mail/number-set.ts";
 import type { Authority } from "./authority.ts";
+import { type Digest, digestingSink, digestOf } from "./digests.ts";
 import { lookAgain } from "./look-again.ts";
 
 export interface AppendOptions {
@@ -75,12 +75,12 @@ export function createAppend({ source, signal, published }: AppendOptions): Auth
     flags: readonly string[],
   ): Promise<AppendedUid | undefined> {
     if (from === undefined) return undefined;
-    const wanted = await digestOf(content);
+    const wanted = await digestOf(content, createDigest());
     return source.useMailbox(target, { ...request, write: true }, async (lease) => {
       const arrived = (await lease.listUids()).filter((uid) => uid >= from);
       if (arrived.length === 0) return undefined;
       const digests = new Map<Uid, string>();
-      await lease.fetchBodies(uidSetOf(arrived), digestingSink(digests));
+      await lease.fetchBodies(uidSetOf(arrived), digestingSink(digests, createDigest));
       const uid = arrived.find((one) => digests.get(one) === wanted);
       const { uidValidity } = lease.examined;
       if (uid === undefined || uidValidity === undefined) return undefined;
@@ -106,42 +106,14 @@ function unlessLost(error: unknown): undefined {
   throw error;
 }
 
-interface Digest {
-  add(bytes: Buffer): void;
-  end(): string;
-}
-
 /** Of what servers leave alone: line ends and NUL are changed by some when they take a message in. */
 function createDigest(): Digest {
   const hash = createHash("sha256");
   return {
-    add(bytes) {
+    write(bytes) {
       const text = bytes.toString("latin1").replaceAll("\r", "").replaceAll("\0", "\x80");
       hash.update(text, "latin1");
     },
     end: () => hash.digest("hex"),
-  };
-}
-
-async function digestOf(content: MessageContent): Promise<string> {
-  const digest = createDigest();
-  for await (const bytes of piecesOf(content)) digest.add(bytes);
-  return digest.end();
-}
-
-function digestingSink(digests: Map<Uid, string>): BodySink {
-  let current: { readonly uid: Uid; readonly digest: Digest } | undefined;
-  return {
-    begin(uid) {
-      current = { uid, digest: createDigest() };
-    },
-    write(chunk) {
-      current?.digest.add(chunk);
-      return undefined;
-    },
-    end() {
-      if (current) digests.set(current.uid, current.digest.end());
-      return undefined;
-    },
   };
 }

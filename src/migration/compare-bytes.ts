@@ -1,13 +1,13 @@
 /** The bytes of messages on both sides, held against each other by their hashes. */
 import { createHash, type Hash } from "node:crypto";
 import { isUnavailable } from "../errors.ts";
-import type { BodySink, MailboxLease } from "../legacy/source.ts";
+import type { MailboxLease } from "../legacy/source.ts";
 import type { Uid } from "../mail/ids.ts";
 import type { MessageContent } from "../mail/message.ts";
-import { piecesOf } from "../mail/message-content.ts";
 import { uidSetOf } from "../mail/number-set.ts";
 import { createServerFieldFilter } from "../mail/server-fields.ts";
 import type { AccountStore, MailboxRecord, StoredMessage } from "../store/store.ts";
+import { type Digest, digestingSink, digestOf } from "./digests.ts";
 import { chunks } from "./pull-meta.ts";
 
 export interface ComparedBytes {
@@ -70,11 +70,6 @@ function described(digests: BothSides | undefined): string {
     : `sha256 ${digests.there} there, ${digests.here} here`;
 }
 
-interface Digest {
-  write(bytes: Buffer): void;
-  end(): string;
-}
-
 function plainDigest(): Digest {
   const hash = createHash("sha256");
   return { write: (bytes) => void hash.update(bytes), end: () => hash.digest("hex") };
@@ -107,41 +102,20 @@ async function digestsOf(
   return both;
 }
 
-function digestingSink(digests: Map<Uid, string>, createDigest: () => Digest): BodySink {
-  let current: { readonly uid: Uid; readonly digest: Digest } | undefined;
-  return {
-    begin(uid) {
-      current = { uid, digest: createDigest() };
-    },
-    write(chunk) {
-      current?.digest.write(chunk);
-      return undefined;
-    },
-    end() {
-      if (current) digests.set(current.uid, current.digest.end());
-      return undefined;
-    },
-  };
-}
-
 /** A file that is damaged or gone is a difference, not a failure of the comparison. */
 export async function digestHere(
   open: () => MessageContent,
   createDigest: () => Digest = plainDigest,
 ): Promise<string> {
   try {
-    return await digestOf(open(), createDigest());
+    const content = open();
+    try {
+      return await digestOf(content, createDigest());
+    } finally {
+      content.close();
+    }
   } catch (error) {
     if (isUnavailable(error)) return "unreadable";
     throw error;
-  }
-}
-
-async function digestOf(content: MessageContent, digest: Digest): Promise<string> {
-  try {
-    for await (const bytes of piecesOf(content)) digest.write(bytes);
-    return digest.end();
-  } finally {
-    content.close();
   }
 }

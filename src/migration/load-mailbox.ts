@@ -4,9 +4,9 @@
  */
 import { type ModSeq, maxUid, uid } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord, StoredMessage } from "../store/store.ts";
+import { breathe } from "../waiting.ts";
 import type { MailboxStateOptions } from "./mailbox-state.ts";
 import { farAbove, highestCounted, type ModSeqs, next, openModSeqs } from "./mod-seqs.ts";
-import { breathe } from "./waiting.ts";
 
 /** Saved before others get a turn. */
 const messagesPerTurn = 2_000;

@@ -7,6 +7,7 @@ import { withChange } from "../mail/flag-change.ts";
 import { type EncodedMailboxName, inbox, type Uid } from "../mail/ids.ts";
 import type { InternalDate } from "../mail/internal-date.ts";
 import type { AccountStore, StoredMessage } from "../store/store.ts";
+import { breathe, takeTurns } from "../waiting.ts";
 import type { Authority } from "./authority.ts";
 import { addMessages, dropLost, isFull, noteKeywords, removeAlone } from "./local-messages.ts";
 import { type Renamed, renamedMailboxes, withCreated, withDeleted, withSubscription } from "./local-names.ts";
@@ -14,7 +15,6 @@ import { createTransfers } from "./local-transfer.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import { isMarkedDeleted } from "./message-table.ts";
 import { byUnchangedSince } from "./unchanged-since.ts";
-import { breathe, takeTurns } from "./waiting.ts";
 
 /** Changed before others get a turn. */
 const messagesPerTurn = 500;

@@ -8,6 +8,7 @@ import type { Logger } from "../log.ts";
 import { type EncodedMailboxName, type MailboxId, uid } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
 import { MessageLost } from "../store/store-errors.ts";
+import { singleFlight, waitWith } from "../waiting.ts";
 import { expungedSince } from "./expunged-since.ts";
 import { nothingHeld } from "./held-deletions.ts";
 import { commitListing, keptListing } from "./listing.ts";
@@ -21,7 +22,6 @@ import type { Mirror } from "./mirror.ts";
 import { openMailboxState } from "./open-mailbox-state.ts";
 import { renameMailbox } from "./rename-mailbox.ts";
 import { takeDropped, watchDropped } from "./take-dropped.ts";
-import { singleFlight, waitWith } from "./waiting.ts";
 import { watchWhileWanted } from "./watch.ts";
 
 export interface LocalMirrorOptions {

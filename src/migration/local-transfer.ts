@@ -8,9 +8,9 @@ import type { CopiedUids } from "../mail/copied-uids.ts";
 import { type EncodedMailboxName, type MailboxId, type Uid, uid } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
 import { MessageLost } from "../store/store-errors.ts";
+import { takeTurns } from "../waiting.ts";
 import { addMessages, dropLost, type FullMessage, isFull, removeMessages } from "./local-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
-import { takeTurns } from "./waiting.ts";
 
 type Kind = "copy" | "move";
 

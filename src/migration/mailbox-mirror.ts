@@ -10,6 +10,7 @@ import { type NumberRange, type UidSet, uidSetOf } from "../mail/number-set.ts";
 import type { SortKey } from "../mail/sort-key.ts";
 import type { ThreadAlgorithm, ThreadNode } from "../mail/thread.ts";
 import type { MailboxRecord } from "../store/store.ts";
+import { singleFlight, waitWith } from "../waiting.ts";
 import { expungedSince } from "./expunged-since.ts";
 import { withMailbox } from "./mailbox-lease.ts";
 import type { MailboxEvent, MailboxState, MailboxStateOptions } from "./mailbox-state.ts";
@@ -18,7 +19,6 @@ import { createBodyPull } from "./pull-bodies.ts";
 import { createMetaPull, type MetaPull } from "./pull-meta.ts";
 import { type ContentOnItsWay, createSameContent } from "./same-content.ts";
 import { type SyncOptions, syncMailbox } from "./sync-mailbox.ts";
-import { singleFlight, waitWith } from "./waiting.ts";
 import { createWatch, type WatchOptions } from "./watch.ts";
 
 export type { MailboxEvent } from "./mailbox-state.ts";

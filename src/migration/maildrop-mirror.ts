@@ -11,6 +11,7 @@ import type { MailboxId } from "../mail/ids.ts";
 import type { MaildropChange, MaildropEntry, MaildropMessageId } from "../store/maildrop-table.ts";
 import type { AccountStore } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
+import { breathe, waitWith } from "../waiting.ts";
 import { followListing, pairUp } from "./follow-maildrop.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import {
@@ -25,7 +26,6 @@ import { headerHere, headerThere, isLeftForLater, matchMaildrop, type PrintCache
 import { chunks } from "./pull-meta.ts";
 import { certainNumbers, removeNumbers } from "./remove-from-maildrop.ts";
 import type { Pop3Side } from "./uidl-match.ts";
-import { breathe, waitWith } from "./waiting.ts";
 
 /** What a client gets to see, in order. */
 export type OpenedMaildrop =

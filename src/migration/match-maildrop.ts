@@ -13,6 +13,7 @@ import { readHeader } from "../mail/read-header.ts";
 import type { MaildropEntry } from "../store/maildrop-table.ts";
 import type { AccountStore } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
+import { breathe, createPipeline, waitWith } from "../waiting.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import { contentDigest, haveDigests, matchByDigest } from "./match-digest.ts";
 import {
@@ -27,7 +28,6 @@ import {
   rivals,
   unmatched,
 } from "./uidl-match.ts";
-import { breathe, createPipeline, waitWith } from "./waiting.ts";
 
 export interface MatchRequest {
   readonly store: AccountStore;

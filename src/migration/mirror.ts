@@ -9,6 +9,7 @@ import type { ImapSource, LegacyStatus, Listing } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
 import { type EncodedMailboxName, encodedMailboxName, inbox, type MailboxId } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
+import { singleFlight, waitWith } from "../waiting.ts";
 import type { Authority } from "./authority.ts";
 import { createBackgroundPull, type PullOutcome } from "./background-pull.ts";
 import { createMessageChanges } from "./change-messages.ts";
@@ -18,7 +19,6 @@ import { commitListing, fetchListing, isSelectable, keptListing } from "./listin
 import { type MailboxMirror, noSuchMailbox, openMailboxMirror } from "./mailbox-mirror.ts";
 import { type MaildropMirror, type MaildropMirrorOptions, openMaildropMirror } from "./maildrop-mirror.ts";
 import { renameMailbox } from "./rename-mailbox.ts";
-import { singleFlight, waitWith } from "./waiting.ts";
 
 export type { LegacyStatus } from "../legacy/source.ts";
 

@@ -14,6 +14,7 @@ import { type Uid, uid } from "../mail/ids.ts";
 import type { MaildropEntry } from "../store/maildrop-table.ts";
 import type { AccountStore } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
+import { takeTurns } from "../waiting.ts";
 import { createListingBelief } from "./believe-listing.ts";
 import { arrange, type Placed, pairUp } from "./follow-maildrop.ts";
 import { createIdentification } from "./identify-messages.ts";
@@ -24,7 +25,6 @@ import { problemsOf } from "./maildrop-mirror.ts";
 import { discardAll, type Retrieved, retrieveAll } from "./pop3-retrieve.ts";
 import { chunks } from "./pull-meta.ts";
 import type { Pop3Side } from "./uidl-match.ts";
-import { takeTurns } from "./waiting.ts";
 
 export interface Pop3Feed {
   /**

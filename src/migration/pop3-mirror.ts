@@ -9,6 +9,7 @@ import type { Pop3Source } from "../legacy/pop3-source.ts";
 import type { Logger } from "../log.ts";
 import { type EncodedMailboxName, inbox, type Uid } from "../mail/ids.ts";
 import type { AccountStore } from "../store/store.ts";
+import { singleFlight, waitWith } from "../waiting.ts";
 import { type BackgroundPull, createBackgroundPull, type PullOutcome } from "./background-pull.ts";
 import { type HeldDeletions, makeRescueMailbox } from "./held-deletions.ts";
 import { keptListing } from "./listing.ts";
@@ -18,7 +19,6 @@ import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MaildropMirror } from "./maildrop-mirror.ts";
 import type { Mirror } from "./mirror.ts";
 import { createPop3Feed, type Pop3Feed } from "./pop3-feed.ts";
-import { singleFlight, waitWith } from "./waiting.ts";
 import { watchWhileWanted } from "./watch.ts";
 
 export interface Pop3MirrorOptions {

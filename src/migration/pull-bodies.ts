@@ -12,12 +12,12 @@ import { contentOf } from "../mail/message-content.ts";
 import { uidSetOf } from "../mail/number-set.ts";
 import type { MailboxRecord, StoredMessage } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
+import { createPipeline, waitWith } from "../waiting.ts";
 import { createDownload, type Download, notAnswered } from "./download.ts";
 import { type Arrivals, createFiling } from "./filing.ts";
 import { withMailbox } from "./mailbox-lease.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import type { SameContent } from "./same-content.ts";
-import { createPipeline, waitWith } from "./waiting.ts";
 
 /** The background asks for ranges of about this size, two of them in flight. */
 const rangeBytes = 4 << 20;

@@ -7,10 +7,10 @@ import type { ModSeq, Uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { lowerBound, uidSetOf } from "../mail/number-set.ts";
 import type { MailboxRecord, StoredStructure } from "../store/store.ts";
+import { createPipeline } from "../waiting.ts";
 import { createGathering } from "./gathering.ts";
 import { withMailbox } from "./mailbox-lease.ts";
 import type { MailboxState } from "./mailbox-state.ts";
-import { createPipeline } from "./waiting.ts";
 
 /** Messages in one metadata FETCH: some 100 KB of answer, some 10 ms of index writing. */
 const metaRange = 2_000;

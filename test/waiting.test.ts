@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { createPipeline, singleFlight, waitWith } from "../../src/migration/waiting.ts";
+import { createPipeline, singleFlight, waitWith } from "../src/waiting.ts";
 
 describe("single flight", () => {
   it("gives those who ask during a run one further run of their own", async () => {
