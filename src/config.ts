@@ -78,6 +78,7 @@ const schema = z.strictObject({
       onUnmatched: z.enum(["passthrough", "refuse"], "expected passthrough or refuse").default("passthrough"),
     })
     .prefault({}),
+  cutover: z.strictObject({ sweepDays: z.int("expected a number of days").min(0).default(30) }).prefault({}),
   limits: z
     .strictObject({
       connections: count.default(10_000),

@@ -17,8 +17,11 @@ import { type Mirror, openMirror } from "./migration/mirror.ts";
 import { openPop3Mirror } from "./migration/pop3-mirror.ts";
 import { progressOf, sumProgress } from "./migration/progress.ts";
 import { moveToStage } from "./migration/stage.ts";
+import { createSweep, type Sweep } from "./migration/straggler-sweep.ts";
+import { createSwitchingMirror, type SwitchingMirror } from "./migration/switching-mirror.ts";
 import type { Directory } from "./store/directory.ts";
 import { openAccountStore } from "./store/open.ts";
+import type { AccountStore } from "./store/store.ts";
 import { StoreTrouble } from "./store/store-errors.ts";
 import type { Writer } from "./store/writer.ts";
 
@@ -33,7 +36,10 @@ export interface LegacySources {
 
 export interface OpenAccount {
   readonly mirror: Mirror;
+  readonly switching: SwitchingMirror;
   readonly sources: LegacySources;
+  /** For what comes to the legacy server after the cutover. */
+  readonly sweep: () => Sweep | undefined;
   readonly hasCredentials: () => boolean;
   /** How the last pull ended, for people; undefined while none has. A full disk cannot keep it elsewhere. */
   readonly outcome: () => { readonly problem: string | undefined } | undefined;
@@ -50,6 +56,7 @@ export interface AccountPlace {
 
 export interface LegacyAccountOptions {
   readonly host: LegacyHost;
+  readonly sweepDays: number;
   readonly login: LegacyLogin | undefined;
   readonly maildrop: { readonly mailboxes: "inbox" | "all"; readonly onUnmatched: "passthrough" | "refuse" };
 }
@@ -60,7 +67,7 @@ export interface OpenedLegacyAccount extends OpenedMirror<LegacyLogin> {
 
 export async function openLegacyAccount(
   place: AccountPlace,
-  { host, login, maildrop }: LegacyAccountOptions,
+  { host, login, maildrop, sweepDays }: LegacyAccountOptions,
 ): Promise<OpenedLegacyAccount> {
   const { user, folder, directory, writer, logger } = place;
   let credentials: LegacyCredentials | undefined = login?.credentials;
@@ -88,6 +95,8 @@ export async function openLegacyAccount(
   );
   let last: { readonly problem: string | undefined } | undefined;
   const onOutcome = (outcome: PullOutcome): void => {
+    // One that has ended after the cutover.
+    if (directory.account(user)?.stage === "local") return;
     last = { problem: describeProblem(outcome) };
     directory.noteError(user, last.problem);
     if (outcome.kind !== "failed") {
@@ -105,15 +114,24 @@ export async function openLegacyAccount(
     if (!source) throw new Error("a legacy server has IMAP, POP3 or both");
     return openPop3Mirror({ store, source, logger, onOutcome });
   };
-  const mirror = await open().catch(async (error) => {
+  const opened = await open().catch(async (error) => {
     await closeSources(sources);
     await store.close();
     if (error instanceof OtherSource) directory.noteError(user, error.problem);
     throw error;
   });
+  const switching = createSwitchingMirror(opened);
+  const { mirror } = switching;
   return {
     mirror,
-    account: { mirror, sources, hasCredentials: () => credentials !== undefined, outcome: () => last },
+    account: {
+      mirror,
+      switching,
+      sources,
+      sweep: () => openSweep(place, { host, days: sweepDays, store, credentials: () => credentials }),
+      hasCredentials: () => credentials !== undefined,
+      outcome: () => last,
+    },
     close: () => closeMirror(place, mirror),
     renew: (renewed) => {
       credentials = renewed.credentials;
@@ -122,14 +140,46 @@ export async function openLegacyAccount(
   };
 }
 
-export async function openLocalAccount(place: AccountPlace): Promise<OpenedMirror<LegacyLogin>> {
+export interface LocalAccountOptions {
+  /** That the account came from, if any. */
+  readonly host: LegacyHost | undefined;
+  readonly sweepDays: number;
+  readonly login: LegacyLogin | undefined;
+}
+
+export async function openLocalAccount(
+  place: AccountPlace,
+  { host, sweepDays, login }: LocalAccountOptions,
+): Promise<OpenedMirror<LegacyLogin>> {
   const { folder, writer, logger } = place;
+  let credentials = login?.credentials;
   const store = await openAccountStore(folder, { writer, logger, durable: true });
-  const mirror = await openLocalMirror({ store, logger }).catch(async (error) => {
+  const sweep = host && openSweep(place, { host, days: sweepDays, store, credentials: () => credentials });
+  const mirror = await openLocalMirror({ store, logger, sweep }).catch(async (error) => {
+    await sweep?.close();
     await store.close();
     throw error;
   });
-  return { mirror, renew: () => undefined, close: () => closeMirror(place, mirror) };
+  const renew = (renewed: LegacyLogin): void => {
+    credentials = renewed.credentials;
+  };
+  return { mirror, renew, close: () => closeMirror(place, mirror) };
+}
+
+interface SweepRequest {
+  readonly host: LegacyHost;
+  readonly days: number;
+  readonly store: AccountStore;
+  readonly credentials: () => LegacyCredentials | undefined;
+}
+
+function openSweep(
+  { user, logger }: AccountPlace,
+  { host: { imap }, days, store, credentials }: SweepRequest,
+): Sweep | undefined {
+  if (!imap || days === 0) return undefined;
+  const source = createImapSource({ config: imap.target, budget: imap.budget, credentials, logger, user });
+  return createSweep({ store, source, logger, days });
 }
 
 async function closeSources({ imap, pop3 }: LegacySources): Promise<void> {

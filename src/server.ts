@@ -18,6 +18,7 @@ import { createImapServer, type ImapServerOptions } from "./imap/server.ts";
 import { type LegacyHost, type LegacyProof, legacyHost, prove } from "./legacy-host.ts";
 import type { Logger } from "./log.ts";
 import type { Secret } from "./mail/secret.ts";
+import { type CutoverOptions, type CutoverReport, cutOver } from "./migration/cutover.ts";
 import { beginLocalAccount } from "./migration/local-mirror.ts";
 import type { Mirror } from "./migration/mirror.ts";
 import { type MailboxProgress, progressOf, sumProgress } from "./migration/progress.ts";
@@ -70,9 +71,16 @@ export interface Mailferry {
     signal: AbortSignal,
     work: (user: string, mirror: Mirror, sources: LegacySources) => Promise<T>,
   ): Promise<T>;
+  /** The last word on the account passes to Mailferry. Throws CANNOT with what stands against it. */
+  cutOver(user: string, request: CutoverRequest): Promise<CutoverReport & { readonly wasLocal?: boolean }>;
   /** Runs a job on what is here. */
   inspect<T>(user: string, work: (mirror: Mirror) => Promise<T>): Promise<T>;
   close(): Promise<void>;
+}
+
+export interface CutoverRequest extends Pick<CutoverOptions, "signal" | "dryRun"> {
+  readonly password: Secret | undefined;
+  readonly verify: (mirror: Mirror, sources: LegacySources) => ReturnType<CutoverOptions["verify"]>;
 }
 
 export async function createMailferry(config: Config, logger: Logger): Promise<Mailferry> {
@@ -103,11 +111,16 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
       writer,
       logger: logger.child({ account: user }),
     };
-    if (directory.account(user)?.stage === "local") return openLocalAccount(place);
     const host = login?.legacy ?? legacyFor(hosts, name);
+    const { sweepDays } = config.cutover;
+    if (directory.account(user)?.stage === "local") {
+      // Proven while the account was cut over: left open, it would lock the old maildrop.
+      if (login?.connection?.kind === "pop3") void login.connection.proven.leave();
+      return openLocalAccount(place, { host, sweepDays, login });
+    }
     if (!host) throw new MailError("CANNOT", `no legacy server for ${user}`);
     directory.ensureAccount(user, host.label);
-    const opened = await openLegacyAccount(place, { host, login, maildrop: config.pop3 });
+    const opened = await openLegacyAccount(place, { host, login, sweepDays, maildrop: config.pop3 });
     mirrors.set(user, opened.account);
     return {
       ...opened,
@@ -179,6 +192,50 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
   const admit = createAdmission({ maxConnections, maxPerAddress, isTrusted });
   const listeners = createListeners(config, { login, admit, logger });
 
+  const withMirror: Mailferry["withMirror"] = async (user, password, signal, work) => {
+    const name = canonical(user).canonical;
+    if (directory.account(name)?.stage === "local") {
+      throw new MailError("CANNOT", `${name} is Mailferry's own: there is no legacy server to compare with`);
+    }
+    const proven = password && (await authenticate({ user, password, authorizationId: "", signal }));
+    if (!proven && !mirrors.get(name)?.hasCredentials()) {
+      throw new MailError("CANNOT", `nobody is logged in as ${name}: give the password by --password-file`);
+    }
+    return accounts.withMirror(name, proven, (mirror) => {
+      const sources = mirrors.get(name)?.sources;
+      if (!sources) throw new Error("an open account has a legacy side");
+      return work(name, mirror, sources);
+    });
+  };
+
+  const cuttingOver = new Set<string>();
+  const cutOverAccount = async (
+    name: string,
+    mirror: Mirror,
+    sources: LegacySources,
+    { signal, dryRun, verify }: CutoverRequest,
+  ): Promise<CutoverReport> => {
+    const account = mirrors.get(name);
+    if (!account) throw new Error("an open account has a legacy side");
+    // From then on nobody else can be asked.
+    await captured.noted();
+    if (directory.passwordHashes(name).length === 0)
+      throw new MailError("CANNOT", `no password of ${name} is known here: nobody could log in`);
+    return cutOver({
+      signal,
+      dryRun,
+      switching: account.switching,
+      imap: sources.imap,
+      sweep: account.sweep,
+      verify: () => verify(mirror, sources),
+      isRelaying: () => accounts.isRelaying(name),
+      commit: () => moveToStage(directory, ownFolder(name, canonical(name)), name, "local"),
+      isCommitted: () => directory.account(name)?.stage === "local",
+      onBroken: () => void accounts.drop(name),
+      logger: logger.child({ account: name }),
+    });
+  };
+
   return {
     directory,
     listen: () => listeners.listen(),
@@ -192,23 +249,19 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
       return mirror?.isWholeOpen ? sumProgress(mirror.opened().map(progressOf)) : undefined;
     },
     liveMailboxes: (user) => mirrors.get(user)?.mirror.opened().map(progressOf) ?? [],
-    async withMirror(user, password, signal, work) {
+    withMirror,
+    async cutOver(user, request) {
       const name = canonical(user).canonical;
-      if (directory.account(name)?.stage === "local") {
-        throw new MailError(
-          "CANNOT",
-          `${name} is Mailferry's own: there is no legacy server to compare with`,
+      if (directory.account(name)?.stage === "local") return { heldMs: undefined, wasLocal: true };
+      if (cuttingOver.has(name)) throw new MailError("INUSE", `${name} is being cut over`);
+      cuttingOver.add(name);
+      try {
+        return await withMirror(name, request.password, request.signal, (_, mirror, sources) =>
+          cutOverAccount(name, mirror, sources, request),
         );
+      } finally {
+        cuttingOver.delete(name);
       }
-      const proven = password && (await authenticate({ user, password, authorizationId: "", signal }));
-      if (!proven && !mirrors.get(name)?.hasCredentials()) {
-        throw new MailError("CANNOT", `nobody is logged in as ${name}: give the password by --password-file`);
-      }
-      return accounts.withMirror(name, proven, (mirror) => {
-        const sources = mirrors.get(name)?.sources;
-        if (!sources) throw new Error("an open account has a legacy side");
-        return work(name, mirror, sources);
-      });
     },
     inspect: (user, work) => accounts.withMirror(canonical(user).canonical, undefined, work),
     async close() {

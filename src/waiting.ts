@@ -1,4 +1,5 @@
 /** Waiting on what several share, each with its own patience. */
+import { setTimeout as delay } from "node:timers/promises";
 
 /** The outcome of `shared`, unless `signal` aborts this one's waiting first; the work itself goes on. */
 export async function waitWith<T>(shared: Promise<T>, signal: AbortSignal): Promise<T> {
@@ -52,6 +53,16 @@ export function takeTurns(): <T>(work: () => Promise<T>) => Promise<T> {
     last = done.catch(() => undefined);
     return done;
   };
+}
+
+/** Rejects with the signal's reason when that comes first. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  try {
+    await delay(ms, undefined, { signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  }
 }
 
 /** Lets other work of this process run: between pieces of a long computation. */

@@ -34,6 +34,7 @@ describe("configuration", () => {
         mailboxes: "inbox",
         onUnmatched: "passthrough",
       },
+      cutover: { sweepDays: 30 },
       limits: { connections: 10_000, connectionsPerAddress: 1_000, sessionsPerUserAndAddress: 20 },
       legacy: [
         {
@@ -53,6 +54,7 @@ describe("configuration", () => {
     const defaults = parseConfig(minimal, "/etc/mailferry.yaml");
     expect(example).toMatchObject({ auth: defaults.auth, limits: defaults.limits, log: defaults.log });
     expect(example.pop3).toEqual(defaults.pop3);
+    expect(example.cutover).toEqual(defaults.cutover);
   });
 
   it.each([

@@ -17,6 +17,10 @@ export interface Accounts<Login> {
   withMirror<T>(user: string, login: Login | undefined, work: (mirror: Mirror) => Promise<T>): Promise<T>;
   /** True when the account is open and has what it takes to log in on the legacy server. */
   isOpen(user: string): boolean;
+  /** Ends its sessions and closes it: it can be opened anew. */
+  drop(user: string): Promise<void>;
+  /** A POP3 session of the user is served by the old server. */
+  isRelaying(user: string): boolean;
   /** Ends all; sessions must have been ended before. */
   close(): Promise<void>;
 }
@@ -135,6 +139,15 @@ export function createAccounts<Login>(options: AccountsOptions<Login>): Accounts
       }
     },
     isOpen: (user) => entries.has(user),
+    async drop(user) {
+      const entry = entries.get(user);
+      if (!entry) return;
+      const { mirror } = await entry.opening;
+      for (const { state } of mirror.opened())
+        state.announceGone("The account is opened anew, please log in again");
+      await closeEntry(entry);
+    },
+    isRelaying: (user) => entries.get(user)?.maildropLock.isRelayed === true,
     async close() {
       closed = true;
       await Promise.all([...entries.values()].map(closeEntry));

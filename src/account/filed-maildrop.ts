@@ -71,20 +71,21 @@ export async function filedMaildrop(
       }
       return true;
     },
-    async update({ read, deleted }, waiting) {
-      const leaving = filedOf(deleted);
-      if (leaving.length > 0) {
-        const removed = await removeThere(leaving, waiting);
-        const isRemoved = ({ entry }: FiledMessage): boolean => entry !== undefined && removed.has(entry);
-        await removeHere(
-          leaving.filter((message) => !isRemoved(message)),
-          waiting,
-        );
-        await syncOf(leaving.filter(isRemoved), waiting);
-        await mirror.maildrop?.writeThrough(waiting);
-      }
-      if (options.markSeen) await markSeen(mirror, filedOf(read), waiting);
-    },
+    update: ({ read, deleted }, waiting) =>
+      mirror.asOne(async () => {
+        const leaving = filedOf(deleted);
+        if (leaving.length > 0) {
+          const removed = await removeThere(leaving, waiting);
+          const isRemoved = ({ entry }: FiledMessage): boolean => entry !== undefined && removed.has(entry);
+          await removeHere(
+            leaving.filter((message) => !isRemoved(message)),
+            waiting,
+          );
+          await syncOf(leaving.filter(isRemoved), waiting);
+          await mirror.maildrop?.writeThrough(waiting);
+        }
+        if (options.markSeen) await markSeen(mirror, filedOf(read), waiting);
+      }),
     close: () => undefined,
   };
 }

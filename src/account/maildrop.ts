@@ -44,6 +44,8 @@ export interface MaildropChanges {
 /** Of one account. */
 export interface MaildropLock {
   isHeld: boolean;
+  /** The session that has it is served by the old server. */
+  isRelayed?: boolean;
 }
 
 export interface Pop3Options {
@@ -66,7 +68,10 @@ export async function openMaildrop(options: MaildropOptions): Promise<Maildrop> 
   lock.isHeld = true;
   let isOpen = true;
   const release = (): void => {
-    if (isOpen) lock.isHeld = false;
+    if (isOpen) {
+      lock.isHeld = false;
+      lock.isRelayed = false;
+    }
     isOpen = false;
   };
   try {
@@ -85,9 +90,10 @@ export async function openMaildrop(options: MaildropOptions): Promise<Maildrop> 
 }
 
 async function maildropOf(options: MaildropOptions): Promise<Maildrop> {
-  const { mirror, signal } = options;
+  const { mirror, signal, lock } = options;
   if (!mirror.maildrop) return filedMaildrop(options, await mirror.store.maildrop.entries(), true);
   const opened = await mirror.maildrop.open(signal);
+  lock.isRelayed = opened.kind === "theirs";
   return opened.kind === "ours"
     ? filedMaildrop(options, opened.entries, opened.hasOthers)
     : relayedMaildrop(options, opened);

@@ -25,6 +25,8 @@ export interface CapturedPasswords {
   forget(user: string, password: Secret): void;
   /** Whether this password was accepted once and not refused since. */
   matches(user: string, password: Secret): Promise<boolean>;
+  /** Resolves when what has been noted so far is kept. */
+  noted(): Promise<void>;
   /** Pauses no more; resolves when nothing is under way. */
   settled(): Promise<void>;
 }
@@ -66,6 +68,7 @@ export function createCapturedPasswords(hashes: PasswordHashes, logger: Logger):
       });
     },
     matches: async (user, password) => (await find(user, password)) !== undefined,
+    noted: () => last,
     settled() {
       closing.abort();
       return last;

@@ -107,11 +107,13 @@ export function createAuthenticator<Entry extends LegacyEntry, Connection>(
     if (authorizationId !== "" && parseUserName(authorizationId)?.canonical !== user.canonical) {
       throw new MailError("AUTHORIZATIONFAILED", "Logging in as another user is not allowed");
     }
+    const legacy = legacyFor(options.legacy, user);
     if (options.isLocal(user.canonical)) {
       if (!(await captured.matches(user.canonical, password))) throw authenticationFailed();
-      return { user, legacy: undefined, credentials: { login: typed, password }, connection: undefined };
+      // For what may still come to the legacy server after a cutover.
+      const login = legacy ? expandLogin(legacy.login, user) : typed;
+      return { user, legacy: undefined, credentials: { login, password }, connection: undefined };
     }
-    const legacy = legacyFor(options.legacy, user);
     if (!legacy || password.reveal() === "") throw authenticationFailed();
     const credentials = { login: expandLogin(legacy.login, user), password };
     if (isRemembered(user, credentials)) return { user, legacy, credentials, connection: undefined };

@@ -14,6 +14,8 @@ export type Operation =
   | "verify"
   | "status"
   | "create-account"
+  | "cutover"
+  | "cutover-dry-run"
   | "held-deletions"
   | "accept-deletions"
   | "refuse-deletions";
@@ -45,6 +47,14 @@ export interface AccountVerdict {
   readonly mailboxes: readonly MailboxVerdict[];
   /** Where it has POP3. */
   readonly maildrop?: MaildropVerdict | undefined;
+}
+
+export interface CutoverResult {
+  readonly user: string;
+  /** How long changes were held back, in milliseconds; none for a dry run. */
+  readonly heldMs?: number | undefined;
+  /** There was nothing to do. */
+  readonly wasLocal?: boolean | undefined;
 }
 
 /** The maildrop of the legacy POP3 server, and how much of it is known here. */

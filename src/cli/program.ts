@@ -5,6 +5,7 @@ import { Command, CommanderError } from "commander";
 import packageJson from "../../package.json" with { type: "json" };
 import { accountCommand } from "./account.ts";
 import { fail } from "./command.ts";
+import { cutoverCommand } from "./cutover.ts";
 import { deletionsCommand } from "./deletions.ts";
 import { demoCommand } from "./demo.ts";
 import { exitUsage } from "./exit-codes.ts";
@@ -27,6 +28,7 @@ Examples:
   mailferry serve -c /etc/mailferry.yaml
   mailferry migrate -c /etc/mailferry.yaml alice@example.com --password-file alice.pw
   mailferry verify -c /etc/mailferry.yaml alice@example.com --password-file alice.pw
+  mailferry cutover -c /etc/mailferry.yaml alice@example.com
   mailferry status -c /etc/mailferry.yaml`,
   );
 for (const command of [
@@ -37,6 +39,7 @@ for (const command of [
   verifyCommand(),
   statusCommand(),
   deletionsCommand(),
+  cutoverCommand(),
 ]) {
   program.addCommand(command.exitOverride());
 }

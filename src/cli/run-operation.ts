@@ -4,13 +4,16 @@
 import { isUnavailable, MailError, unreachable } from "../errors.ts";
 import type { Mirror } from "../migration/mirror.ts";
 import { progressOf, sumProgress } from "../migration/progress.ts";
-import { verifyMailboxes } from "../migration/verify.ts";
+import { verifyDifferences, verifyMailboxes } from "../migration/verify.ts";
 import { verifyMaildrop } from "../migration/verify-maildrop.ts";
+import type { LegacySources } from "../open-account.ts";
 import type { Mailferry } from "../server.ts";
 import type { AccountCounters, AccountRow } from "../store/directory.ts";
+import { pause } from "../waiting.ts";
 import type {
   AccountStatus,
   AccountVerdict,
+  CutoverResult,
   HeldResult,
   MaildropStatus,
   MigrateProgress,
@@ -38,6 +41,9 @@ export async function runOperation(
       return status(mailferry, request);
     case "create-account":
       return createAccount(mailferry, request);
+    case "cutover":
+    case "cutover-dry-run":
+      return cutover(mailferry, operation === "cutover-dry-run", request);
     case "held-deletions":
       return mailferry.inspect(userOf(request), async ({ held }) => ({ held: await held.list() }));
     case "accept-deletions":
@@ -99,48 +105,90 @@ async function pullUntilThere(mirror: Mirror, signal: AbortSignal): Promise<read
   }
 }
 
-function pause(delayMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      clearTimeout(timer);
-      reject(signal.reason as Error);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", stop);
-      resolve();
-    }, delayMs);
-    signal.addEventListener("abort", stop, { once: true });
-  });
+async function verify(mailferry: Mailferry, request: OperationRequest): Promise<AccountVerdict> {
+  return mailferry.withMirror(userOf(request), request.password, request.signal, (_, mirror, sources) =>
+    verifyAccount(mirror, sources, request),
+  );
 }
 
-async function verify(mailferry: Mailferry, request: OperationRequest): Promise<AccountVerdict> {
-  const { signal } = request;
-  return mailferry.withMirror(
-    userOf(request),
-    request.password,
-    signal,
-    async (_, mirror, { imap, pop3 }) => {
-      const { store } = mirror;
-      const { mailboxes, equal } = imap
-        ? await verifyMailboxes({
-            store,
-            source: imap,
-            signal,
-            resync: async (name) => (await mirror.mailbox(name, signal)).sync(signal),
-            onMailbox: (verdict) => request.onProgress({ mailbox: verdict.name }),
-          })
-        : { mailboxes: [], equal: true };
-      if (!pop3) return { equal, mailboxes };
-      const maildrop = await verifyMaildrop({
+async function verifyAccount(
+  mirror: Mirror,
+  { imap, pop3 }: LegacySources,
+  { signal, onProgress }: Pick<OperationRequest, "signal" | "onProgress">,
+): Promise<AccountVerdict> {
+  const { store } = mirror;
+  const { mailboxes, equal } = imap
+    ? await verifyMailboxes({
         store,
-        source: pop3,
+        source: imap,
         signal,
-        withBytes: imap === undefined,
-        resync: async () => void (await mirror.pull(signal)),
-      });
-      return { equal: equal && maildrop.differences.length === 0, mailboxes, maildrop };
+        resync: async (name) => (await mirror.mailbox(name, signal)).sync(signal),
+        onMailbox: (verdict) => onProgress({ mailbox: verdict.name }),
+      })
+    : { mailboxes: [], equal: true };
+  if (!pop3) return { equal, mailboxes };
+  const maildrop = await verifyMaildrop({
+    store,
+    source: pop3,
+    signal,
+    withBytes: imap === undefined,
+    resync: async () => void (await mirror.pull(signal)),
+  });
+  return { equal: equal && maildrop.differences.length === 0, mailboxes, maildrop };
+}
+
+async function cutover(
+  mailferry: Mailferry,
+  dryRun: boolean,
+  request: OperationRequest,
+): Promise<CutoverResult> {
+  const { signal, password } = request;
+  const user = mailferry.canonicalName(userOf(request));
+  const { heldMs, wasLocal } = await mailferry.cutOver(user, {
+    signal,
+    password,
+    dryRun,
+    async verify(mirror, sources) {
+      const verdict = await verifyAccount(mirror, sources, request);
+      return {
+        differences: differencesOf(verdict),
+        again: async (waiting) => differencesOf(await verifyAgain(verdict, mirror, sources, waiting)),
+      };
     },
+  });
+  return { user, heldMs, wasLocal };
+}
+
+/** At rest. */
+async function verifyAgain(
+  verdict: AccountVerdict,
+  { store }: Mirror,
+  { imap, pop3 }: LegacySources,
+  signal: AbortSignal,
+): Promise<AccountVerdict> {
+  const resync = async (): Promise<void> => undefined;
+  const { mailboxes, equal } = imap
+    ? await verifyDifferences(verdict, { store, source: imap, signal, resync })
+    : verdict;
+  if (!pop3 || verdict.maildrop?.differences.length === 0) return { ...verdict, mailboxes, equal };
+  const maildrop = await verifyMaildrop({
+    store,
+    source: pop3,
+    signal,
+    withBytes: imap === undefined,
+    resync,
+  });
+  return { equal, mailboxes, maildrop };
+}
+
+function differencesOf({ mailboxes, maildrop }: AccountVerdict): readonly string[] {
+  const ofMailboxes = mailboxes.flatMap(({ name, differences }) =>
+    differences.map((one) => `${name}${"uid" in one ? ` UID ${one.uid}` : ""}: ${one.kind}: ${one.detail}`),
   );
+  const ofMaildrop = (maildrop?.differences ?? []).map(
+    ({ uidl, detail }) => `POP3 (UIDL ${uidl}): ${detail}`,
+  );
+  return [...ofMailboxes, ...ofMaildrop];
 }
 
 async function settleDeletions(

@@ -147,7 +147,8 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
     },
     adopt(proven) {
       void adopted?.leave();
-      adopted = proven;
+      adopted = closing.signal.aborted ? undefined : proven;
+      if (!adopted) void proven.leave();
     },
     async close() {
       closing.abort(new MailError("UNAVAILABLE", "the account is being closed"));

@@ -2,7 +2,10 @@
  * What differs between two views of one mailbox: pure, so that the mirror, verify and the tests decide
  * by the same rules.
  */
+import type { FlagsOf } from "../legacy/source.ts";
+import type { Flags } from "../mail/flags.ts";
 import type { Uid } from "../mail/ids.ts";
+import type { MessageMeta } from "../mail/message.ts";
 
 export interface UidDifference {
   readonly arrived: readonly Uid[];
@@ -30,4 +33,12 @@ export function compareUids(here: readonly Uid[], there: readonly Uid[]): UidDif
     }
   }
   return { arrived, vanished };
+}
+
+/** MODSEQ tells which flags are newer; without it, what the delta said is (it was asked later). */
+export function newest(
+  meta: MessageMeta,
+  change: FlagsOf | undefined,
+): { flags: Flags; modSeq: MessageMeta["modSeq"] } {
+  return change && change.modSeq >= meta.modSeq ? change : meta;
 }

@@ -83,3 +83,8 @@ async function withModSeq(
   }
   return raised;
 }
+
+/** What the last opening has shown of a transient mailbox is good for nothing. */
+export function emptied({ store, record }: MailboxStateOptions): Promise<MailboxRecord> {
+  return store.resetMailbox(record.id, store.nextUidValidity());
+}

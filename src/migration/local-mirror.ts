@@ -3,7 +3,7 @@
  * here, and every message is `full`.
  */
 import { isUnavailable, MailError } from "../errors.ts";
-import type { ImapSource, Listing } from "../legacy/source.ts";
+import type { ImapSource, ListedName, Listing } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
 import { type EncodedMailboxName, type MailboxId, uid } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
@@ -11,16 +11,18 @@ import { MessageLost } from "../store/store-errors.ts";
 import { singleFlight, waitWith } from "../waiting.ts";
 import { expungedSince } from "./expunged-since.ts";
 import { nothingHeld } from "./held-deletions.ts";
-import { commitListing, keptListing } from "./listing.ts";
+import { commitListing, isPulled, keptListing } from "./listing.ts";
 import { createLocalAuthority } from "./local-authority.ts";
+import { localPermanentFlags, systemFlags } from "./local-mailbox.ts";
 import { dropLost } from "./local-messages.ts";
 import { firstListing, type Renamed, withParents, withRenamed } from "./local-names.ts";
 import { finishTransfer } from "./local-transfer.ts";
 import { type MailboxMirror, noSuchMailbox } from "./mailbox-mirror.ts";
-import type { MailboxStateOptions, OnRemoving } from "./mailbox-state.ts";
+import type { MailboxState, OnRemoving } from "./mailbox-state.ts";
 import type { Mirror } from "./mirror.ts";
 import { openMailboxState } from "./open-mailbox-state.ts";
 import { renameMailbox } from "./rename-mailbox.ts";
+import type { Sweep } from "./straggler-sweep.ts";
 import { takeDropped, watchDropped } from "./take-dropped.ts";
 import { watchWhileWanted } from "./watch.ts";
 
@@ -29,9 +31,14 @@ export interface LocalMirrorOptions {
   readonly logger: Logger;
   /** Called before messages are removed that somebody wants removed. */
   readonly onRemoving?: OnRemoving;
+  /** Mailboxes that are open already, and have become local. */
+  readonly states?: ReadonlyMap<MailboxId, MailboxState>;
+  /** What may still come from the legacy server. Closed with the mirror. */
+  readonly sweep?: Sweep | undefined;
 }
 
-export async function openLocalMirror({ store, logger, onRemoving }: LocalMirrorOptions): Promise<Mirror> {
+export async function openLocalMirror(options: LocalMirrorOptions): Promise<Mirror> {
+  const { store, logger, onRemoving, states, sweep } = options;
   const closing = new AbortController();
   const { signal } = closing;
   const mirrors = new Map<MailboxId, Promise<MailboxMirror>>();
@@ -40,13 +47,21 @@ export async function openLocalMirror({ store, logger, onRemoving }: LocalMirror
   const open = (record: MailboxRecord): Promise<MailboxMirror> => {
     const known = mirrors.get(record.id);
     if (known) return known;
-    const opening = openLocalMailbox({ store, record, logger, signal, onRemoving }).then((mailbox) => {
+    const opening = stateOf(record).then((state) => {
+      const mailbox = localMailbox(state, signal);
       opened.set(record.id, mailbox);
       return mailbox;
     });
     mirrors.set(record.id, opening);
     opening.catch(() => mirrors.delete(record.id));
     return opening;
+  };
+  const stateOf = async (record: MailboxRecord): Promise<MailboxState> => {
+    const known = states?.get(record.id);
+    known?.adopt(signal);
+    return (
+      known ?? openMailboxState({ store, record, logger, signal, onRemoving, source: nobody, local: true })
+    );
   };
   const recordOf = (name: EncodedMailboxName): MailboxRecord => {
     const record = store.mailboxes().find((one) => one.name === name);
@@ -85,6 +100,7 @@ export async function openLocalMirror({ store, logger, onRemoving }: LocalMirror
   };
   const all = (): Promise<readonly MailboxMirror[]> => Promise.all(store.mailboxes().map(open));
 
+  dropForeignNames(store);
   await finishRename();
   await finishTransfer(store, open);
   // A CREATE or DELETE that was cut off has told the listing first.
@@ -94,6 +110,7 @@ export async function openLocalMirror({ store, logger, onRemoving }: LocalMirror
     store,
     maildrop: undefined,
     held: nothingHeld,
+    asOne: (work) => work(),
     authority: createLocalAuthority({
       store,
       listing,
@@ -119,12 +136,17 @@ export async function openLocalMirror({ store, logger, onRemoving }: LocalMirror
       return store.mailboxes().every((record) => opened.has(record.id));
     },
     pull: async () => ({ kind: "complete" }),
-    wake: () => undefined,
+    wake: () => sweep?.wake(open),
     outcome: { kind: "complete" },
     busy: false,
+    async retire() {
+      closing.abort(new MailError("UNAVAILABLE", "the account has another home now"));
+      await sweep?.close();
+    },
     async close() {
       closing.abort(new MailError("UNAVAILABLE", "the account is being closed"));
       try {
+        await sweep?.close();
         const ends = [...opened.values()].map((mailbox) => mailbox.checkpoint());
         for (const end of await Promise.allSettled(ends)) {
           if (end.status === "rejected") logger.error({ err: end.reason }, "not all could be written");
@@ -138,13 +160,22 @@ export async function openLocalMirror({ store, logger, onRemoving }: LocalMirror
 
 const renamingKey = "renaming";
 
+/** Mailboxes of other users and shared ones are those of a legacy server, which is asked no more. */
+function dropForeignNames(store: AccountStore): void {
+  const kept = keptListing(store);
+  if (!kept) return;
+  const isOwn = (entry: ListedName): boolean => isPulled({ ...entry, attributes: [] }, kept.namespaces);
+  const mailboxes = kept.mailboxes.filter(isOwn);
+  const subscriptions = kept.subscriptions.filter(isOwn);
+  if (mailboxes.length + subscriptions.length === kept.mailboxes.length + kept.subscriptions.length) return;
+  commitListing(store, { ...kept, mailboxes, subscriptions });
+}
+
 /** Makes the account's INBOX, in a store that has none. */
 export function beginLocalAccount(store: AccountStore): void {
   commitListing(store, firstListing);
   for (const record of store.mailboxes()) if (record.uidValidity === undefined) begin(store, record);
 }
-
-const systemFlags = ["\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft"];
 
 function begin(store: AccountStore, record: MailboxRecord): void {
   store.saveMailbox({
@@ -152,7 +183,7 @@ function begin(store: AccountStore, record: MailboxRecord): void {
     uidValidity: store.nextUidValidity(),
     uidNext: uid(1),
     flags: systemFlags,
-    permanentFlags: [...systemFlags, "\\*"],
+    permanentFlags: localPermanentFlags,
   });
 }
 
@@ -164,11 +195,8 @@ const nobody: ImapSource = {
   close: async () => undefined,
 };
 
-async function openLocalMailbox(
-  options: Omit<MailboxStateOptions, "source" | "local">,
-): Promise<MailboxMirror> {
-  const { store, signal } = options;
-  const state = await openMailboxState({ ...options, source: nobody, local: true });
+function localMailbox(state: MailboxState, signal: AbortSignal): MailboxMirror {
+  const { store } = state;
   const look = singleFlight(() => takeDropped(state));
   const watch = watchWhileWanted((ended) => watchDropped(state, look, ended), signal);
   const sync = async (waiting: AbortSignal): Promise<void> => void (await waitWith(look(), waiting));

@@ -1,33 +1,39 @@
-/** The names of a local account: changes of a listing (RFC 3501 6.3.3 to 6.3.7), pure. */
+/**
+ * The names of a local account: changes of a listing (RFC 3501 6.3.3 to 6.3.7), pure. Namespace and separator are
+ * those that the account began with: its legacy server's, after a cutover.
+ */
 import { MailError } from "../errors.ts";
 import type { ListedName, Listing } from "../legacy/source.ts";
 import { type EncodedMailboxName, encodedMailboxName, inbox } from "../mail/ids.ts";
 import { parentsOf } from "../mail/mailbox-pattern.ts";
+import { isSelectable } from "./listing.ts";
 
 /** As Maildir++ has it, so that Dovecot shows the same names without a setting. */
-export const localSeparator = ".";
+const firstSeparator = ".";
 
 export const firstListing: Listing = {
   namespaces: {
-    personal: [{ prefix: "", separator: localSeparator }],
+    personal: [{ prefix: "", separator: firstSeparator }],
     otherUsers: null,
     shared: null,
   },
-  mailboxes: [{ name: inbox, separator: localSeparator, attributes: ["\\HasNoChildren"] }],
+  mailboxes: [{ name: inbox, separator: firstSeparator, attributes: ["\\HasNoChildren"] }],
   subscriptions: [],
 };
 
 export function withCreated(listing: Listing, asked: EncodedMailboxName): Listing {
   // A separator at the end says that there will be names below (RFC 3501 6.3.3).
-  const name = encodedMailboxName(asked.endsWith(localSeparator) ? asked.slice(0, -1) : asked);
-  if (!isValid(name)) throw new MailError("CANNOT", "Invalid mailbox name");
+  const isParent = asked.endsWith(separatorOf(listing));
+  const name = encodedMailboxName(isParent ? asked.slice(0, -1) : asked);
+  if (!isValid(listing, name)) throw new MailError("CANNOT", "Invalid mailbox name");
   if (find(listing, name)) throw new MailError("ALREADYEXISTS", "Mailbox already exists");
-  return withMailboxes(listing, [...listing.mailboxes, entryOf(name)]);
+  return withMailboxes(listing, [...withoutNames(listing, name), entryOf(listing, name)]);
 }
 
 export function withDeleted(listing: Listing, name: EncodedMailboxName): Listing {
   if (name === inbox) throw new MailError("CANNOT", "INBOX can't be deleted.");
   if (!find(listing, name)) throw new MailError("NONEXISTENT", `Mailbox doesn't exist: ${name}`);
+  // RFC 3501 6.3.4: those below it stay.
   return withMailboxes(
     listing,
     listing.mailboxes.filter((entry) => entry.name !== name),
@@ -45,12 +51,12 @@ export function renamedMailboxes(
   name: EncodedMailboxName,
   to: EncodedMailboxName,
 ): readonly Renamed[] {
-  const below = `${name}${localSeparator}`;
+  const below = `${name}${separatorOf(listing)}`;
   const moved = listing.mailboxes
     .filter((entry) => entry.name === name || entry.name.startsWith(below))
     .map((entry) => ({ from: entry.name, to: encodedMailboxName(to + entry.name.slice(name.length)) }));
   if (moved.length === 0) throw new MailError("NONEXISTENT", `Mailbox doesn't exist: ${name}`);
-  if (!isValid(to) || to.startsWith(below)) throw new MailError("CANNOT", "Invalid mailbox name");
+  if (!isValid(listing, to) || to.startsWith(below)) throw new MailError("CANNOT", "Invalid mailbox name");
   if (moved.some((one) => find(listing, one.to)))
     throw new MailError("ALREADYEXISTS", "Mailbox already exists");
   return moved;
@@ -58,56 +64,76 @@ export function renamedMailboxes(
 
 export function withRenamed(listing: Listing, renamed: readonly Renamed[]): Listing {
   const names = new Map(renamed.map(({ from, to }) => [from, to]));
+  const targets = new Set<string>(names.values());
+  // A level without a mailbox makes room.
+  const others = listing.mailboxes.filter((entry) => names.has(entry.name) || !targets.has(entry.name));
   return withMailboxes(
     listing,
-    listing.mailboxes.map((entry) => ({ ...entry, name: names.get(entry.name) ?? entry.name })),
+    others.map((entry) => ({ ...entry, name: names.get(entry.name) ?? entry.name })),
   );
 }
 
 export function withSubscription(listing: Listing, name: EncodedMailboxName, wanted: boolean): Listing {
   const others = listing.subscriptions.filter((entry) => entry.name !== name);
-  return { ...listing, subscriptions: wanted ? [...others, { ...entryOf(name), attributes: [] }] : others };
+  return { ...listing, subscriptions: wanted ? [...others, entryOf(listing, name)] : others };
 }
 
 /** As clients are told: with the levels above that are no mailboxes themselves. */
 export function withParents(listing: Listing): Listing {
   const known = new Set<string>(listing.mailboxes.map(({ name }) => name));
-  const parents = listing.mailboxes.flatMap(({ name }) => parentsOf(name, localSeparator));
+  const parents = listing.mailboxes.flatMap(({ name }) => parentsOf(name, separatorOf(listing)));
   const missing = [...new Set(parents)].filter((name) => !known.has(name));
   const added = missing.map(
     (name): ListedName => ({
       name,
-      separator: localSeparator,
+      separator: separatorOf(listing),
       attributes: ["\\Noselect", "\\HasChildren"],
     }),
   );
   return { ...listing, mailboxes: [...listing.mailboxes, ...added] };
 }
 
+function separatorOf({ namespaces }: Listing): string {
+  return namespaces.personal?.[0]?.separator ?? firstSeparator;
+}
+
+/** A level without a mailbox is no obstacle to making one there. */
 function find(listing: Listing, name: EncodedMailboxName): ListedName | undefined {
-  return listing.mailboxes.find((entry) => entry.name === name);
+  return listing.mailboxes.find((entry) => entry.name === name && isSelectable(entry));
 }
 
-function entryOf(name: EncodedMailboxName): ListedName {
-  return { name, separator: localSeparator, attributes: [] };
+function withoutNames({ mailboxes }: Listing, name: EncodedMailboxName): readonly ListedName[] {
+  return mailboxes.filter((entry) => entry.name !== name);
 }
 
+function entryOf(listing: Listing, name: EncodedMailboxName): ListedName {
+  return { name, separator: separatorOf(listing), attributes: [] };
+}
+
+/** What else is told of a mailbox (SPECIAL-USE) stays. */
 function withMailboxes(listing: Listing, mailboxes: readonly ListedName[]): Listing {
   const hasBelow = (name: string): boolean =>
-    mailboxes.some((entry) => entry.name.startsWith(`${name}${localSeparator}`));
+    mailboxes.some((entry) => entry.name.startsWith(`${name}${separatorOf(listing)}`));
   return {
     ...listing,
     mailboxes: mailboxes.map((entry) => ({
       ...entry,
-      attributes: [hasBelow(entry.name) ? "\\HasChildren" : "\\HasNoChildren"],
+      attributes: [
+        hasBelow(entry.name) ? "\\HasChildren" : "\\HasNoChildren",
+        ...entry.attributes.filter((attribute) => !/^\\has(no)?children$/i.test(attribute)),
+      ],
     })),
   };
 }
 
 const maxNameChars = 200;
 
-/** No empty level, no wildcard, nothing that a terminal or a path would take for something else. */
-function isValid(name: string): boolean {
-  const levels = name.split(localSeparator);
-  return name.length <= maxNameChars && levels.every((level) => /^[^\x00-\x1f\x7f%*/]+$/.test(level));
+/** In the personal namespace; no empty level, no wildcard, nothing that a terminal or a path would take amiss. */
+function isValid(listing: Listing, name: string): boolean {
+  const prefixes = (listing.namespaces.personal ?? []).map(({ prefix }) => prefix);
+  const levels = name.split(separatorOf(listing));
+  const isPersonal = prefixes.some((prefix) => name.startsWith(prefix));
+  return (
+    name.length <= maxNameChars && isPersonal && levels.every((level) => /^[^\x00-\x1f\x7f%*/]+$/.test(level))
+  );
 }

@@ -97,6 +97,18 @@ export interface MailboxState {
   forgetProblem(): void;
   /** The mailbox is not on the legacy server any more. */
   announceGone(reason: string): void;
+  /**
+   * All that the legacy server has told of it is here, written down and believed: it could become local. Files of
+   * expunged messages may still have to go, see `removed`.
+   */
+  readonly isSettled: boolean;
+  /** Resolves when no removal of files is under way. */
+  removed(): Promise<void>;
+  /** Mailferry has the last word from now on: of a mailbox that is settled, by who is alone with it. */
+  becomeLocal(): void;
+  readonly isLocal: boolean;
+  /** Another mirror has the mailbox from now on, and its signal. */
+  adopt(signal: AbortSignal): void;
 }
 
 /** Somebody wants it, its file is gone, or it has left at the old POP3 server. */

@@ -21,6 +21,8 @@ export interface MessageTable {
   /** RFC822.SIZE summed over messages whose metadata are known, and over those that are `full`. */
   readonly knownBytes: number;
   readonly fullBytes: number;
+  /** Goes up with each change. */
+  readonly revision: number;
 }
 
 /** Whether it is known here to be marked \Deleted. */
@@ -35,6 +37,7 @@ export function createMessageTable(loaded: readonly StoredMessage[]): MessageTab
   let fullCount = 0;
   let knownBytes = 0;
   let fullBytes = 0;
+  let revision = 0;
   const has = (uid: Uid): boolean => uids[lowerBound(uids, uid)] === uid;
   const count = (message: StoredMessage | undefined, sign: 1 | -1): void => {
     if (!message || message.presence === "remote") return;
@@ -66,13 +69,21 @@ export function createMessageTable(loaded: readonly StoredMessage[]): MessageTab
     get fullBytes() {
       return fullBytes;
     },
+    get revision() {
+      return revision;
+    },
     get(uid) {
       return known.get(uid) ?? (has(uid) ? { presence: "remote", uid } : undefined);
     },
     put(messages) {
-      for (const message of messages) if (has(message.uid)) set(message);
+      for (const message of messages) {
+        if (!has(message.uid)) continue;
+        revision++;
+        set(message);
+      }
     },
     setUids(next) {
+      if (next !== uids) revision++;
       uids = next;
       if (known.size === 0) return;
       const present = new Set(next);

@@ -34,6 +34,8 @@ export interface Mirror {
   mailbox(name: EncodedMailboxName, signal: AbortSignal): Promise<MailboxMirror>;
   /** Deletions of the legacy server that are not believed. */
   readonly held: HeldDeletions;
+  /** Changes of one command that belong together: the last word does not pass to another in between. */
+  asOne<T>(work: () => Promise<T>): Promise<T>;
   /** Who is asked first about a change. */
   readonly authority: Authority;
   /** undefined while the legacy server is away; throws NONEXISTENT. */
@@ -51,6 +53,11 @@ export interface Mirror {
   /** What the background pull ended with last, if it did; undefined while it runs or never ran. */
   readonly outcome: PullOutcome | undefined;
   readonly busy: boolean;
+  /**
+   * Another one takes its place: the legacy server is left, and what is known of the mailboxes and the store stay
+   * open.
+   */
+  retire(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -104,7 +111,11 @@ export function openMirror({ store, source, pop3, logger, onOutcome }: MirrorOpt
     let gone = commitListing(store, await fetchListing(source, "interactive", signal));
     // A name that is missing once may be a server's bad moment; a mailbox is dropped when two listings agree.
     if (gone.length > 0) gone = commitListing(store, await fetchListing(source, "interactive", signal));
-    for (const record of gone) await forget(record);
+    for (const record of gone) {
+      // Another one may have taken our place.
+      signal.throwIfAborted();
+      await forget(record);
+    }
   });
   /** Where the server has given a new UIDVALIDITY, or does not tell, the mailbox is pulled anew. */
   const followRename = async (from: EncodedMailboxName, to: EncodedMailboxName): Promise<void> => {
@@ -198,6 +209,7 @@ export function openMirror({ store, source, pop3, logger, onOutcome }: MirrorOpt
     store,
     maildrop,
     held: createHeldDeletions({ store, authority, listing: freshListing, mailboxes: all }),
+    asOne: (work) => work(),
     authority,
     listing: freshListing,
     learnNames() {
@@ -239,6 +251,11 @@ export function openMirror({ store, source, pop3, logger, onOutcome }: MirrorOpt
     },
     get busy() {
       return background.busy;
+    },
+    async retire() {
+      closing.abort(new MailError("UNAVAILABLE", "the account has another home now"));
+      await background.ended();
+      await Promise.allSettled([source.close(), pop3?.source.close()]);
     },
     async close() {
       closing.abort(new MailError("UNAVAILABLE", "the account is being closed"));

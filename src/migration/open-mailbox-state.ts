@@ -1,26 +1,35 @@
 /** The state of one mailbox, opened and kept: the only one who writes it (see mailbox-state.ts). */
 import type { FlagsOf } from "../legacy/source.ts";
-import type { Flags } from "../mail/flags.ts";
 import { sameFlags } from "../mail/flags.ts";
 import { type ModSeq, type Uid, type UidValidity, uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { noModSeq } from "../mail/mod-seq.ts";
 import type { MailboxRecord, StoredMessage } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
+import { newest } from "./compare.ts";
 import { createDeletionBrake } from "./deletion-brake.ts";
-import { loadMailbox } from "./load-mailbox.ts";
-import { type MailboxEvent, type MailboxState, type MailboxStateOptions, sameList } from "./mailbox-state.ts";
+import { createFileRemovals } from "./file-removals.ts";
+import { emptied, loadMailbox } from "./load-mailbox.ts";
+import { firstOwnUid, localPermanentFlags, uidNextAtCutover } from "./local-mailbox.ts";
+import type { MailboxEvent, MailboxState, MailboxStateOptions } from "./mailbox-state.ts";
 import { createMessageTable } from "./message-table.ts";
 import { highestCounted, next } from "./mod-seqs.ts";
+import { sameRecord } from "./same-record.ts";
 
 export async function openMailboxState(options: MailboxStateOptions): Promise<MailboxState> {
-  const { store, source, logger, signal } = options;
+  const { store, source, logger } = options;
+  let { signal, local: isLocal = false } = options;
   const transientKey = `transient:${options.record.id}`;
   let isTransient = store.readSetting(transientKey) === "yes";
   const loaded = await loadMailbox(isTransient ? { ...options, record: await emptied(options) } : options);
   const { modSeqs } = loaded;
   let { record } = loaded;
   const listedKey = `listed:${record.id}`;
+  let atCutover: number | undefined;
+  const beLocal = (): void => {
+    atCutover = uidNextAtCutover(store, record);
+    if (record.permanentFlags.length === 0) saveRecord({ permanentFlags: localPermanentFlags });
+  };
   const problemKey = `problem:${record.id}`;
   /** Only once it is written down with what has it: a number that was told is given to nothing else. */
   const raise = (highestModSeq: ModSeq): void => {
@@ -30,7 +39,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
   /** index.db, which holds the mark, and sidecar.db, which holds the record, may be of different moments. */
   const wholeMark = (): string => `${record.uidValidity}:${record.uidNext}`;
   let keptMark = store.readMark(listedKey);
-  let listed = options.local === true || keptMark === wholeMark();
+  let listed = isLocal || keptMark === wholeMark();
   let firstUnseenHint: number | undefined;
   let problem = store.readSetting(problemKey) || undefined;
   let readOnly = false;
@@ -56,7 +65,9 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
   const save = (messages: readonly StoredMessage[]): void => {
     if (messages.length > 0) table.put(store.saveMessages(record, messages));
   };
-  let removals = 0;
+  const removals = createFileRemovals((error) =>
+    logger.warn({ err: error, mailbox: record.name }, "files of expunged messages are still there"),
+  );
   /**
    * The disk was full: what is served now is not all written down. Up to this MODSEQ it is, and none above is written:
    * the next opening asks for what has changed since.
@@ -68,7 +79,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     try {
       save(messages);
     } catch (error) {
-      if (!(error instanceof StoreTrouble) || options.local) throw error;
+      if (!(error instanceof StoreTrouble) || isLocal) throw error;
       logger.error({ err: error, mailbox: record.name }, "served without being stored");
       unwrittenSince ??= record.highestModSeq;
       for (const message of messages) unwritten.add(message.uid);
@@ -98,19 +109,11 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     keptMark = mark;
   };
   const keepIfWhole = (): void => {
-    if (table.remoteCount === 0 && removals === 0 && unwrittenSince === undefined) keepListing(true);
+    if (table.remoteCount === 0 && removals.count === 0 && unwrittenSince === undefined) keepListing(true);
   };
   /** Takes what has left off the disk, where the next start or another server would find it again. */
   const removeVanished = async (uids: readonly Uid[]): Promise<void> => {
-    removals++;
-    try {
-      await store.removeMessages(record, uids);
-      removals--;
-      keepIfWhole();
-    } catch (error) {
-      // They are found and removed again after the next opening, whose first delta misses them anew.
-      logger.warn({ err: error, mailbox: record.name }, "files of expunged messages are still there");
-    }
+    if (await removals.start(() => store.removeMessages(record, uids))) keepIfWhole();
   };
   const saveRecord = (changes: Partial<MailboxRecord>): void => {
     const next: MailboxRecord = { ...record, ...changes };
@@ -180,11 +183,23 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     listed = false;
   };
 
+  const countModSeqs = (uidValidity: UidValidity): void => {
+    if (modSeqs.counted) return;
+    modSeqs.count(uidValidity);
+    // Messages may be newer than the last delta.
+    const messages = table.uids.flatMap((one) => table.get(one) ?? []);
+    record = { ...record, highestModSeq: highestCounted(store, record, messages) };
+  };
+
+  if (isLocal) beLocal();
+
   return {
     store,
     source,
     logger,
-    signal,
+    get signal() {
+      return signal;
+    },
     get record() {
       return record;
     },
@@ -213,11 +228,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     get countsModSeqs() {
       return modSeqs.counted;
     },
-    countModSeqs(uidValidity) {
-      if (modSeqs.counted) return;
-      modSeqs.count(uidValidity);
-      record = { ...record, highestModSeq: highestCounted(store, record, []) };
-    },
+    countModSeqs,
     nextModSeq: () => next(record.highestModSeq),
     logExpunged(uids, cause) {
       if (cause === "wanted") options.onRemoving?.(record, uids);
@@ -304,7 +315,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       save(changed);
     },
     reserveUids(count) {
-      const first = record.uidNext;
+      const first = firstOwnUid(record.uidNext, atCutover);
       saveRecord({ uidNext: uid(first + count) });
       return first;
     },
@@ -355,35 +366,31 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       store.writeSetting(problemKey, "");
       problem = undefined;
     },
+    get isSettled() {
+      const isWhole = listed && table.fullCount === table.uids.length;
+      const isWritten = unwrittenSince === undefined && removals.count === 0;
+      const isBelieved = problem === undefined && !isTransient && brake.held.length === 0;
+      return isWhole && isWritten && isBelieved && record.uidValidity !== undefined;
+    },
+    removed: () => removals.ended(),
+    get isLocal() {
+      return isLocal;
+    },
+    becomeLocal() {
+      const { uidValidity } = record;
+      if (uidValidity === undefined) throw new Error("a mailbox that was never listed cannot become local");
+      countModSeqs(uidValidity);
+      modSeqs.startLog(record.highestModSeq);
+      brake.reset();
+      [isLocal, listed, readOnly] = [true, true, false];
+      beLocal();
+    },
+    adopt(next) {
+      signal = next;
+    },
     announceGone(reason) {
       isGone = true;
       emit({ kind: "gone", reason });
     },
   };
-}
-
-/** What the last opening has shown of a transient mailbox is good for nothing. */
-function emptied({ store, record }: MailboxStateOptions): Promise<MailboxRecord> {
-  return store.resetMailbox(record.id, store.nextUidValidity());
-}
-
-/** MODSEQ tells which flags are newer; without it, what the delta said is (it was asked later). */
-function newest(
-  meta: MessageMeta,
-  change: FlagsOf | undefined,
-): { flags: Flags; modSeq: MessageMeta["modSeq"] } {
-  return change && change.modSeq >= meta.modSeq ? change : meta;
-}
-
-function sameRecord(a: MailboxRecord, b: MailboxRecord): boolean {
-  return (
-    a.uidValidity === b.uidValidity &&
-    a.uidNext === b.uidNext &&
-    a.highestModSeq === b.highestModSeq &&
-    sameList(a.flags, b.flags) &&
-    sameList(a.permanentFlags, b.permanentFlags) &&
-    sameList(a.attributes, b.attributes) &&
-    a.subscribed === b.subscribed &&
-    a.separator === b.separator
-  );
 }

@@ -99,6 +99,7 @@ export async function openPop3Mirror({
     triedAt = performance.now();
   };
   const fed = fedInbox(inboxHere, lookWithPatience, signal);
+  const withFed = (mailbox: MailboxMirror): MailboxMirror => (mailbox === inboxHere ? fed : mailbox);
   const maildrop = maildropOf({ store, source, feed, lookAgain: lookAgainInTime, logger, run });
   const pull = createBackgroundPull({
     store,
@@ -121,6 +122,7 @@ export async function openPop3Mirror({
     store,
     maildrop,
     held: heldOf({ store, local, inboxHere, feed, run }),
+    asOne: (work) => work(),
     authority: local.authority,
     listing: (waiting) => local.listing(waiting),
     learnNames: () => undefined,
@@ -129,8 +131,8 @@ export async function openPop3Mirror({
       if (name === inbox) await lookWithPatience(waiting);
       return undefined;
     },
-    opened: () => local.opened(),
-    all: () => local.all(),
+    opened: () => local.opened().map(withFed),
+    all: async () => (await local.all()).map(withFed),
     get isWholeOpen() {
       return local.isWholeOpen;
     },
@@ -141,6 +143,13 @@ export async function openPop3Mirror({
     },
     get busy() {
       return pull.busy;
+    },
+    async retire() {
+      closing.abort(new MailError("UNAVAILABLE", "the account has another home now"));
+      await source.close();
+      await pull.ended();
+      await run().catch(() => undefined);
+      await local.retire();
     },
     async close() {
       closing.abort(new MailError("UNAVAILABLE", "the account is being closed"));

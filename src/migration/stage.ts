@@ -10,8 +10,8 @@ export type { Stage } from "../store/directory.ts";
 /** From each stage, where it may go. `complete` falls back when there is mail that is not here yet. */
 const transitions: Readonly<Record<Stage, readonly Stage[]>> = {
   new: ["mirroring", "local"],
-  mirroring: ["complete"],
-  complete: ["mirroring"],
+  mirroring: ["complete", "local"],
+  complete: ["mirroring", "local"],
   local: [],
 };
 
@@ -26,6 +26,7 @@ export function moveToStage(directory: Directory, accountDirectory: string, user
   if (!transitions[row.stage].includes(to)) {
     throw new MailError("CANNOT", `an account cannot go from ${row.stage} to ${to}`);
   }
-  directory.writeStage(user, to);
+  // The directory decides: once it says so, nothing is left that could fail.
   writeAccountRecord(accountDirectory, { ...row, stage: to });
+  directory.writeStage(user, to);
 }

@@ -39,6 +39,8 @@ export async function takeDelta(
   lease: MailboxLease,
   firstExamined: Examined,
 ): Promise<void> {
+  // Whoever waited for his turn while the mailbox got another master.
+  if (mailbox.isLocal) throw new MailError("UNAVAILABLE", "The mailbox has another home now");
   const first = underKnown(mailbox, firstExamined);
   const uidValidity = await validityOf(mailbox, first);
   if (first.hasNoModSeqs) mailbox.countModSeqs(uidValidity);

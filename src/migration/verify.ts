@@ -1,7 +1,7 @@
 /**
  * The proof that both sides are equal: reads the legacy server and the Maildir anew, UID by UID and byte
- * by byte, trusting nothing that the mirror remembers. A mailbox that differs is looked at a second time,
- * since people go on working meanwhile.
+ * by byte, trusting nothing that the mirror remembers. What differs is looked at again, since people go on
+ * working meanwhile.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { ImapSource, LeaseOptions, MailboxLease } from "../legacy/source.ts";
@@ -60,7 +60,7 @@ export async function verifyMailboxes(options: VerifyOptions): Promise<Mailboxes
   for (const entry of listing.mailboxes.filter((name) => isPulled(name, listing.namespaces))) {
     const record = records.get(entry.name);
     records.delete(entry.name);
-    const verdict = record ? await verifyTwice(record, options) : absent(entry.name, "not here");
+    const verdict = record ? await verifyRepeatedly(record, options) : absent(entry.name, "not here");
     mailboxes.push(verdict);
     options.onMailbox?.(verdict);
   }
@@ -81,15 +81,49 @@ function absent(name: EncodedMailboxName, detail: string): MailboxVerdict {
   };
 }
 
-async function verifyTwice(record: MailboxRecord, options: VerifyOptions): Promise<MailboxVerdict> {
-  const verdict = await verifyMailbox(record, options);
-  if (verdict.differences.length === 0) return verdict;
-  await options.resync(record.name);
-  const current = options.store.mailboxes().find((mailbox) => mailbox.id === record.id);
-  return current ? verifyMailbox(current, options) : verdict;
+/** What differed at one look and the next differs. */
+const looks = 3;
+
+async function verifyRepeatedly(record: MailboxRecord, options: VerifyOptions): Promise<MailboxVerdict> {
+  let verdict = await verifyMailbox(record, options);
+  for (let look = 1; look < looks && verdict.differences.length > 0; look++) {
+    await options.resync(record.name);
+    verdict = await lookAgain(verdict, options);
+  }
+  return verdict;
 }
 
-async function verifyMailbox(record: MailboxRecord, options: VerifyOptions): Promise<MailboxVerdict> {
+/** At what differed, and nothing else. */
+async function lookAgain(verdict: MailboxVerdict, options: VerifyOptions): Promise<MailboxVerdict> {
+  const record = options.store.mailboxes().find(({ name }) => name === verdict.name);
+  if (!record || verdict.differences.length === 0) return verdict;
+  const isWhole = verdict.differences.some(({ kind }) => kind === "mailbox");
+  const uids = new Set(verdict.differences.map(uidOf));
+  const again = await verifyMailbox(record, options, isWhole ? undefined : (uid) => uids.has(uid));
+  if (isWhole) return again;
+  return {
+    ...again,
+    bytesCompared: verdict.bytesCompared + again.bytesCompared,
+    rewritten: verdict.rewritten + again.rewritten,
+    undated: verdict.undated + again.undated,
+  };
+}
+
+/** Whether what differed still does. Both sides have come to rest, and the mirror is up to date. */
+export async function verifyDifferences(
+  { mailboxes }: MailboxesVerdict,
+  options: VerifyOptions,
+): Promise<MailboxesVerdict> {
+  const again: MailboxVerdict[] = [];
+  for (const verdict of mailboxes) again.push(await lookAgain(verdict, options));
+  return { equal: again.every((verdict) => verdict.differences.length === 0), mailboxes: again };
+}
+
+async function verifyMailbox(
+  record: MailboxRecord,
+  options: VerifyOptions,
+  isAsked: (uid: Uid) => boolean = () => true,
+): Promise<MailboxVerdict> {
   const lease: LeaseOptions = { priority: "background", signal: options.signal };
   return options.source.useMailbox(record.name, lease, async (connection) => {
     const { examined } = connection;
@@ -101,10 +135,11 @@ async function verifyMailbox(record: MailboxRecord, options: VerifyOptions): Pro
         `UIDVALIDITY is ${examined.uidValidity ?? "not told"} there and ${record.uidValidity} here`,
       );
     }
-    const there = await connection.listUids();
+    const all = await connection.listUids();
+    const there = all.filter(isAsked);
     const metas = new Map<Uid, MessageMeta>();
     if (there.length > 0) await connection.fetchMeta(uidSetOf(there), (meta) => metas.set(meta.uid, meta));
-    const { arrived, vanished } = compareUids([...here.keys()], there);
+    const { arrived, vanished } = compareUids([...here.keys()].filter(isAsked), there);
     const differences: Difference[] = [
       ...arrived.map((uid): Difference => ({ kind: "missing", uid, detail: "on the legacy server only" })),
       ...vanished.map((uid): Difference => ({ kind: "extra", uid, detail: "here only" })),
@@ -125,7 +160,7 @@ async function verifyMailbox(record: MailboxRecord, options: VerifyOptions): Pro
     const undated = await withoutDate(connection, misdated, metas, signal);
     return {
       name: record.name,
-      messagesLegacy: there.length,
+      messagesLegacy: all.length,
       messagesHere: here.size,
       bytesCompared: bytes.bytesCompared,
       rewritten: bytes.rewritten.size,

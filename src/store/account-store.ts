@@ -166,6 +166,11 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
         raiseUidValidity(context.maildir, highestUidValidity(registry));
       }),
     makeDurable: () => track(() => makeDurable(context)),
+    becomeLocal: () =>
+      storing(() => {
+        context.isLocal = true;
+        context.database.becomeDurable();
+      }),
     close,
   };
 }

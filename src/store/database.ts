@@ -20,6 +20,8 @@ export interface AccountDatabase {
   readonly db: DatabaseSync;
   /** All of `work` or nothing (of each file; see above). Not nested. */
   transaction<T>(work: () => T): T;
+  /** From now on each commit is on stable storage when it returns. */
+  becomeDurable(): void;
   /** Moves both logs into their files and flushes them. */
   flush(): void;
   close(): void;
@@ -31,7 +33,7 @@ export function openAccountDatabase(directory: string, durable = false): Account
   const db = openIndex(indexPath);
   try {
     attachSidecar(db, join(directory, "sidecar.db"));
-    if (durable) db.exec("PRAGMA main.synchronous = FULL; PRAGMA side.synchronous = FULL;");
+    if (durable) beDurable(db);
   } catch (error) {
     db.close();
     throw error;
@@ -39,11 +41,16 @@ export function openAccountDatabase(directory: string, durable = false): Account
   return {
     db,
     transaction: (work) => transaction(db, work),
+    becomeDurable: () => beDurable(db),
     flush() {
       db.exec("PRAGMA main.wal_checkpoint(TRUNCATE); PRAGMA side.wal_checkpoint(TRUNCATE);");
     },
     close: () => db.close(),
   };
+}
+
+function beDurable(db: DatabaseSync): void {
+  db.exec("PRAGMA main.synchronous = FULL; PRAGMA side.synchronous = FULL;");
 }
 
 const indexTemplate = createDatabaseTemplate((path) => {

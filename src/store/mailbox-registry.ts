@@ -57,7 +57,9 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
       files: new Map(),
       uidValidity,
       scanned: false,
-      isLocal: context.isLocal,
+      get isLocal() {
+        return context.isLocal;
+      },
       strangers: new Set(),
       unreadable: new Set(),
     };

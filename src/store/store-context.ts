@@ -24,7 +24,7 @@ export interface StoreContext {
   readonly flushAhead: FlushAhead;
   readonly logger: Logger;
   /** What is here has no other home: no file is deleted but by a client's wish. */
-  readonly isLocal: boolean;
+  isLocal: boolean;
   /** Changes with every start of the machine. */
   readonly bootId: string;
 }

@@ -190,6 +190,8 @@ export interface AccountStore {
   checkpoint(mailbox: MailboxRecord, messages: readonly StoredMessage[]): Promise<void>;
   /** Everything written so far survives a power failure when this resolves. */
   makeDurable(): Promise<void>;
+  /** What is here has no other home from now on: each change is on stable storage when it returns. */
+  becomeLocal(): void;
   close(): Promise<void>;
 }
 

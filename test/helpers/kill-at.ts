@@ -1,19 +1,21 @@
 /**
  * Loaded into a Mailferry by NODE_OPTIONS: kills it at the KILL_AT-th change of the disk that a thread makes, before
- * or after it is done, as a power failure or kill -9 would.
+ * or after it is done, as a power failure or kill -9 would. With KILL_WHEN changes count once that file is there.
  */
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { StatementSync } from "node:sqlite";
 
 const killAt = Number(process.env["KILL_AT"]);
+const trigger = process.env["KILL_WHEN"];
 let changes = 0;
 
 type Work = (...args: never[]) => unknown;
 
 function counted<T extends Work>(work: T): T {
   const killing = function (this: unknown, ...args: never[]): unknown {
-    const isLast = ++changes === killAt;
+    if (trigger === undefined || fs.existsSync(trigger)) changes++;
+    const isLast = changes === killAt;
     // Even ones before, odd ones after.
     if (isLast && killAt % 2 === 0) process.kill(process.pid, "SIGKILL");
     const result = work.apply(this, args);

@@ -1,0 +1,220 @@
+/**
+ * Mail that still arrives at the legacy server after a cutover: it is brought over, each message once, whatever cuts
+ * in. What was there at the cutover is known by UIDNEXT of that moment.
+ */
+import { isUnavailable, MailError } from "../errors.ts";
+import type { ImapSource, MailboxLease } from "../legacy/source.ts";
+import type { Logger } from "../log.ts";
+import {
+  type EncodedMailboxName,
+  encodedMailboxName,
+  type MailboxId,
+  type Uid,
+  type UidValidity,
+  uid,
+  uidValidity,
+} from "../mail/ids.ts";
+import type { MessageMeta } from "../mail/message.ts";
+import type { IncomingMessage } from "../mail/new-message.ts";
+import { uidSetOf } from "../mail/number-set.ts";
+import type { AccountStore, MailboxRecord } from "../store/store.ts";
+import { addMessages } from "./local-messages.ts";
+import type { MailboxMirror } from "./mailbox-mirror.ts";
+
+/** How far a mailbox of the legacy server has been brought over. */
+interface Mark {
+  /** There; it may have another name here by now. */
+  readonly name: EncodedMailboxName;
+  readonly uidValidity: UidValidity;
+  /** All UIDs below are here. */
+  readonly next: Uid;
+  /** The message of UID `next` was about to become this one here. */
+  readonly becoming: Uid | undefined;
+}
+
+export interface Sweep {
+  /** Looks in the background, if it has not looked a moment ago. */
+  wake(mailbox: (record: MailboxRecord) => Promise<MailboxMirror>): void;
+  /** Before the store is closed. */
+  close(): Promise<void>;
+}
+
+export interface SweepParts {
+  readonly store: AccountStore;
+  /** Closed with the sweep. */
+  readonly source: ImapSource;
+  readonly logger: Logger;
+  /** For so many days after the cutover. */
+  readonly days: number;
+}
+
+interface SweepOptions extends Omit<SweepParts, "days"> {
+  readonly mailbox: (record: MailboxRecord) => Promise<MailboxMirror>;
+  readonly signal: AbortSignal;
+}
+
+const cutOverKey = "cut-over-at";
+const pauseMs = 60_000;
+const dayMs = 24 * 60 * 60_000;
+
+export function createSweep({ days, ...parts }: SweepParts): Sweep {
+  const { store, source, logger } = parts;
+  const closing = new AbortController();
+  const { signal } = closing;
+  let lookedAt = Number.NEGATIVE_INFINITY;
+  let running: Promise<unknown> | undefined;
+  return {
+    wake(mailbox) {
+      const cutOverAt = Number(store.readSetting(cutOverKey));
+      if (!cutOverAt || Date.now() > cutOverAt + days * dayMs) return;
+      if (running || signal.aborted || performance.now() < lookedAt + pauseMs) return;
+      lookedAt = performance.now();
+      running = sweepStragglers({ ...parts, mailbox, signal })
+        .catch((error: unknown) => {
+          if (!signal.aborted) logger.debug({ err: error }, "the legacy server was not looked at");
+        })
+        .finally(() => {
+          running = undefined;
+        });
+    },
+    async close() {
+      closing.abort(new MailError("UNAVAILABLE", "the account is being closed"));
+      await running;
+      await source.close();
+    },
+  };
+}
+
+/** At the cutover, when all that the legacy server has is here. */
+export function beginSweep(store: AccountStore, mailboxes: readonly MailboxRecord[]): void {
+  store.writeSetting(cutOverKey, String(Date.now()));
+  for (const { id, name, uidValidity, uidNext } of mailboxes)
+    if (uidValidity !== undefined)
+      writeMark(store, id, { name, uidValidity, next: uidNext, becoming: undefined });
+}
+
+/** How many messages were brought over. One mailbox's trouble is not the others'. */
+async function sweepStragglers(options: SweepOptions): Promise<number> {
+  const { store, source, logger, signal } = options;
+  let count = 0;
+  for (const record of store.mailboxes()) {
+    const mark = readMark(store, record.id);
+    if (!mark) continue;
+    try {
+      const target = await options.mailbox(record);
+      count += await source.useMailbox(mark.name, { priority: "background", signal }, (lease) =>
+        sweepMailbox(options, target, lease, settled(store, target, mark)),
+      );
+    } catch (error) {
+      if (isUnavailable(error) || !(error instanceof MailError)) throw error;
+      logger.warn({ err: error, mailbox: mark.name }, "the legacy server's mailbox could not be looked at");
+    }
+  }
+  if (count > 0) logger.info({ messages: count }, "mail that came to the legacy server was brought over");
+  return count;
+}
+
+/** What was cut off is here, or not. */
+function settled(store: AccountStore, { state }: MailboxMirror, mark: Mark): Mark {
+  if (mark.becoming === undefined) return mark;
+  const isHere = state.table.get(mark.becoming) !== undefined;
+  const next = { ...mark, next: isHere ? uid(mark.next + 1) : mark.next, becoming: undefined };
+  writeMark(store, state.record.id, next);
+  return next;
+}
+
+async function sweepMailbox(
+  options: SweepOptions,
+  target: MailboxMirror,
+  lease: MailboxLease,
+  mark: Mark,
+): Promise<number> {
+  const { store, logger, signal } = options;
+  if (lease.examined.uidValidity !== mark.uidValidity) {
+    logger.warn(
+      { mailbox: mark.name },
+      "UIDVALIDITY has changed at the legacy server: nothing is brought over",
+    );
+    return 0;
+  }
+  if (lease.examined.uidNext <= mark.next) return 0;
+  const arrived = (await lease.listUids()).filter((one) => one >= mark.next);
+  for (const one of arrived) {
+    signal.throwIfAborted();
+    const message = await fetchMessage(store, lease, one);
+    if (message) await bringOver(store, target, { ...mark, next: one }, message);
+    writeMark(store, target.state.record.id, { ...mark, next: uid(one + 1) });
+  }
+  return arrived.length;
+}
+
+interface Straggler {
+  readonly meta: MessageMeta;
+  readonly incoming: IncomingMessage;
+}
+
+/** undefined where it has been expunged there meanwhile. */
+async function fetchMessage(
+  store: AccountStore,
+  lease: MailboxLease,
+  wanted: Uid,
+): Promise<Straggler | undefined> {
+  const asked = uidSetOf([wanted]);
+  let meta: MessageMeta | undefined;
+  await lease.fetchMeta(asked, (told) => {
+    meta = told;
+  });
+  let incoming: IncomingMessage | undefined;
+  let isWhole = false;
+  try {
+    await lease.fetchBodies(asked, {
+      begin(_, sizeBytes) {
+        incoming = store.receive(sizeBytes);
+      },
+      write: (chunk) => incoming?.write(chunk),
+      end() {
+        isWhole = true;
+        return undefined;
+      },
+    });
+  } finally {
+    if (!isWhole || !meta) incoming?.discard();
+  }
+  return isWhole && meta && incoming ? { meta, incoming } : undefined;
+}
+
+async function bringOver(
+  store: AccountStore,
+  target: MailboxMirror,
+  mark: Mark,
+  { meta: { flags, internalDate }, incoming }: Straggler,
+): Promise<void> {
+  const content = incoming.open();
+  try {
+    const addition = { flags, internalDate, sizeBytes: content.sizeBytes, bytes: { content } };
+    await addMessages(store, target, [addition], (becoming) =>
+      writeMark(store, target.state.record.id, { ...mark, becoming }),
+    );
+  } finally {
+    content.close();
+    incoming.discard();
+  }
+}
+
+const markKey = (id: MailboxId): string => `swept:${id}`;
+
+function writeMark(store: AccountStore, id: MailboxId, mark: Mark): void {
+  store.writeSetting(markKey(id), JSON.stringify(mark));
+}
+
+function readMark(store: AccountStore, id: MailboxId): Mark | undefined {
+  const kept = store.readSetting(markKey(id));
+  if (kept === undefined) return undefined;
+  const { name, uidValidity: validity, next, becoming } = JSON.parse(kept) as Mark;
+  return {
+    name: encodedMailboxName(name),
+    uidValidity: uidValidity(validity) as UidValidity,
+    next: uid(next),
+    becoming: becoming === undefined ? undefined : uid(becoming),
+  };
+}
