@@ -18,10 +18,12 @@ export interface NameChangeOptions {
   readonly refreshNames: () => Promise<Listing>;
   /** What was renamed there is renamed here, and need not be pulled again. */
   readonly followRename: (from: EncodedMailboxName, to: EncodedMailboxName) => Promise<void>;
+  /** The names are not looked at meanwhile: one mailbox would have gone, and another come. */
+  readonly unseen: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
 export function createNameChanges(options: NameChangeOptions): Pick<Authority, "changeName"> {
-  const { source, logger, signal, keptNames, refreshNames, followRename } = options;
+  const { source, logger, signal, keptNames, refreshNames, followRename, unseen } = options;
 
   /** The truth about a change whose answer never came. */
   const findOut = async (change: NameChange, before: Listing | undefined, lost: OutcomeUnknown) => {
@@ -36,12 +38,18 @@ export function createNameChanges(options: NameChangeOptions): Pick<Authority, "
     if (!done) throw new MailError("UNAVAILABLE", lost.message, lost);
   };
 
+  const changeThere = (change: NameChange): Promise<void> =>
+    source.use({ priority: "interactive", signal }, (lease) => lease.changeName(change));
+  const rename = async (change: NameChange & { readonly kind: "RENAME" }): Promise<void> => {
+    await changeThere(change);
+    await followRename(change.name, change.to);
+  };
+
   return {
     async changeName(change) {
       const before = keptNames();
       try {
-        await source.use({ priority: "interactive", signal }, (lease) => lease.changeName(change));
-        if (change.kind === "RENAME") await followRename(change.name, change.to);
+        await (change.kind === "RENAME" ? unseen(() => rename(change)) : changeThere(change));
       } catch (error) {
         if (error instanceof OutcomeUnknown) return findOut(change, before, error);
         throw error;

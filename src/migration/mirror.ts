@@ -9,7 +9,7 @@ import type { ImapSource, LegacyStatus, Listing } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
 import { type EncodedMailboxName, encodedMailboxName, inbox, type MailboxId } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
-import { singleFlight, waitWith } from "../waiting.ts";
+import { singleFlight, takeTurns, waitWith } from "../waiting.ts";
 import type { Authority } from "./authority.ts";
 import { createBackgroundPull, type PullOutcome } from "./background-pull.ts";
 import { createMessageChanges } from "./change-messages.ts";
@@ -107,7 +107,9 @@ export function openMirror({ store, source, pop3, logger, onOutcome }: MirrorOpt
     await store.dropMailbox(record.id);
     logger.info({ mailbox: record.name }, "mailbox is gone from the legacy server");
   };
-  const refresh = singleFlight(async () => {
+  const namesInTurn = takeTurns();
+  const refresh = singleFlight(() => namesInTurn(takeNames));
+  const takeNames = async (): Promise<void> => {
     let gone = commitListing(store, await fetchListing(source, "interactive", signal));
     // A name that is missing once may be a server's bad moment; a mailbox is dropped when two listings agree.
     if (gone.length > 0) gone = commitListing(store, await fetchListing(source, "interactive", signal));
@@ -116,7 +118,7 @@ export function openMirror({ store, source, pop3, logger, onOutcome }: MirrorOpt
       signal.throwIfAborted();
       await forget(record);
     }
-  });
+  };
   /** Where the server has given a new UIDVALIDITY, or does not tell, the mailbox is pulled anew. */
   const followRename = async (from: EncodedMailboxName, to: EncodedMailboxName): Promise<void> => {
     for (const record of store.mailboxes()) {
@@ -151,6 +153,7 @@ export function openMirror({ store, source, pop3, logger, onOutcome }: MirrorOpt
         return keptListing(store) ?? nothingListed;
       },
       followRename,
+      unseen: namesInTurn,
     }),
   };
   const freshListing = async (waiting: AbortSignal): Promise<Listing> => {

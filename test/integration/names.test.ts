@@ -160,6 +160,24 @@ describe("changes of names", () => {
     await sidesAreEqual();
   });
 
+  it("RENAME is followed by who has the mailbox open, though others list the names at that moment", async () => {
+    await through.ok("CREATE Turn0");
+    await through.ok("APPEND Turn0 ", Buffer.from("Subject: one\r\n\r\ntext\r\n"));
+    const reader = await mailferry.client(user);
+    await reader.ok("SELECT Turn0");
+    const lister = await mailferry.client(user);
+    let isOver = false;
+    const listing = (async () => {
+      while (!isOver) await lister.ok('LIST "" *');
+    })();
+    for (let turn = 0; turn < 30; turn++) await through.ok(`RENAME Turn${turn} Turn${turn + 1}`);
+    isOver = true;
+    await listing;
+    expect(lines(await reader.ok("FETCH 1 BODY.PEEK[TEXT]"))).toHaveLength(1);
+    await through.ok("DELETE Turn30");
+    await sidesAreEqual();
+  });
+
   it("is answered NO when it was lost on its way", async () => {
     proxy.cutNext(/ CREATE /, "before");
     const told = await through.command("CREATE Never");
