@@ -247,13 +247,16 @@ function statusOf(
   counters: AccountCounters,
 ): AccountStatus {
   const live = mailferry.liveOutcome(row.user);
+  const told = [live ? live.problem : row.lastError, mailferry.liveTrouble(row.user)].filter(
+    (text) => typeof text === "string",
+  );
   return {
     user: row.user,
     stage: row.stage,
     legacy: row.legacy,
     pulling,
     lastLoginAt: row.lastLoginAt ?? null,
-    lastError: (live ? live.problem : row.lastError) ?? mailferry.liveTrouble(row.user) ?? null,
+    lastError: told.length === 0 ? null : told.join("; "),
     ...counters,
   };
 }

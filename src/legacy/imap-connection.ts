@@ -19,6 +19,7 @@ import { parseFetch } from "./fetch-answer.ts";
 import { type Quirks, quirksOf } from "./quirks.ts";
 import { createResponseReader, type LiteralSink, streamedLiteral } from "./response-reader.ts";
 import { defaultCommandMs } from "./server-config.ts";
+import { ServerFault } from "./server-fault.ts";
 import type { Namespaces } from "./source.ts";
 import { fetchPosition, parseResponse, type Tagged, type Untagged } from "./untagged.ts";
 
@@ -36,6 +37,8 @@ export interface ImapConnection {
   readonly withoutModSeqs: Set<EncodedMailboxName>;
   /** NAMESPACE's answer, asked once a connection. */
   namespaces: Namespaces | undefined;
+  /** Told of each answer, how long it took, and how much came meanwhile. */
+  onAnswered: ((answer: Tagged, durationMs: number, bytes: number) => void) | undefined;
   /** Resolves with the reason once the connection is closed. */
   readonly closed: Promise<unknown>;
   run(command: ImapCommand): Promise<Tagged>;
@@ -143,14 +146,20 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
     }
   };
   takeOver(socket, onData, (cause) =>
-    destroy(new MailError("UNAVAILABLE", "The old server closed the connection", cause)),
+    destroy(new ServerFault("The old server closed the connection", cause)),
   );
 
-  const run = (command: ImapCommand): Promise<Tagged> => {
-    if (isClosed) return Promise.reject(closeReason);
-    const answered = queue.send(command);
+  const run = async (command: ImapCommand): Promise<Tagged> => {
+    if (isClosed) throw closeReason;
+    const [sentAt, before] = [performance.now(), socket.bytesRead];
+    const answering = queue.send(command);
     restartDeadline();
-    return answered;
+    const answer = await answering;
+    // One that waits for news is not slow.
+    if (!command.mayBeSilent) {
+      connection.onAnswered?.(answer, performance.now() - sentAt, socket.bytesRead - before);
+    }
+    return answer;
   };
   const logout = async (): Promise<void> => {
     if (isClosed) return;
@@ -161,7 +170,8 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
     clearTimeout(timer);
   };
 
-  return {
+  const connection: ImapConnection = {
+    onAnswered: undefined,
     capabilities,
     quirks,
     get responseCount() {
@@ -181,6 +191,7 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
     destroy,
     logout,
   };
+  return connection;
 }
 
 /** The first command in flight that takes it has it; what nobody takes is unasked news. */
@@ -191,7 +202,7 @@ function offer(inFlight: readonly InFlight[], untagged: Untagged): undefined | P
     if (taken) return taken;
   }
   if (untagged.kind === "status" && untagged.status === "BYE") {
-    throw new MailError("UNAVAILABLE", `The old server closed the connection: ${untagged.tail.text}`);
+    throw new ServerFault(`The old server closed the connection: ${untagged.tail.text}`);
   }
   return undefined;
 }
@@ -222,7 +233,7 @@ function literalSink(
 /** At the server's pace; `onProgress` tells that it is taking it. */
 async function sendMessage(socket: Socket, message: MessageContent, onProgress: () => void): Promise<void> {
   for await (const bytes of piecesOf(message)) {
-    if (socket.destroyed) throw new MailError("UNAVAILABLE", "The old server closed the connection");
+    if (socket.destroyed) throw new ServerFault("The old server closed the connection");
     if (!socket.write(bytes)) await drained(socket);
     onProgress();
   }
@@ -269,9 +280,9 @@ function isBye(untagged: Untagged): boolean {
 }
 
 function silent(timeoutMs: number): MailError {
-  return new MailError("UNAVAILABLE", `The old server did not answer for ${timeoutMs / 1000} seconds`);
+  return new ServerFault(`The old server did not answer for ${timeoutMs / 1000} seconds`);
 }
 
 function nonsense(what: string): MailError {
-  return new MailError("UNAVAILABLE", `The old server broke the protocol: ${what}`);
+  return new ServerFault(`The old server broke the protocol: ${what}`);
 }

@@ -13,6 +13,7 @@ import { type ConnectorOptions, createConnector } from "./connector.ts";
 import { createIdlePool } from "./idle-pool.ts";
 import type { ImapConnection } from "./imap-connection.ts";
 import { createLease, createMailboxLease } from "./lease.ts";
+import { createManners } from "./manners.ts";
 import type { LegacyConnection } from "./prove-login.ts";
 import { leaveMailbox } from "./selected-mailbox.ts";
 import type { ImapSource, LeaseOptions } from "./source.ts";
@@ -50,6 +51,7 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
   const pool = createIdlePool(budget, user, idleMs);
   const closing = new AbortController();
   const turns = createTurns();
+  const manners = createManners();
   /** As the last connection has shown. */
   let isLone = false;
 
@@ -76,7 +78,9 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
     preferred: EncodedMailboxName | undefined,
   ): Promise<ImapConnection> => {
     try {
-      return await connector.connect(request);
+      const connection = await connector.connect(request);
+      manners.watch(connection);
+      return connection;
     } catch (error) {
       if (!isUnavailable(error) || request.signal.aborted) throw error;
       if (!budget.askToGiveWay(user, request)) throw error;
@@ -121,6 +125,7 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
   const adopt = (proven: LegacyConnection): void => {
     connector.noteLogin();
     if (!proven.take()) return;
+    manners.watch(proven.connection);
     if (closing.signal.aborted) void proven.connection.logout();
     else pool.adopt(proven.connection);
   };
@@ -139,7 +144,7 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
           leaving(connection, async () => work(await createMailboxLease(connection, name, request, turn))),
         ),
       ),
-    trouble: () => connector.trouble,
+    trouble: () => connector.trouble ?? manners.told(),
     async close() {
       closing.abort(new MailError("UNAVAILABLE", "The connections to the old server are being closed"));
       await pool.close();

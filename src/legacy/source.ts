@@ -55,7 +55,10 @@ export interface ImapSource {
     options: MailboxLeaseOptions,
     work: (lease: MailboxLease) => Promise<T>,
   ): Promise<T>;
-  /** Why a connection could not be had lately, for people: what needed it may have been done on another. */
+  /**
+   * Why a connection could not be had lately, or how else the server has misbehaved, for people: what needed it may
+   * have been done on another.
+   */
   trouble(): string | undefined;
   /** Closes all connections; leases in use are broken. */
   close(): Promise<void>;

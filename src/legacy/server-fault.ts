@@ -1,0 +1,8 @@
+import { MailError } from "../errors.ts";
+
+/** The old server has ended a connection, fallen silent on it, or does not keep to the protocol. */
+export class ServerFault extends MailError {
+  constructor(message: string, cause?: unknown) {
+    super("UNAVAILABLE", message, cause);
+  }
+}
