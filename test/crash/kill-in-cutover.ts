@@ -16,7 +16,7 @@ import type { KillRun } from "./kill-points.ts";
 const user = "alice";
 const killer = fileURLToPath(new URL("../helpers/kill-at.ts", import.meta.url));
 /** Changes of the disk within which a kill falls. */
-const lastStep = 120;
+const lastStep = 200;
 
 async function stageOf({ configFile }: Mailferry): Promise<string> {
   const { stdout } = await runCli(["status", "-c", configFile, "--json"]);
