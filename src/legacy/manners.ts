@@ -13,12 +13,18 @@ const minuteMs = 60_000;
 /** A client may ask for what it may not have; that much is no news. */
 const manyRefusals = { NO: 10, BAD: 3 } as const;
 const slowMs = 50;
-/** Of answers that are long enough to tell. */
-const slowBytesPerSecond = 100_000;
+/** Of answers that are long enough to tell; what came for others meanwhile is counted, too. */
+const slowBytesPerSecond = 200_000;
 const longBytes = 4_000;
 const tellingBytes = 50_000;
 const fewestAnswers = 10;
 const mostKept = 200;
+
+interface Answer {
+  readonly at: number;
+  readonly ms: number;
+  readonly bytes: number;
+}
 
 interface Happened {
   readonly at: number;
@@ -28,7 +34,9 @@ interface Happened {
 export function createManners(): Manners {
   const closings: Happened[] = [];
   const refusals: Record<keyof typeof manyRefusals, Happened[]> = { NO: [], BAD: [] };
-  const answers: { readonly at: number; readonly ms: number; readonly bytes: number }[] = [];
+  const answers: Answer[] = [];
+  /** Kept apart: many short ones would push them out. */
+  const longAnswers: Answer[] = [];
   const note = <T extends { readonly at: number }>(list: T[], one: T): void => {
     list.push(one);
     if (list.length > mostKept) list.shift();
@@ -54,7 +62,7 @@ export function createManners(): Manners {
     return `answers slowly (${Math.round(ms)} ms)`;
   };
   const toldNarrowness = (): string | undefined => {
-    const long = lately(answers).filter(({ bytes }) => bytes >= longBytes);
+    const long = lately(longAnswers);
     const sum = (of: (one: (typeof long)[number]) => number): number =>
       long.reduce((total, one) => total + of(one), 0);
     const [bytes, seconds] = [sum((one) => one.bytes), sum(({ ms }) => ms / 1_000)];
@@ -67,6 +75,7 @@ export function createManners(): Manners {
       connection.onAnswered = ({ status, text }, ms, bytes) => {
         const at = performance.now();
         note(answers, { at, ms, bytes });
+        if (bytes >= longBytes) note(longAnswers, { at, ms, bytes });
         if (status !== "OK") note(refusals[status], { at, text });
       };
       void connection.closed.then((reason) => {
