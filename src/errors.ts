@@ -71,6 +71,21 @@ export function isNonexistent(error: unknown): error is MailError {
   return hasCode(error, "NONEXISTENT");
 }
 
+/** The legacy server could be asked and will not do it; asked again it will not either. */
+export function isRefused(error: unknown): error is MailError {
+  return hasCode(error, "CANNOT");
+}
+
+/** undefined where the legacy server refuses. */
+export async function unlessRefused<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (isRefused(error)) return undefined;
+    throw error;
+  }
+}
+
 function hasCode(error: unknown, ...codes: readonly ResponseCode[]): error is MailError {
   return error instanceof MailError && error.code !== undefined && codes.includes(error.code);
 }

@@ -240,7 +240,7 @@ async function takeLastDelta(
   if (missing > maxMissing) throw new TryAgain(`${missing} messages have come`);
   if (missing > 0) await bringAcross(mirror, signal);
   try {
-    const matched = (await waitWith(mirror.maildrop?.match() ?? Promise.resolve([]), signal)) ?? [];
+    const matched = await waitWith(mirror.maildrop?.match() ?? Promise.resolve([]), signal);
     const problems = mirror.maildrop?.problems() ?? [];
     if (problems.length > 0) throw refusal(problems);
     return matched;

@@ -94,7 +94,7 @@ export function pairUp(
   return listing.map(({ uidl }, index) => exact[index] ?? others.get(uidl)?.shift());
 }
 
-const sizedKey = ({ uidl, sizeBytes }: Pick<Pop3Side, "uidl" | "sizeBytes">): string =>
+export const sizedKey = ({ uidl, sizeBytes }: Pick<Pop3Side, "uidl" | "sizeBytes">): string =>
   `${sizeBytes} ${uidl}`;
 
 /** Takes out of each group of one UIDL as many stale entries as it is bigger than what is listed. */

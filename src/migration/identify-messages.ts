@@ -3,10 +3,10 @@
  * another message by now, or a message another UIDL, by size and header: some servers count the messages of each
  * session, some give other UIDLs after a repair or an upgrade, and some each time.
  */
-import { MailError } from "../errors.ts";
+import { isRefused, MailError } from "../errors.ts";
 import type { Pop3Session } from "../legacy/pop3-client.ts";
 import type { MaildropEntry } from "../store/maildrop-table.ts";
-import { pairUp } from "./follow-maildrop.ts";
+import { pairUp, sizedKey } from "./follow-maildrop.ts";
 import { isNumbering } from "./maildrop-listing.ts";
 import { headerThere } from "./match-maildrop.ts";
 import { chunks } from "./pull-meta.ts";
@@ -72,21 +72,21 @@ export function createIdentification(): Identification {
     // A number says nothing in another session.
     if (isNumbering(listing)) prints.clear();
     const isOpen = (message: Pop3Side): boolean =>
-      !prints.has(nameOf(message)) && (breaks.get(nameOf(message)) ?? 0) < maxBreaks;
+      !prints.has(sizedKey(message)) && (breaks.get(sizedKey(message)) ?? 0) < maxBreaks;
     for (const part of chunks(asked.filter(isOpen), questionsAtOnce)) {
       signal.throwIfAborted();
       const answers = await Promise.allSettled(part.map(({ number }) => headerThere(session, number)));
       for (const [index, answer] of answers.entries()) {
         const message = part[index];
         if (!message) continue;
-        if (answer.status === "fulfilled") prints.set(nameOf(message), answer.value);
-        else if (!isRefusal(answer.reason)) {
-          breaks.set(nameOf(message), (breaks.get(nameOf(message)) ?? 0) + 1);
+        if (answer.status === "fulfilled") prints.set(sizedKey(message), answer.value);
+        else if (!isRefused(answer.reason)) {
+          breaks.set(sizedKey(message), (breaks.get(sizedKey(message)) ?? 0) + 1);
           throw answer.reason;
         }
       }
     }
-    return (message) => prints.get(nameOf(message));
+    return (message) => prints.get(sizedKey(message));
   };
   /** The last one tells: where one before it has left, another message stands in its place. */
   const hasShifted = async (request: IdentifyRequest, known: Known): Promise<boolean> => {
@@ -132,11 +132,6 @@ const isRemoved = (entry: MaildropEntry): boolean => entry.isRemoved;
 const countOf = (known: readonly (MaildropEntry | undefined)[]): number =>
   known.filter((entry) => entry !== undefined).length;
 
-/** The server would not tell; without it no message is known. */
-function isRefusal(error: unknown): boolean {
-  return error instanceof MailError && error.code === "CANNOT";
-}
-
 /** What was deleted unread has no print: its UIDL may be that of new mail by now. */
 function withoutReused(
   listing: readonly Pop3Side[],
@@ -148,8 +143,6 @@ function withoutReused(
     return counts || entry.sizeBytes !== listing[index]?.sizeBytes ? undefined : entry;
   });
 }
-
-const nameOf = ({ uidl, sizeBytes }: Pop3Side): string => `${sizeBytes} ${uidl}`;
 
 const isResized = (entry: MaildropEntry | undefined, { sizeBytes }: Pop3Side): boolean =>
   entry?.print !== undefined && entry.sizeBytes !== sizeBytes;

@@ -1,5 +1,5 @@
 /** What an old POP3 server lists, held against nothing yet. */
-import { MailError } from "../errors.ts";
+import { isRefused, MailError } from "../errors.ts";
 import type { Pop3Session } from "../legacy/pop3-client.ts";
 import { noUidl, type Uidl } from "../mail/ids.ts";
 import type { MaildropEntry } from "../store/maildrop-table.ts";
@@ -29,7 +29,7 @@ class UnevenListing extends MailError {
 
 /** Its messages cannot be known by their UIDLs: it has none, or not for all. */
 export function lacksUidls(error: unknown): boolean {
-  return error instanceof UnevenListing || (error instanceof MailError && error.code === "CANNOT");
+  return error instanceof UnevenListing || isRefused(error);
 }
 
 /** What the server lists, with nothing written down of it: position 0, and no UIDL where there is none. */

@@ -2,7 +2,7 @@
  * Finds which message here each message of the legacy maildrop is, asking the old POP3 server for no more than it
  * takes (the ways are in uidl-match.ts). What cannot be told gets its reason.
  */
-import { isUnavailable, MailError } from "../errors.ts";
+import { isUnavailable, unlessRefused } from "../errors.ts";
 import type { Pop3Session } from "../legacy/pop3-client.ts";
 import { headerPrint } from "../mail/header-print.ts";
 import type { MailboxId, Uid } from "../mail/ids.ts";
@@ -180,7 +180,8 @@ async function printsOf(
   };
   const questions = createPipeline(questionsAtOnce);
   for (const message of pop3) {
-    await questions.add(keep(placeOf(message), () => orRefused(() => there(session, message.number))));
+    // A message that the server does not give has no print; a server that is gone has none of any.
+    await questions.add(keep(placeOf(message), () => unlessRefused(there(session, message.number))));
   }
   await questions.drain();
   const byId = new Map(mailboxes.map((mailbox) => [mailbox.state.record.id, mailbox]));
@@ -202,16 +203,6 @@ function prefetch(byId: ReadonlyMap<MailboxId, MailboxMirror>, messages: readonl
   for (const [id, mailbox] of byId) {
     const uids = messages.filter((message) => message.mailbox === id).map(({ uid }) => uid);
     if (uids.length > 0) mailbox.prefetch(uids);
-  }
-}
-
-/** A message that the server does not give has no print; a server that is gone has none of any. */
-async function orRefused(ask: () => Promise<string>): Promise<string | undefined> {
-  try {
-    return await ask();
-  } catch (error) {
-    if (error instanceof MailError && error.code === "CANNOT") return undefined;
-    throw error;
   }
 }
 
@@ -241,12 +232,7 @@ async function digestHere(
 /** undefined where there is no TOP (RFC 1939 has it optional), or no such message, as the next answer tells. */
 async function byTop<T>({ capabilities }: Pop3Session, ask: () => Promise<T>): Promise<T | undefined> {
   if (capabilities.size > 0 && !capabilities.has("TOP")) return undefined;
-  try {
-    return await ask();
-  } catch (error) {
-    if (!(error instanceof MailError && error.code === "CANNOT")) throw error;
-    return undefined;
-  }
+  return unlessRefused(ask());
 }
 
 const headerOf = (print: string): string => print.split(":", 1).join("");

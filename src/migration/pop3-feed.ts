@@ -6,7 +6,7 @@
  * - A message's UIDL and its UID are written down before its file: whatever cuts in, it is not fetched twice.
  * - Nothing is deleted there but what a client has deleted.
  */
-import { MailError } from "../errors.ts";
+import { isRefused, unlessRefused } from "../errors.ts";
 import type { Pop3Session } from "../legacy/pop3-client.ts";
 import type { Pop3Source } from "../legacy/pop3-source.ts";
 import type { Logger } from "../log.ts";
@@ -193,7 +193,7 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
           continue;
         }
         const reason: unknown = removal?.reason;
-        if (!(reason instanceof MailError && reason.code === "CANNOT")) throw reason;
+        if (!isRefused(reason)) throw reason;
         store.maildrop.noteProblem(entry, `the old server does not delete it: ${reason.message}`);
       }
     }
@@ -261,14 +261,6 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
 }
 
 const isRemoved = (entry: MaildropEntry): boolean => entry.isRemoved;
-
-async function unlessRefused(work: Promise<void>): Promise<void> {
-  try {
-    await work;
-  } catch (error) {
-    if (!(error instanceof MailError && error.code === "CANNOT")) throw error;
-  }
-}
 
 /** The listing, and among it what is not listed and stays: where it stood. */
 function inPlace(
