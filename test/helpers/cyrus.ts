@@ -43,9 +43,10 @@ export async function startCyrus({ users, config = [] }: CyrusOptions): Promise<
   const cyrusConf = join(root, "cyrus.conf");
   await writeFile(imapdConf, imapdConfig(root, config));
   await writeFile(cyrusConf, masterConfig(binaries, imapdConf, { imap, pop3 }));
-  for (const folder of ["db", "spool"]) await mkdir(join(root, folder));
-  if (mailOwner)
-    await run("chown", [`${mailOwner.uid}:${mailOwner.gid}`, join(root, "db"), join(root, "spool")]);
+  // Of two first APPENDs at once, one would fail to make `stage.`, and be refused with "System I/O error".
+  const folders = ["db", "spool", "spool/stage."].map((folder) => join(root, folder));
+  for (const folder of folders) await mkdir(folder);
+  if (mailOwner) await run("chown", [`${mailOwner.uid}:${mailOwner.gid}`, ...folders]);
   const passwords = await listenOn(join(root, "saslauthd"), (socket) => answerSaslauthd(socket, users));
   const daemon = startDaemon(
     root,

@@ -55,7 +55,8 @@ async function retrievedFrom(legacy: Dovecot): Promise<number> {
 it("is readable by IMAP and POP3 at the first login, and nothing is fetched twice", async () => {
   const legacy = await startLegacy(5_000);
   const straight = await seenMaildrop(legacy.ports.pop3, user);
-  const before = await retrievedFrom(legacy);
+  // It is logged after QUIT is answered.
+  await expect.poll(() => retrievedFrom(legacy)).toBe(5_000);
   const mailferry = await startInFrontOf(legacy);
   expect(await seenMaildrop(mailferry.port("pop3"), user)).toEqual(straight);
   const client = await mailferry.client(user);
@@ -72,8 +73,8 @@ it("is readable by IMAP and POP3 at the first login, and nothing is fetched twic
   await again.ok("SELECT INBOX");
   expect(await uidsAndSizes(again)).toEqual(seen);
   expect(await seenMaildrop(mailferry.port("pop3"), user)).toEqual(straight);
-  // Once by the POP3 client that was there first, and once to keep.
-  expect((await retrievedFrom(legacy)) - before).toBeLessThanOrEqual(10_000);
+  // Once straight, once by the POP3 client that was there first, and once to keep.
+  expect(await retrievedFrom(legacy)).toBeLessThanOrEqual(15_000);
   const verified = await runCli(["verify", "-c", mailferry.configFile, user]);
   expect(verified.stdout).toContain("5000 messages there, 5000 here");
   expect(verified.code).toBe(0);
