@@ -1,6 +1,18 @@
 /** Waiting on what several share, each with its own patience. */
 import { setTimeout as delay } from "node:timers/promises";
 
+const sources = new WeakMap<AbortSignal, readonly AbortSignal[]>();
+
+/**
+ * AbortSignal.any, which keeps its signals alive: Node 24 looks at them only when it is asked, and misses the abort of
+ * one that was collected before that.
+ */
+export function anyOf(...signals: readonly AbortSignal[]): AbortSignal {
+  const signal = AbortSignal.any([...signals]);
+  sources.set(signal, signals);
+  return signal;
+}
+
 /** The outcome of `shared`, unless `signal` aborts this one's waiting first; the work itself goes on. */
 export async function waitWith<T>(shared: Promise<T>, signal: AbortSignal): Promise<T> {
   // Who has left does not hear of its failure, which must not become nobody's.

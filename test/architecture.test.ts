@@ -92,6 +92,11 @@ describe("the architecture", () => {
     expect(writers.map((file) => relative(src, file)).filter((file) => !mayWrite.includes(file))).toEqual([]);
   });
 
+  it("only waiting.ts joins abort signals, since it keeps them alive", () => {
+    const joining = files.filter((file) => readFileSync(file, "utf8").includes("AbortSignal.any("));
+    expect(joining.map((file) => relative(src, file))).toEqual(["waiting.ts"]);
+  });
+
   it("has no file over 400 lines", () => {
     const long = files.filter((file) => readFileSync(file, "utf8").split("\n").length > 400);
     expect(long.map((file) => relative(src, file))).toEqual([]);

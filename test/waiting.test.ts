@@ -1,5 +1,21 @@
 import { describe, expect, it } from "vitest";
-import { createPipeline, singleFlight, waitWith } from "../src/waiting.ts";
+import { anyOf, createPipeline, singleFlight, waitWith } from "../src/waiting.ts";
+import { liveBytes } from "./helpers/heap.ts";
+
+it("joined signals tell of an abort whose controller is collected before anybody asks", async () => {
+  const lasting = new AbortController();
+  const abortedSoon = (): AbortSignal => {
+    const passing = new AbortController();
+    const joined = anyOf(lasting.signal, passing.signal);
+    passing.abort();
+    return joined;
+  };
+  const joined = Array.from({ length: 10 }, abortedSoon);
+  await new Promise(setImmediate);
+  liveBytes();
+  await new Promise(setImmediate);
+  expect(joined.map(({ aborted }) => aborted)).not.toContain(false);
+});
 
 describe("single flight", () => {
   it("gives those who ask during a run one further run of their own", async () => {

@@ -8,6 +8,7 @@
  */
 import { isUnavailable, MailError } from "../errors.ts";
 import type { EncodedMailboxName } from "../mail/ids.ts";
+import { anyOf } from "../waiting.ts";
 import type { Permit } from "./budget.ts";
 import { type ConnectorOptions, createConnector } from "./connector.ts";
 import { createIdlePool } from "./idle-pool.ts";
@@ -96,7 +97,7 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
     preferred: EncodedMailboxName | undefined,
     work: Work<T>,
   ): Promise<T> => {
-    const signal = AbortSignal.any([request.signal, closing.signal]);
+    const signal = anyOf(request.signal, closing.signal);
     const permit = await acquire({ ...request, signal });
     let connection = pool.take(preferred);
     try {

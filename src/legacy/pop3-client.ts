@@ -8,6 +8,7 @@ import { connect as connectTls, type TLSSocket } from "node:tls";
 import { MailError } from "../errors.ts";
 import { type Uidl, uidl } from "../mail/ids.ts";
 import type { Secret } from "../mail/secret.ts";
+import { anyOf } from "../waiting.ts";
 import { hostFailure } from "./host-failure.ts";
 import { createPop3Connection, type Pop3Connection } from "./pop3-connection.ts";
 import { logIn } from "./pop3-login.ts";
@@ -67,7 +68,7 @@ export async function openPop3(
   const slow = new AbortController();
   const connectMs = config.timeouts?.connectMs ?? defaultConnectMs;
   const timer = setTimeout(() => slow.abort(new Error(`no connection within ${connectMs} ms`)), connectMs);
-  const opening = AbortSignal.any([signal, slow.signal]);
+  const opening = anyOf(signal, slow.signal);
   let connection: Pop3Connection | undefined;
   let isGreeted = false;
   const close = (): void => connection?.close(opening.reason);

@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { isWrongLogin, MailError } from "../errors.ts";
-import { waitWith } from "../waiting.ts";
+import { anyOf, waitWith } from "../waiting.ts";
 import type { ConnectionBudget, Permit } from "./budget.ts";
 import type { ImapConnectionPool } from "./imap-source.ts";
 import { leave, type Pop3Credentials, type Pop3Session } from "./pop3-client.ts";
@@ -112,7 +112,7 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
       refuseSecond();
       client = "coming";
       try {
-        const session = await openForClient(AbortSignal.any([signal, closing.signal]));
+        const session = await openForClient(anyOf(signal, closing.signal));
         client = session;
         return session;
       } catch (error) {
@@ -124,7 +124,7 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
       while (background) await waitWith(background.ended, signal);
       refuseSecond();
       const giveWay = new AbortController();
-      const working = AbortSignal.any([signal, giveWay.signal, closing.signal]);
+      const working = anyOf(signal, giveWay.signal, closing.signal);
       const run = async (): Promise<Awaited<ReturnType<typeof work>>> => {
         const session = await connect("background", working);
         // A server that does not answer must not keep a client waiting.

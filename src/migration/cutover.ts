@@ -12,7 +12,7 @@ import { isUnavailable, MailError } from "../errors.ts";
 import type { ImapSource, Listing } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
 import type { Uid } from "../mail/ids.ts";
-import { pause, waitWith } from "../waiting.ts";
+import { anyOf, pause, waitWith } from "../waiting.ts";
 import { fetchListing, keptListing } from "./listing.ts";
 import { keepUidGap } from "./local-mailbox.ts";
 import { openLocalMirror } from "./local-mirror.ts";
@@ -208,7 +208,7 @@ async function within<T>(
 ): Promise<T> {
   const patience = AbortSignal.timeout(ms);
   try {
-    return await work(AbortSignal.any([signal, patience]));
+    return await work(anyOf(signal, patience));
   } catch (error) {
     signal.throwIfAborted();
     if (patience.aborted) throw new TryAgain(`changes would have to wait for more than ${ms} ms`);

@@ -2,6 +2,7 @@
 import { MailError } from "../errors.ts";
 import type { LeaseOptions, MailboxLease } from "../legacy/source.ts";
 import type { MailboxRecord } from "../store/store.ts";
+import { anyOf } from "../waiting.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import { takeDelta } from "./sync-mailbox.ts";
 
@@ -22,7 +23,7 @@ export function withMailbox<T>(
   options: MailboxWork,
   work: (lease: MailboxLease, record: MailboxRecord) => Promise<T>,
 ): Promise<T> {
-  const signal = options.signal ? AbortSignal.any([options.signal, mailbox.signal]) : mailbox.signal;
+  const signal = options.signal ? anyOf(options.signal, mailbox.signal) : mailbox.signal;
   const request = { ...options, signal };
   return mailbox.source.useMailbox(mailbox.record.name, request, async (lease) => {
     const { record } = mailbox;

@@ -11,7 +11,7 @@ import type { MailboxId } from "../mail/ids.ts";
 import type { MaildropChange, MaildropEntry, MaildropMessageId } from "../store/maildrop-table.ts";
 import type { AccountStore } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
-import { breathe, waitWith } from "../waiting.ts";
+import { anyOf, breathe, waitWith } from "../waiting.ts";
 import { followListing, pairUp } from "./follow-maildrop.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import {
@@ -159,7 +159,7 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
     signal: AbortSignal,
   ): Promise<readonly MailboxMirror[] | undefined> => {
     const patience = asker === "client" ? AbortSignal.timeout(patienceMs) : undefined;
-    const waiting = patience ? AbortSignal.any([signal, patience]) : signal;
+    const waiting = patience ? anyOf(signal, patience) : signal;
     try {
       return await waitWith(options.mailboxes(waiting), waiting);
     } catch (error) {

@@ -9,7 +9,7 @@ import type { Pop3Source } from "../legacy/pop3-source.ts";
 import type { Logger } from "../log.ts";
 import { type EncodedMailboxName, inbox, type Uid } from "../mail/ids.ts";
 import type { AccountStore } from "../store/store.ts";
-import { singleFlight, waitWith } from "../waiting.ts";
+import { anyOf, singleFlight, waitWith } from "../waiting.ts";
 import { type BackgroundPull, createBackgroundPull, type PullOutcome } from "./background-pull.ts";
 import { type HeldDeletions, makeRescueMailbox } from "./held-deletions.ts";
 import { keptListing } from "./listing.ts";
@@ -94,7 +94,7 @@ export async function openPop3Mirror({
   const lookWithPatience = async (waiting: AbortSignal): Promise<void> => {
     if (performance.now() - triedAt < pollMs) return;
     if (!news) void run().catch((error: unknown) => logger.warn({ err: error }, "new mail has to wait"));
-    const patience = AbortSignal.any([waiting, AbortSignal.timeout(patienceMs)]);
+    const patience = anyOf(waiting, AbortSignal.timeout(patienceMs));
     await waitWith(news?.promise ?? Promise.resolve(), patience).catch(() => waiting.throwIfAborted());
     triedAt = performance.now();
   };
@@ -288,7 +288,7 @@ function maildropOf({ store, source, feed, lookAgain, logger, run }: MaildropPar
     noteRemoved: (entries) => feed.noteRemoved(entries),
     noteGone: (entries) => feed.noteGone(entries),
     async writeThrough(waiting) {
-      const patience = AbortSignal.any([waiting, AbortSignal.timeout(patienceMs)]);
+      const patience = anyOf(waiting, AbortSignal.timeout(patienceMs));
       // They are marked, and go with the next look.
       await waitWith(run(), patience).catch((error: unknown) =>
         logger.warn({ err: error }, "messages are to be deleted at the old server later"),

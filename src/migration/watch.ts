@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { MailboxLease } from "../legacy/source.ts";
+import { anyOf } from "../waiting.ts";
 import { withMailbox } from "./mailbox-lease.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import { takeDelta } from "./sync-mailbox.ts";
@@ -39,7 +40,7 @@ export function createWatch(mailbox: MailboxState, look: () => Promise<void>): M
     const giveWay = new AbortController();
     const patience = new AbortController();
     const timer = setTimeout(() => patience.abort(new Error("no connection to watch on")), patienceMs);
-    const until = AbortSignal.any([ended, giveWay.signal]);
+    const until = anyOf(ended, giveWay.signal);
     const request = {
       priority: "background",
       signal: patience.signal,
@@ -66,7 +67,7 @@ export function createWatch(mailbox: MailboxState, look: () => Promise<void>): M
   const pause = async (pauseMs: number, ended: AbortSignal): Promise<void> => {
     const over = new AbortController();
     endPause = () => over.abort();
-    await delay(pauseMs, undefined, { signal: AbortSignal.any([ended, over.signal]) }).catch(() => undefined);
+    await delay(pauseMs, undefined, { signal: anyOf(ended, over.signal) }).catch(() => undefined);
   };
 
   const run = async (ended: AbortSignal): Promise<void> => {
@@ -108,7 +109,7 @@ export function watchWhileWanted(run: (ended: AbortSignal) => Promise<void>, sig
       watchers++;
       if (!stop) {
         stop = new AbortController();
-        void run(AbortSignal.any([stop.signal, signal]));
+        void run(anyOf(stop.signal, signal));
       }
       let isStopped = false;
       return () => {

@@ -5,6 +5,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type EncodedMailboxName, type MailboxId, type Uid, uidValidity } from "../mail/ids.ts";
+import { anyOf } from "../waiting.ts";
 import { addMessages } from "./add-messages.ts";
 import { createCacheMethods } from "./cache-methods.ts";
 import { appendToUidlist, writeUidlist, writtenUidNext } from "./checkpoint.ts";
@@ -45,7 +46,7 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
   const { context, registry } = parts;
   const running = new Set<Promise<void>>();
   const closing = new AbortController();
-  const signal = AbortSignal.any([parts.signal, closing.signal]);
+  const signal = anyOf(parts.signal, closing.signal);
 
   const track = <T>(work: () => Promise<T>): Promise<T> => {
     const result = storingAsync(work);

@@ -8,6 +8,7 @@ import { once } from "node:events";
 import type { Writable } from "node:stream";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { MailError } from "../errors.ts";
+import { anyOf } from "../waiting.ts";
 
 export interface Output {
   readonly writtenBytes: number;
@@ -107,7 +108,7 @@ export function disconnected(cause?: unknown): MailError {
 
 async function drained(socket: Writable, stallTimeoutMs: number): Promise<void> {
   const settled = new AbortController();
-  const signal = AbortSignal.any([settled.signal, AbortSignal.timeout(stallTimeoutMs)]);
+  const signal = anyOf(settled.signal, AbortSignal.timeout(stallTimeoutMs));
   try {
     await Promise.race([once(socket, "drain", { signal }), once(socket, "close", { signal })]);
   } catch (error) {
