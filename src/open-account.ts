@@ -4,15 +4,16 @@
  */
 import type { OpenedMirror } from "./account/accounts.ts";
 import type { LegacyCredentials, ProvenLogin } from "./auth/login.ts";
-import { unreachable } from "./errors.ts";
-import { createImapSource } from "./legacy/imap-source.ts";
+import { MailError, unreachable } from "./errors.ts";
+import { createImapSource, type ImapConnectionPool } from "./legacy/imap-source.ts";
 import { createPop3Source, type Pop3Source } from "./legacy/pop3-source.ts";
-import type { ImapSource } from "./legacy/source.ts";
 import type { LegacyHost, LegacyProof } from "./legacy-host.ts";
 import type { Logger } from "./log.ts";
+import type { MailboxId } from "./mail/ids.ts";
 import { keepSource, OtherSource } from "./migration/account-source.ts";
 import type { PullOutcome } from "./migration/background-pull.ts";
 import { openLocalMirror } from "./migration/local-mirror.ts";
+import type { MailboxState } from "./migration/mailbox-state.ts";
 import { type Mirror, openMirror } from "./migration/mirror.ts";
 import { openPop3Mirror } from "./migration/pop3-mirror.ts";
 import { progressOf, sumProgress } from "./migration/progress.ts";
@@ -30,20 +31,30 @@ export type LegacyLogin = ProvenLogin<LegacyHost, LegacyProof>;
 /** The legacy side of an open account. */
 export interface LegacySources {
   /** undefined where the old server has POP3 only. */
-  readonly imap: ImapSource | undefined;
+  readonly imap: ImapConnectionPool | undefined;
   readonly pop3: Pop3Source | undefined;
 }
 
 export interface OpenAccount {
   readonly mirror: Mirror;
   readonly switching: SwitchingMirror;
-  readonly sources: LegacySources;
-  /** For what comes to the legacy server after the cutover. */
-  readonly sweep: () => Sweep | undefined;
+  /** Of the legacy server while it is asked; undefined in a local account. */
+  readonly sources: LegacySources | undefined;
   readonly hasCredentials: () => boolean;
   /** How the last pull ended, for people; undefined while none has. A full disk cannot keep it elsewhere. */
   readonly outcome: () => { readonly problem: string | undefined } | undefined;
+  /** For a cutover: our own mirror, on mailboxes that are open. */
+  readonly openLocal: (states: OpenStates) => Promise<Mirror>;
+  /** For a rollback; undefined where the account came from nowhere. Closed by `leaveLegacy`, or with the mirror. */
+  readonly joinLegacy: () => LegacySources | undefined;
+  readonly leaveLegacy: () => Promise<void>;
+  /** The mirror of a legacy server that was joined, on mailboxes that are open. */
+  readonly openLegacy: (states: OpenStates) => Promise<Mirror>;
+  /** Nothing more is brought over. */
+  readonly endSweep: () => Promise<void>;
 }
+
+type OpenStates = ReadonlyMap<MailboxId, MailboxState>;
 
 export interface AccountPlace {
   readonly user: string;
@@ -54,68 +65,83 @@ export interface AccountPlace {
   readonly logger: Logger;
 }
 
-export interface LegacyAccountOptions {
-  readonly host: LegacyHost;
+export interface AccountOptions {
+  /** That the account's mail is on, or came from; undefined where it was made here. */
+  readonly host: LegacyHost | undefined;
   readonly sweepDays: number;
   readonly login: LegacyLogin | undefined;
   readonly maildrop: { readonly mailboxes: "inbox" | "all"; readonly onUnmatched: "passthrough" | "refuse" };
 }
 
-export interface OpenedLegacyAccount extends OpenedMirror<LegacyLogin> {
+export interface OpenedAccount extends OpenedMirror<LegacyLogin> {
   readonly account: OpenAccount;
 }
 
-export async function openLegacyAccount(
-  place: AccountPlace,
-  { host, login, maildrop, sweepDays }: LegacyAccountOptions,
-): Promise<OpenedLegacyAccount> {
+/** As its stage has it. */
+export async function openAccount(place: AccountPlace, options: AccountOptions): Promise<OpenedAccount> {
   const { user, folder, directory, writer, logger } = place;
+  const { host, login, maildrop, sweepDays } = options;
   let credentials: LegacyCredentials | undefined = login?.credentials;
-  const common = { credentials: () => credentials, user };
-  const { imap, pop3 } = host;
-  const imapSource =
-    imap && createImapSource({ ...common, logger, config: imap.target, budget: imap.budget });
-  const sources = {
-    imap: imapSource,
-    pop3:
-      pop3 &&
-      createPop3Source({ ...common, config: pop3.target, budget: pop3.budget, aside: imapSource?.aside }),
+  let sources: LegacySources | undefined;
+  let sweep: Sweep | undefined;
+  const isLocal = (): boolean => directory.account(user)?.stage === "local";
+  const open = (): LegacySources | undefined => {
+    sources ??= host && openSources(place, host, () => credentials);
+    return sources;
   };
   const adopt = (proof: LegacyProof | undefined): void => {
-    if (proof?.kind === "imap") sources.imap?.adopt(proof.connection);
-    if (proof?.kind === "pop3") sources.pop3?.adopt(proof.proven);
+    if (proof?.kind === "imap") {
+      if (sources?.imap) sources.imap.adopt(proof.connection);
+      else if (proof.connection.take()) void proof.connection.connection.logout();
+    }
+    if (proof?.kind === "pop3") {
+      if (sources?.pop3) sources.pop3.adopt(proof.proven);
+      // Proven while the account was cut over: left open, it would lock the old maildrop.
+      else void proof.proven.leave();
+    }
   };
+  if (!isLocal()) open();
   adopt(login?.connection);
+  const leaveLegacy = async (): Promise<void> => {
+    const left = sources;
+    sources = undefined;
+    if (left) await closeSources(left);
+  };
   // What is here of an account with POP3 only has no other home: flags, and mailboxes but INBOX.
-  const store = await openAccountStore(folder, { writer, logger, durable: imap === undefined }).catch(
-    async (error) => {
-      await closeSources(sources);
-      throw error;
-    },
-  );
+  const durable = isLocal() || host?.imap === undefined;
+  const store = await openAccountStore(folder, { writer, logger, durable }).catch(async (error) => {
+    await leaveLegacy();
+    throw error;
+  });
   let last: { readonly problem: string | undefined } | undefined;
   const onOutcome = (outcome: PullOutcome): void => {
     // One that has ended after the cutover.
-    if (directory.account(user)?.stage === "local") return;
+    if (isLocal()) return;
     last = { problem: describeProblem(outcome) };
     directory.noteError(user, last.problem);
     if (outcome.kind !== "failed") {
       moveToStage(directory, folder, user, outcome.kind === "complete" ? "complete" : "mirroring");
     }
   };
-  const open = async (): Promise<Mirror> => {
-    const source = sources.pop3;
-    keepSource(store, imap ? "imap" : "pop3");
+  const openLegacy = async (states?: OpenStates): Promise<Mirror> => {
+    if (!sources) throw new MailError("CANNOT", `no legacy server for ${user}`);
+    keepSource(store, sources.imap ? "imap" : "pop3");
     if (directory.account(user)?.stage === "new") moveToStage(directory, folder, user, "mirroring");
-    if (sources.imap) {
-      const pop3Side = source && { ...maildrop, source };
-      return openMirror({ store, source: sources.imap, pop3: pop3Side, logger, onOutcome });
-    }
-    if (!source) throw new Error("a legacy server has IMAP, POP3 or both");
-    return openPop3Mirror({ store, source, logger, onOutcome });
+    const { imap, pop3 } = sources;
+    const common = { store, logger, onOutcome };
+    if (imap)
+      return openMirror({ ...common, source: imap, pop3: pop3 && { ...maildrop, source: pop3 }, states });
+    if (!pop3) throw new Error("a legacy server has IMAP, POP3 or both");
+    return openPop3Mirror({ ...common, source: pop3 });
   };
-  const opened = await open().catch(async (error) => {
-    await closeSources(sources);
+  const openLocal = async (states?: OpenStates): Promise<Mirror> => {
+    sources = undefined;
+    sweep = host && openSweep(place, { host, days: sweepDays, store, credentials: () => credentials });
+    return openLocalMirror({ store, logger, sweep, ...(states && { states }) });
+  };
+  const opened = await (isLocal() ? openLocal() : openLegacy()).catch(async (error) => {
+    await sweep?.close();
+    await leaveLegacy();
     await store.close();
     if (error instanceof OtherSource) directory.noteError(user, error.problem);
     throw error;
@@ -127,10 +153,16 @@ export async function openLegacyAccount(
     account: {
       mirror,
       switching,
-      sources,
-      sweep: () => openSweep(place, { host, days: sweepDays, store, credentials: () => credentials }),
+      get sources() {
+        return sources;
+      },
       hasCredentials: () => credentials !== undefined,
       outcome: () => last,
+      openLocal,
+      joinLegacy: open,
+      leaveLegacy,
+      openLegacy,
+      endSweep: async () => sweep?.close(),
     },
     close: () => closeMirror(place, mirror),
     renew: (renewed) => {
@@ -140,30 +172,20 @@ export async function openLegacyAccount(
   };
 }
 
-export interface LocalAccountOptions {
-  /** That the account came from, if any. */
-  readonly host: LegacyHost | undefined;
-  readonly sweepDays: number;
-  readonly login: LegacyLogin | undefined;
-}
-
-export async function openLocalAccount(
-  place: AccountPlace,
-  { host, sweepDays, login }: LocalAccountOptions,
-): Promise<OpenedMirror<LegacyLogin>> {
-  const { folder, writer, logger } = place;
-  let credentials = login?.credentials;
-  const store = await openAccountStore(folder, { writer, logger, durable: true });
-  const sweep = host && openSweep(place, { host, days: sweepDays, store, credentials: () => credentials });
-  const mirror = await openLocalMirror({ store, logger, sweep }).catch(async (error) => {
-    await sweep?.close();
-    await store.close();
-    throw error;
-  });
-  const renew = (renewed: LegacyLogin): void => {
-    credentials = renewed.credentials;
+function openSources(
+  { user, logger }: AccountPlace,
+  { imap, pop3 }: LegacyHost,
+  credentials: () => LegacyCredentials | undefined,
+): LegacySources {
+  const common = { credentials, user };
+  const imapSource =
+    imap && createImapSource({ ...common, logger, config: imap.target, budget: imap.budget });
+  return {
+    imap: imapSource,
+    pop3:
+      pop3 &&
+      createPop3Source({ ...common, config: pop3.target, budget: pop3.budget, aside: imapSource?.aside }),
   };
-  return { mirror, renew, close: () => closeMirror(place, mirror) };
 }
 
 interface SweepRequest {

@@ -19,17 +19,13 @@ import { type LegacyHost, type LegacyProof, legacyHost, prove } from "./legacy-h
 import type { Logger } from "./log.ts";
 import type { Secret } from "./mail/secret.ts";
 import { type CutoverOptions, type CutoverReport, cutOver } from "./migration/cutover.ts";
+import { cutOverAt } from "./migration/cutover-marks.ts";
 import { beginLocalAccount } from "./migration/local-mirror.ts";
 import type { Mirror } from "./migration/mirror.ts";
 import { type MailboxProgress, progressOf, sumProgress } from "./migration/progress.ts";
+import { noWayBack, type RollbackReport, rollBack } from "./migration/rollback.ts";
 import { moveToStage } from "./migration/stage.ts";
-import {
-  type LegacyLogin,
-  type LegacySources,
-  type OpenAccount,
-  openLegacyAccount,
-  openLocalAccount,
-} from "./open-account.ts";
+import { type LegacyLogin, type LegacySources, type OpenAccount, openAccount } from "./open-account.ts";
 import { createPop3Server } from "./pop3/server.ts";
 import { readPem } from "./read-pem.ts";
 import { recordedUser } from "./store/account-record.ts";
@@ -73,6 +69,8 @@ export interface Mailferry {
   ): Promise<T>;
   /** The last word on the account passes to Mailferry. Throws CANNOT with what stands against it. */
   cutOver(user: string, request: CutoverRequest): Promise<CutoverReport & { readonly wasLocal?: boolean }>;
+  /** The legacy server gets back what has changed here, and the last word. Throws CANNOT with what stands against it. */
+  rollBack(user: string, request: RollbackRequest): Promise<RollbackReport | undefined>;
   /** Runs a job on what is here. */
   inspect<T>(user: string, work: (mirror: Mirror) => Promise<T>): Promise<T>;
   close(): Promise<void>;
@@ -81,6 +79,11 @@ export interface Mailferry {
 export interface CutoverRequest extends Pick<CutoverOptions, "signal" | "dryRun"> {
   readonly password: Secret | undefined;
   readonly verify: (mirror: Mirror, sources: LegacySources) => ReturnType<CutoverOptions["verify"]>;
+}
+
+export interface RollbackRequest {
+  readonly password: Secret | undefined;
+  readonly signal: AbortSignal;
 }
 
 export async function createMailferry(config: Config, logger: Logger): Promise<Mailferry> {
@@ -99,10 +102,7 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
   });
   const mirrors = new Map<string, OpenAccount>();
 
-  const openAccount = async (
-    user: string,
-    login: LegacyLogin | undefined,
-  ): Promise<OpenedMirror<LegacyLogin>> => {
+  const open = async (user: string, login: LegacyLogin | undefined): Promise<OpenedMirror<LegacyLogin>> => {
     const name = canonical(user);
     const place = {
       user,
@@ -112,15 +112,12 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
       logger: logger.child({ account: user }),
     };
     const host = login?.legacy ?? legacyFor(hosts, name);
-    const { sweepDays } = config.cutover;
-    if (directory.account(user)?.stage === "local") {
-      // Proven while the account was cut over: left open, it would lock the old maildrop.
-      if (login?.connection?.kind === "pop3") void login.connection.proven.leave();
-      return openLocalAccount(place, { host, sweepDays, login });
+    if (directory.account(user)?.stage !== "local") {
+      if (!host) throw new MailError("CANNOT", `no legacy server for ${user}`);
+      directory.ensureAccount(user, host.label);
     }
-    if (!host) throw new MailError("CANNOT", `no legacy server for ${user}`);
-    directory.ensureAccount(user, host.label);
-    const opened = await openLegacyAccount(place, { host, login, sweepDays, maildrop: config.pop3 });
+    const { sweepDays } = config.cutover;
+    const opened = await openAccount(place, { host, login, sweepDays, maildrop: config.pop3 });
     mirrors.set(user, opened.account);
     return {
       ...opened,
@@ -160,7 +157,7 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     return user;
   };
 
-  const accounts = createAccounts<LegacyLogin>({ open: openAccount, logger, pop3: config.pop3 });
+  const accounts = createAccounts<LegacyLogin>({ open, logger, pop3: config.pop3 });
   const penalties = createPenalties({ isTrusted });
   const sessions = createPlaces(config.limits.sessionsPerUserAndAddress);
   const login: Login = async (attempt) => {
@@ -199,7 +196,7 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     }
     const proven = password && (await authenticate({ user, password, authorizationId: "", signal }));
     if (!proven && !mirrors.get(name)?.hasCredentials()) {
-      throw new MailError("CANNOT", `nobody is logged in as ${name}: give the password by --password-file`);
+      throw unknownPassword(name);
     }
     return accounts.withMirror(name, proven, (mirror) => {
       const sources = mirrors.get(name)?.sources;
@@ -208,7 +205,41 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     });
   };
 
-  const cuttingOver = new Set<string>();
+  const rollBackAccount = async (name: string, signal: AbortSignal): Promise<RollbackReport> => {
+    const account = mirrors.get(name);
+    if (!account) throw new Error("an open account is known");
+    if (cutOverAt(account.mirror.store) === undefined) throw noWayBack(name);
+    if (!account.hasCredentials()) throw unknownPassword(name);
+    const source = account.joinLegacy()?.imap;
+    if (!source) throw noWayBack(name);
+    const isCommitted = (): boolean => directory.account(name)?.stage !== "local";
+    try {
+      return await rollBack({
+        signal,
+        source,
+        switching: account.switching,
+        endSweep: account.endSweep,
+        openLegacy: account.openLegacy,
+        commit: () => moveToStage(directory, ownFolder(name, canonical(name)), name, "mirroring"),
+        isCommitted,
+        onBroken: () => void accounts.drop(name),
+        logger: logger.child({ account: name }),
+      });
+    } finally {
+      if (!isCommitted()) await account.leaveLegacy();
+    }
+  };
+
+  const changingSides = new Set<string>();
+  const alone = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
+    if (changingSides.has(name)) throw new MailError("INUSE", `${name} is being cut over, or rolled back`);
+    changingSides.add(name);
+    try {
+      return await work();
+    } finally {
+      changingSides.delete(name);
+    }
+  };
   const cutOverAccount = async (
     name: string,
     mirror: Mirror,
@@ -226,7 +257,7 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
       dryRun,
       switching: account.switching,
       imap: sources.imap,
-      sweep: account.sweep,
+      openLocal: account.openLocal,
       verify: () => verify(mirror, sources),
       isRelaying: () => accounts.isRelaying(name),
       commit: () => moveToStage(directory, ownFolder(name, canonical(name)), name, "local"),
@@ -243,7 +274,7 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     createAccount,
     isPulling: (user) => mirrors.get(user)?.mirror.busy ?? false,
     liveOutcome: (user) => mirrors.get(user)?.outcome(),
-    liveTrouble: (user) => mirrors.get(user)?.sources.imap?.trouble(),
+    liveTrouble: (user) => mirrors.get(user)?.sources?.imap?.trouble(),
     liveCounters: (user) => {
       const mirror = mirrors.get(user)?.mirror;
       return mirror?.isWholeOpen ? sumProgress(mirror.opened().map(progressOf)) : undefined;
@@ -253,15 +284,19 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     async cutOver(user, request) {
       const name = canonical(user).canonical;
       if (directory.account(name)?.stage === "local") return { heldMs: undefined, wasLocal: true };
-      if (cuttingOver.has(name)) throw new MailError("INUSE", `${name} is being cut over`);
-      cuttingOver.add(name);
-      try {
-        return await withMirror(name, request.password, request.signal, (_, mirror, sources) =>
+      return alone(name, () =>
+        withMirror(name, request.password, request.signal, (_, mirror, sources) =>
           cutOverAccount(name, mirror, sources, request),
-        );
-      } finally {
-        cuttingOver.delete(name);
-      }
+        ),
+      );
+    },
+    async rollBack(user, { password, signal }) {
+      const name = canonical(user).canonical;
+      const stage = directory.account(name)?.stage;
+      if (stage === undefined) throw new MailError("NONEXISTENT", `no account ${name}`);
+      if (stage !== "local") return undefined;
+      const proven = password && (await authenticate({ user, password, authorizationId: "", signal }));
+      return alone(name, () => accounts.withMirror(name, proven, () => rollBackAccount(name, signal)));
     },
     inspect: (user, work) => accounts.withMirror(canonical(user).canonical, undefined, work),
     async close() {
@@ -279,6 +314,11 @@ function canonical(typed: string): UserName {
   const user = parseUserName(typed);
   if (!user) throw new MailError("CANNOT", "not a user name");
   return user;
+}
+
+/** To the legacy server only a password that is known in clear opens. */
+function unknownPassword(name: string): MailError {
+  return new MailError("CANNOT", `nobody is logged in as ${name}: give the password by --password-file`);
 }
 
 const createServer = { imap: createImapServer, pop3: createPop3Server } as const;

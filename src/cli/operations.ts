@@ -16,6 +16,7 @@ export type Operation =
   | "create-account"
   | "cutover"
   | "cutover-dry-run"
+  | "rollback"
   | "held-deletions"
   | "accept-deletions"
   | "refuse-deletions";
@@ -55,6 +56,14 @@ export interface CutoverResult {
   readonly heldMs?: number | undefined;
   /** There was nothing to do. */
   readonly wasLocal?: boolean | undefined;
+}
+
+export interface RollbackResult {
+  readonly user: string;
+  /** How long changes were held back, in milliseconds; none where there was nothing to do. */
+  readonly heldMs?: number | undefined;
+  /** What could not be kept as it was. */
+  readonly notes: readonly string[];
 }
 
 /** The maildrop of the legacy POP3 server, and how much of it is known here. */

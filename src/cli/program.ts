@@ -10,6 +10,7 @@ import { deletionsCommand } from "./deletions.ts";
 import { demoCommand } from "./demo.ts";
 import { exitUsage } from "./exit-codes.ts";
 import { migrateCommand } from "./migrate.ts";
+import { rollbackCommand } from "./rollback.ts";
 import { serveCommand } from "./serve.ts";
 import { statusCommand } from "./status.ts";
 import { verifyCommand } from "./verify.ts";
@@ -40,6 +41,7 @@ for (const command of [
   statusCommand(),
   deletionsCommand(),
   cutoverCommand(),
+  rollbackCommand(),
 ]) {
   program.addCommand(command.exitOverride());
 }

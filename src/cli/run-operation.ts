@@ -20,6 +20,7 @@ import type {
   MigrateResult,
   Operation,
   OperationRequest,
+  RollbackResult,
 } from "./operations.ts";
 
 const progressIntervalMs = 500;
@@ -44,6 +45,8 @@ export async function runOperation(
     case "cutover":
     case "cutover-dry-run":
       return cutover(mailferry, operation === "cutover-dry-run", request);
+    case "rollback":
+      return rollback(mailferry, request);
     case "held-deletions":
       return mailferry.inspect(userOf(request), async ({ held }) => ({ held: await held.list() }));
     case "accept-deletions":
@@ -157,6 +160,12 @@ async function cutover(
     },
   });
   return { user, heldMs, wasLocal };
+}
+
+async function rollback(mailferry: Mailferry, request: OperationRequest): Promise<RollbackResult> {
+  const user = mailferry.canonicalName(userOf(request));
+  const report = await mailferry.rollBack(user, request);
+  return { user, heldMs: report?.heldMs, notes: report?.notes ?? [] };
 }
 
 /** At rest. */

@@ -2,7 +2,6 @@
  * APPEND, written through: the message lies whole on our disk before a connection is taken. When its answer
  * is lost, or does not tell the UID, the message is looked for above the UIDNEXT of before, by its bytes.
  */
-import { createHash } from "node:crypto";
 import { MailError, OutcomeUnknown } from "../errors.ts";
 import type { ImapSource, MailboxLease } from "../legacy/source.ts";
 import { flagsOf, hasFlag } from "../mail/flags.ts";
@@ -11,7 +10,8 @@ import type { MessageContent } from "../mail/message.ts";
 import type { AppendedUid } from "../mail/new-message.ts";
 import { uidSetOf } from "../mail/number-set.ts";
 import type { Authority } from "./authority.ts";
-import { type Digest, digestingSink, digestOf } from "./digests.ts";
+import { digestingSink, digestOf } from "./digests.ts";
+import { lenientDigest } from "./lenient-digest.ts";
 import { lookAgain } from "./look-again.ts";
 
 export interface AppendOptions {
@@ -75,12 +75,12 @@ export function createAppend({ source, signal, published }: AppendOptions): Auth
     flags: readonly string[],
   ): Promise<AppendedUid | undefined> {
     if (from === undefined) return undefined;
-    const wanted = await digestOf(content, createDigest());
+    const wanted = await digestOf(content, lenientDigest());
     return source.useMailbox(target, { ...request, write: true }, async (lease) => {
       const arrived = (await lease.listUids()).filter((uid) => uid >= from);
       if (arrived.length === 0) return undefined;
       const digests = new Map<Uid, string>();
-      await lease.fetchBodies(uidSetOf(arrived), digestingSink(digests, createDigest));
+      await lease.fetchBodies(uidSetOf(arrived), digestingSink(digests, lenientDigest));
       const uid = arrived.find((one) => digests.get(one) === wanted);
       const { uidValidity } = lease.examined;
       if (uid === undefined || uidValidity === undefined) return undefined;
@@ -104,16 +104,4 @@ function unlessLost(error: unknown): undefined {
   // A mailbox that does not exist is refused by APPEND itself, in the server's words.
   if (error instanceof MailError && error.code !== "UNAVAILABLE") return undefined;
   throw error;
-}
-
-/** Of what servers leave alone: line ends and NUL are changed by some when they take a message in. */
-function createDigest(): Digest {
-  const hash = createHash("sha256");
-  return {
-    write(bytes) {
-      const text = bytes.toString("latin1").replaceAll("\r", "").replaceAll("\0", "\x80");
-      hash.update(text, "latin1");
-    },
-    end: () => hash.digest("hex"),
-  };
 }

@@ -11,15 +11,15 @@ import { setTimeout as delay } from "node:timers/promises";
 import { isUnavailable, MailError } from "../errors.ts";
 import type { ImapSource, Listing } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
-import type { Uid } from "../mail/ids.ts";
-import { anyOf, pause, waitWith } from "../waiting.ts";
+import type { MailboxId, Uid } from "../mail/ids.ts";
+import { pause, waitWith } from "../waiting.ts";
+import { markCutover } from "./cutover-marks.ts";
+import { alone, breakOff, closingMs, holdMs, TryAgain, within } from "./hold.ts";
 import { fetchListing, keptListing } from "./listing.ts";
 import { keepUidGap } from "./local-mailbox.ts";
-import { openLocalMirror } from "./local-mirror.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import type { Mirror } from "./mirror.ts";
-import { beginSweep, type Sweep } from "./straggler-sweep.ts";
 import type { SwitchingMirror } from "./switching-mirror.ts";
 
 export interface CutoverOptions {
@@ -36,8 +36,8 @@ export interface CutoverOptions {
   readonly isCommitted: () => boolean;
   /** It has failed after `commit`: the account is to be opened anew, as the local one that it is. */
   readonly onBroken: () => void;
-  /** What brings over what comes to the legacy server afterwards. */
-  readonly sweep: () => Sweep | undefined;
+  /** Our own mirror, on mailboxes that are open. */
+  readonly openLocal: (states: ReadonlyMap<MailboxId, MailboxState>) => Promise<Mirror>;
   readonly logger: Logger;
   readonly signal: AbortSignal;
   /** Only looks whether it could be done. */
@@ -57,9 +57,6 @@ export interface CutoverReport {
 }
 
 const maxTries = 10;
-/** How long changes are held back at the most, and how long those that are under way are waited for. */
-const holdMs = 10_000;
-const closingMs = 2_000;
 /** So many messages that have come meanwhile are brought across while changes wait. */
 const maxMissing = 200;
 const relayPauseMs = 1_000;
@@ -89,13 +86,6 @@ export async function cutOver(options: CutoverOptions): Promise<CutoverReport> {
       logger.info({ reason: error.message }, "the cutover is tried again");
       await pause(relayPauseMs, signal);
     }
-  }
-}
-
-/** What has come in the meantime has to be brought across first: changes are not held back for so long. */
-class TryAgain extends MailError {
-  constructor(reason: string) {
-    super("CANNOT", `the account does not come to rest: ${reason}`);
   }
 }
 
@@ -147,7 +137,7 @@ async function writeDown(
     await waitWith(mailbox.checkpoint(), signal);
     written.set(state, moment);
   }
-  beginSweep(
+  markCutover(
     mirror.store,
     [...written.keys()].map(({ record }) => record),
   );
@@ -181,38 +171,15 @@ async function hold(
       return all;
     }).catch((error: unknown) => {
       // It is written down, whatever came after.
-      if (options.isCommitted()) breakOff(options, error);
+      if (options.isCommitted()) breakOff(gate, options.onBroken, error);
       throw error;
     });
-    await switchOver(options, states).catch((error: unknown) => breakOff(options, error));
+    await switchOver(options, states).catch((error: unknown) => breakOff(gate, options.onBroken, error));
     const heldMs = Math.round(performance.now() - started);
     logger.info({ heldMs }, "the account is local");
     return { heldMs };
   } finally {
     gate.open();
-  }
-}
-
-function breakOff({ switching, onBroken }: CutoverOptions, cause: unknown): never {
-  const broken = new MailError("UNAVAILABLE", "The account is opened anew, please log in again", cause);
-  switching.gate.fail(broken);
-  onBroken();
-  throw cause;
-}
-
-/** A hold that takes too long is given up, and tried again. */
-async function within<T>(
-  ms: number,
-  signal: AbortSignal,
-  work: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const patience = AbortSignal.timeout(ms);
-  try {
-    return await work(anyOf(signal, patience));
-  } catch (error) {
-    signal.throwIfAborted();
-    if (patience.aborted) throw new TryAgain(`changes would have to wait for more than ${ms} ms`);
-    throw error;
   }
 }
 
@@ -259,11 +226,6 @@ function namesOf(listing: Listing): string {
   );
 }
 
-/** No delta comes in between. */
-function alone(states: readonly MailboxState[], work: () => Promise<void>): Promise<void> {
-  return states.reduceRight<() => Promise<void>>((inner, state) => () => state.exclusive(inner), work)();
-}
-
 function commit(options: CutoverOptions, states: readonly MailboxState[], written: Written): void {
   for (const state of states) {
     if (!state.isSettled) throw new TryAgain(`${state.record.name} is not whole here`);
@@ -279,7 +241,7 @@ function commit(options: CutoverOptions, states: readonly MailboxState[], writte
 }
 
 async function switchOver(
-  { switching, logger, sweep }: CutoverOptions,
+  { switching, openLocal }: CutoverOptions,
   states: readonly MailboxState[],
 ): Promise<void> {
   const { current } = switching;
@@ -287,7 +249,7 @@ async function switchOver(
   await Promise.race([current.retire(), delay(retireMs, undefined, { ref: false })]);
   store.becomeLocal();
   const byId = new Map(states.map((state) => [state.record.id, state]));
-  const local = await openLocalMirror({ store, logger, states: byId, sweep: sweep() });
+  const local = await openLocal(byId);
   await switching.switchTo(local).catch(async (error: unknown) => {
     await local.retire();
     throw error;

@@ -4,6 +4,7 @@ import { type Uid, uid } from "../mail/ids.ts";
 import type { InternalDate } from "../mail/internal-date.ts";
 import type { MessageContent } from "../mail/message.ts";
 import type { AccountStore, MailboxRecord, MessageToAdd, StoredMessage } from "../store/store.ts";
+import { noteLost } from "./lost-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState, RemovalCause } from "./mailbox-state.ts";
 
@@ -84,6 +85,7 @@ export async function dropLost(
   if (lost.length === 0) return;
   logger.error({ mailbox: record.name, uids: lost }, "messages are lost");
   store.setAside(record, lost);
+  noteLost(store, record, lost);
   await removeAlone(store, state, lost, "lost");
 }
 

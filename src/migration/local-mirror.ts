@@ -58,7 +58,7 @@ export async function openLocalMirror(options: LocalMirrorOptions): Promise<Mirr
   };
   const stateOf = async (record: MailboxRecord): Promise<MailboxState> => {
     const known = states?.get(record.id);
-    known?.adopt(signal);
+    known?.adopt({ signal, source: nobody });
     return (
       known ?? openMailboxState({ store, record, logger, signal, onRemoving, source: nobody, local: true })
     );

@@ -12,6 +12,7 @@ import type { ThreadAlgorithm, ThreadNode } from "../mail/thread.ts";
 import type { MailboxRecord } from "../store/store.ts";
 import { singleFlight, waitWith } from "../waiting.ts";
 import { expungedSince } from "./expunged-since.ts";
+import { forgetChanged } from "./given-back.ts";
 import { withMailbox } from "./mailbox-lease.ts";
 import type { MailboxEvent, MailboxState, MailboxStateOptions } from "./mailbox-state.ts";
 import { openMailboxState } from "./open-mailbox-state.ts";
@@ -73,6 +74,8 @@ export interface MailboxMirror extends Pick<MetaPull, "headers" | "structures"> 
 export interface MailboxMirrorOptions extends MailboxStateOptions {
   /** Shared by the mailboxes of the account. */
   readonly onItsWay?: ContentOnItsWay;
+  /** Where it is open already. */
+  readonly state?: MailboxState | undefined;
 }
 
 /** Nothing to ask for though something is missing: others are at it, and need not be watched at full speed. */
@@ -84,7 +87,8 @@ const maxAttempts = 3;
 const retryMs = 10 * 60_000;
 
 export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<MailboxMirror> {
-  const state = await openMailboxState(options);
+  const state = options.state ?? (await openMailboxState(options));
+  if (!options.state) await forgetChanged(state);
   const metadata = createMetaPull(state);
   const sameContent = createSameContent(state, options.onItsWay ?? new Set());
   const bodies = createBodyPull(state, (uid) => countAttempts([uid]), sameContent);

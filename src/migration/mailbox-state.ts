@@ -89,6 +89,8 @@ export interface MailboxState {
   commitName(renamed: MailboxRecord): void;
   /** The message's file is gone or damaged: its bytes have to be fetched once more. */
   commitLost(uid: Uid): void;
+  /** Nothing is known of them any more but their UIDs. */
+  commitForgotten(uids: readonly Uid[]): void;
   /** The legacy server has made a new mailbox of that name: everything known of the old one is dropped. */
   restart(uidValidity: UidValidity): Promise<void>;
   /** Makes it transient, or begins anew with one that is; under a new UIDVALIDITY, which is told. */
@@ -107,8 +109,13 @@ export interface MailboxState {
   /** Mailferry has the last word from now on: of a mailbox that is settled, by who is alone with it. */
   becomeLocal(): void;
   readonly isLocal: boolean;
-  /** Another mirror has the mailbox from now on, and its signal. */
-  adopt(signal: AbortSignal): void;
+  /**
+   * The legacy server has the last word again, and has been given back what was local. `modSeqs`: whether its MODSEQs
+   * are above ours; where they are not, they go on being counted here.
+   */
+  becomeMirrored(modSeqs: "theirs" | "counted"): void;
+  /** Another mirror has the mailbox from now on, with its signal and whom it asks. */
+  adopt(next: Pick<MailboxStateOptions, "signal" | "source">): void;
 }
 
 /** Somebody wants it, its file is gone, or it has left at the old POP3 server. */

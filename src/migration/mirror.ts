@@ -17,6 +17,7 @@ import { createNameChanges } from "./change-names.ts";
 import { createHeldDeletions, type HeldDeletions } from "./held-deletions.ts";
 import { commitListing, fetchListing, isSelectable, keptListing } from "./listing.ts";
 import { type MailboxMirror, noSuchMailbox, openMailboxMirror } from "./mailbox-mirror.ts";
+import type { MailboxState } from "./mailbox-state.ts";
 import { type MaildropMirror, type MaildropMirrorOptions, openMaildropMirror } from "./maildrop-mirror.ts";
 import { renameMailbox } from "./rename-mailbox.ts";
 
@@ -69,6 +70,8 @@ export interface MirrorOptions {
   readonly logger: Logger;
   /** Called whenever a pull has ended. */
   readonly onOutcome: (outcome: PullOutcome) => void;
+  /** Mailboxes that are open already, and were local. */
+  readonly states?: ReadonlyMap<MailboxId, MailboxState> | undefined;
 }
 
 /** The maildrop of the legacy server, and what is known of it beforehand. */
@@ -78,7 +81,7 @@ export interface LegacyMaildrop extends Pick<MaildropMirrorOptions, "onUnmatched
   readonly mailboxes: "inbox" | "all";
 }
 
-export function openMirror({ store, source, pop3, logger, onOutcome }: MirrorOptions): Mirror {
+export function openMirror({ store, source, pop3, logger, onOutcome, states }: MirrorOptions): Mirror {
   const closing = new AbortController();
   const { signal } = closing;
   const mirrors = new Map<MailboxId, Promise<MailboxMirror>>();
@@ -88,13 +91,17 @@ export function openMirror({ store, source, pop3, logger, onOutcome }: MirrorOpt
   const open = (record: MailboxRecord): Promise<MailboxMirror> => {
     const known = mirrors.get(record.id);
     if (known) return known;
-    const opening = openMailboxMirror({ store, source, logger, signal, record, onItsWay }).then((mirror) => {
-      opened.set(record.id, mirror);
-      mirror.subscribe(({ kind }) => {
-        if (kind === "arrived" && background.outcome) background.wake();
-      });
-      return mirror;
-    });
+    const state = states?.get(record.id);
+    state?.adopt({ signal, source });
+    const opening = openMailboxMirror({ store, source, logger, signal, record, onItsWay, state }).then(
+      (mirror) => {
+        opened.set(record.id, mirror);
+        mirror.subscribe(({ kind }) => {
+          if (kind === "arrived" && background.outcome) background.wake();
+        });
+        return mirror;
+      },
+    );
     mirrors.set(record.id, opening);
     opening.catch(() => mirrors.delete(record.id));
     return opening;

@@ -12,6 +12,8 @@ export interface ModSeqs {
   readonly counted: boolean;
   /** The legacy server has none. */
   count(uidValidity: UidValidity): void;
+  /** The legacy server's are above all of ours, and are taken from now on. */
+  follow(): void;
   /** The log of expunges begins anew with the mailbox. */
   restart(): void;
   /** `at` 0: nobody knows when, and the log cannot tell any more. */
@@ -35,6 +37,7 @@ const firstModSeq: ModSeq = modSeq(1n);
 
 export function openModSeqs({ store, record: { id, uidValidity }, isLocal }: ModSeqsOptions): ModSeqs {
   const countedKey = `modseqs:${id}`;
+  let isOurs = isLocal;
   let counted = isLocal || store.readSetting(countedKey) === `counted:${uidValidity}`;
   let begin = store.expunges.begin(id);
   /** From `at` on; 0: from when it is known again. */
@@ -56,8 +59,12 @@ export function openModSeqs({ store, record: { id, uidValidity }, isLocal }: Mod
       store.writeSetting(countedKey, `counted:${uidValidity}`);
       counted = true;
     },
+    follow() {
+      store.writeSetting(countedKey, "");
+      counted = isOurs = false;
+    },
     restart() {
-      counted = isLocal;
+      counted = isOurs;
       begin = undefined;
     },
     logExpunged,

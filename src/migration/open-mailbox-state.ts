@@ -9,6 +9,8 @@ import { StoreTrouble } from "../store/store-errors.ts";
 import { newest } from "./compare.ts";
 import { createDeletionBrake } from "./deletion-brake.ts";
 import { createFileRemovals } from "./file-removals.ts";
+import { isGivenBack } from "./given-back.ts";
+import { openListingMark } from "./listing-mark.ts";
 import { emptied, loadMailbox } from "./load-mailbox.ts";
 import { firstOwnUid, localPermanentFlags, uidNextAtCutover } from "./local-mailbox.ts";
 import type { MailboxEvent, MailboxState, MailboxStateOptions } from "./mailbox-state.ts";
@@ -17,14 +19,13 @@ import { highestCounted, next } from "./mod-seqs.ts";
 import { sameRecord } from "./same-record.ts";
 
 export async function openMailboxState(options: MailboxStateOptions): Promise<MailboxState> {
-  const { store, source, logger } = options;
-  let { signal, local: isLocal = false } = options;
+  const { store, logger } = options;
+  let { signal, source, local: isLocal = false } = options;
   const transientKey = `transient:${options.record.id}`;
   let isTransient = store.readSetting(transientKey) === "yes";
   const loaded = await loadMailbox(isTransient ? { ...options, record: await emptied(options) } : options);
   const { modSeqs } = loaded;
   let { record } = loaded;
-  const listedKey = `listed:${record.id}`;
   let atCutover: number | undefined;
   const beLocal = (): void => {
     atCutover = uidNextAtCutover(store, record);
@@ -36,10 +37,8 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     if (highestModSeq > record.highestModSeq) record = { ...record, highestModSeq };
   };
   let table = createMessageTable(loaded.messages);
-  /** index.db, which holds the mark, and sidecar.db, which holds the record, may be of different moments. */
-  const wholeMark = (): string => `${record.uidValidity}:${record.uidNext}`;
-  let keptMark = store.readMark(listedKey);
-  let listed = isLocal || keptMark === wholeMark();
+  const keepListing = openListingMark(store, () => record);
+  let listed = isLocal || keepListing.isKept;
   let firstUnseenHint: number | undefined;
   let problem = store.readSetting(problemKey) || undefined;
   let readOnly = false;
@@ -98,18 +97,9 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       if (!(error instanceof StoreTrouble)) throw error;
     }
   };
-  /**
-   * A listing is kept over a restart only once every message in it has its row in the index, and no other
-   * message has.
-   */
-  const keepListing = (keep: boolean): void => {
-    const mark = keep ? wholeMark() : "no";
-    if (mark === keptMark) return;
-    store.writeMark(listedKey, mark);
-    keptMark = mark;
-  };
   const keepIfWhole = (): void => {
-    if (table.remoteCount === 0 && removals.count === 0 && unwrittenSince === undefined) keepListing(true);
+    if (table.remoteCount === 0 && removals.count === 0 && unwrittenSince === undefined)
+      keepListing.write(true);
   };
   /** Takes what has left off the disk, where the next start or another server would find it again. */
   const removeVanished = async (uids: readonly Uid[]): Promise<void> => {
@@ -171,7 +161,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
 
   /** Nothing that is known is true any more. */
   const beginAnew = async (uidValidity: UidValidity): Promise<void> => {
-    keepListing(false);
+    keepListing.write(false);
     emit({ kind: "gone", reason: "UIDVALIDITY of the mailbox has changed" });
     record = await store.resetMailbox(record.id, uidValidity);
     brake.reset();
@@ -195,7 +185,9 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
 
   return {
     store,
-    source,
+    get source() {
+      return source;
+    },
     logger,
     get signal() {
       return signal;
@@ -259,7 +251,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     commitListing(listing) {
       writeUnwritten();
       const isOther = listing.arrived.length > 0 || listing.vanished.length > 0;
-      if (isOther) keepListing(false);
+      if (isOther) keepListing.write(false);
       // Before HIGHESTMODSEQ, which says that they are known, and before anything that only a restart repairs.
       const told = listing.record.highestModSeq ?? noModSeq;
       const anew = !modSeqs.counted && told > 0n && told < record.highestModSeq;
@@ -299,7 +291,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       if (asked.uidValidity !== record.uidValidity) return;
       const gone = filed.filter(({ meta }) => table.get(meta.uid) === undefined);
       if (gone.length > 0) {
-        keepListing(false);
+        keepListing.write(false);
         void removeVanished(gone.map(({ meta }) => meta.uid));
       }
       const unchanged: StoredMessage[] = [];
@@ -341,11 +333,16 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       const { fileName: _, ...meta } = known;
       table.put([{ ...meta, presence: "meta" }]);
     },
+    commitForgotten(uids) {
+      table.put(uids.map((one) => ({ presence: "remote", uid: one })));
+    },
     async restart(uidValidity) {
       logger.warn({ mailbox: record.name, from: record.uidValidity, to: uidValidity }, "UIDVALIDITY changed");
       if (isTransient) {
         isTransient = false;
         store.writeSetting(transientKey, "");
+      } else if (isGivenBack(store, record.id, uidValidity)) {
+        logger.info({ mailbox: record.name }, "it was given back, and has another UIDVALIDITY there");
       } else if (table.uids.length > 0) {
         // Of an empty mailbox nothing has become another message.
         problem = `the legacy server changed UIDVALIDITY from ${record.uidValidity} to ${uidValidity} (deletions --help)`;
@@ -385,8 +382,13 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       [isLocal, listed, readOnly] = [true, true, false];
       beLocal();
     },
+    becomeMirrored(theirs) {
+      keepListing.write(false);
+      if (theirs === "theirs") modSeqs.follow();
+      [isLocal, listed, atCutover] = [false, false, undefined];
+    },
     adopt(next) {
-      signal = next;
+      ({ signal, source } = next);
     },
     announceGone(reason) {
       isGone = true;

@@ -12,7 +12,8 @@ const transitions: Readonly<Record<Stage, readonly Stage[]>> = {
   new: ["mirroring", "local"],
   mirroring: ["complete", "local"],
   complete: ["mirroring", "local"],
-  local: [],
+  // By a rollback.
+  local: ["mirroring"],
 };
 
 /**

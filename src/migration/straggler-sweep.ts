@@ -5,32 +5,15 @@
 import { isUnavailable, MailError } from "../errors.ts";
 import type { ImapSource, MailboxLease } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
-import {
-  type EncodedMailboxName,
-  encodedMailboxName,
-  type MailboxId,
-  type Uid,
-  type UidValidity,
-  uid,
-  uidValidity,
-} from "../mail/ids.ts";
+import { type Uid, uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import type { IncomingMessage } from "../mail/new-message.ts";
 import { uidSetOf } from "../mail/number-set.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
+import { type CutoverMark, cutOverAt, isRollingBack, readMark, writeMark } from "./cutover-marks.ts";
 import { addMessages } from "./local-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
-
-/** How far a mailbox of the legacy server has been brought over. */
-interface Mark {
-  /** There; it may have another name here by now. */
-  readonly name: EncodedMailboxName;
-  readonly uidValidity: UidValidity;
-  /** All UIDs below are here. */
-  readonly next: Uid;
-  /** The message of UID `next` was about to become this one here. */
-  readonly becoming: Uid | undefined;
-}
+import type { MailboxState } from "./mailbox-state.ts";
 
 export interface Sweep {
   /** Looks in the background, if it has not looked a moment ago. */
@@ -53,7 +36,6 @@ interface SweepOptions extends Omit<SweepParts, "days"> {
   readonly signal: AbortSignal;
 }
 
-const cutOverKey = "cut-over-at";
 const pauseMs = 60_000;
 const dayMs = 24 * 60 * 60_000;
 
@@ -65,8 +47,8 @@ export function createSweep({ days, ...parts }: SweepParts): Sweep {
   let running: Promise<unknown> | undefined;
   return {
     wake(mailbox) {
-      const cutOverAt = Number(store.readSetting(cutOverKey));
-      if (!cutOverAt || Date.now() > cutOverAt + days * dayMs) return;
+      const since = cutOverAt(store);
+      if (since === undefined || Date.now() > since + days * dayMs || isRollingBack(store)) return;
       if (running || signal.aborted || performance.now() < lookedAt + pauseMs) return;
       lookedAt = performance.now();
       running = sweepStragglers({ ...parts, mailbox, signal })
@@ -85,29 +67,22 @@ export function createSweep({ days, ...parts }: SweepParts): Sweep {
   };
 }
 
-/** At the cutover, when all that the legacy server has is here. */
-export function beginSweep(store: AccountStore, mailboxes: readonly MailboxRecord[]): void {
-  store.writeSetting(cutOverKey, String(Date.now()));
-  for (const { id, name, uidValidity, uidNext } of mailboxes)
-    if (uidValidity !== undefined)
-      writeMark(store, id, { name, uidValidity, next: uidNext, becoming: undefined });
-}
-
 /** How many messages were brought over. One mailbox's trouble is not the others'. */
 async function sweepStragglers(options: SweepOptions): Promise<number> {
   const { store, source, logger, signal } = options;
   let count = 0;
   for (const record of store.mailboxes()) {
-    const mark = readMark(store, record.id);
-    if (!mark) continue;
+    if (!readMark(store, record.id)) continue;
     try {
       const target = await options.mailbox(record);
+      const mark = settledMark(store, target.state);
+      if (!mark) continue;
       count += await source.useMailbox(mark.name, { priority: "background", signal }, (lease) =>
-        sweepMailbox(options, target, lease, settled(store, target, mark)),
+        sweepMailbox(options, target, lease, mark),
       );
     } catch (error) {
       if (isUnavailable(error) || !(error instanceof MailError)) throw error;
-      logger.warn({ err: error, mailbox: mark.name }, "the legacy server's mailbox could not be looked at");
+      logger.warn({ err: error, mailbox: record.name }, "the legacy server's mailbox could not be looked at");
     }
   }
   if (count > 0) logger.info({ messages: count }, "mail that came to the legacy server was brought over");
@@ -115,8 +90,9 @@ async function sweepStragglers(options: SweepOptions): Promise<number> {
 }
 
 /** What was cut off is here, or not. */
-function settled(store: AccountStore, { state }: MailboxMirror, mark: Mark): Mark {
-  if (mark.becoming === undefined) return mark;
+export function settledMark(store: AccountStore, state: MailboxState): CutoverMark | undefined {
+  const mark = readMark(store, state.record.id);
+  if (mark?.becoming === undefined) return mark;
   const isHere = state.table.get(mark.becoming) !== undefined;
   const next = { ...mark, next: isHere ? uid(mark.next + 1) : mark.next, becoming: undefined };
   writeMark(store, state.record.id, next);
@@ -127,7 +103,7 @@ async function sweepMailbox(
   options: SweepOptions,
   target: MailboxMirror,
   lease: MailboxLease,
-  mark: Mark,
+  mark: CutoverMark,
 ): Promise<number> {
   const { store, logger, signal } = options;
   if (lease.examined.uidValidity !== mark.uidValidity) {
@@ -186,7 +162,7 @@ async function fetchMessage(
 async function bringOver(
   store: AccountStore,
   target: MailboxMirror,
-  mark: Mark,
+  mark: CutoverMark,
   { meta: { flags, internalDate }, incoming }: Straggler,
 ): Promise<void> {
   const content = incoming.open();
@@ -199,22 +175,4 @@ async function bringOver(
     content.close();
     incoming.discard();
   }
-}
-
-const markKey = (id: MailboxId): string => `swept:${id}`;
-
-function writeMark(store: AccountStore, id: MailboxId, mark: Mark): void {
-  store.writeSetting(markKey(id), JSON.stringify(mark));
-}
-
-function readMark(store: AccountStore, id: MailboxId): Mark | undefined {
-  const kept = store.readSetting(markKey(id));
-  if (kept === undefined) return undefined;
-  const { name, uidValidity: validity, next, becoming } = JSON.parse(kept) as Mark;
-  return {
-    name: encodedMailboxName(name),
-    uidValidity: uidValidity(validity) as UidValidity,
-    next: uid(next),
-    becoming: becoming === undefined ? undefined : uid(becoming),
-  };
 }

@@ -172,6 +172,11 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
         context.isLocal = true;
         context.database.becomeDurable();
       }),
+    becomeMirrored: () =>
+      storing(() => {
+        context.isLocal = false;
+        context.database.becomeRelaxed();
+      }),
     close,
   };
 }

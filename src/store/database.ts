@@ -22,6 +22,8 @@ export interface AccountDatabase {
   transaction<T>(work: () => T): T;
   /** From now on each commit is on stable storage when it returns. */
   becomeDurable(): void;
+  /** At checkpoints of the log only. */
+  becomeRelaxed(): void;
   /** Moves both logs into their files and flushes them. */
   flush(): void;
   close(): void;
@@ -42,6 +44,7 @@ export function openAccountDatabase(directory: string, durable = false): Account
     db,
     transaction: (work) => transaction(db, work),
     becomeDurable: () => beDurable(db),
+    becomeRelaxed: () => db.exec("PRAGMA main.synchronous = NORMAL; PRAGMA side.synchronous = NORMAL;"),
     flush() {
       db.exec("PRAGMA main.wal_checkpoint(TRUNCATE); PRAGMA side.wal_checkpoint(TRUNCATE);");
     },

@@ -192,6 +192,8 @@ export interface AccountStore {
   makeDurable(): Promise<void>;
   /** What is here has no other home from now on: each change is on stable storage when it returns. */
   becomeLocal(): void;
+  /** The legacy server has it all again. */
+  becomeMirrored(): void;
   close(): Promise<void>;
 }
 

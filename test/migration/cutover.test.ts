@@ -80,7 +80,7 @@ function cut(options: Partial<CutoverOptions> = {}): ReturnType<typeof cutOver> 
     },
     isCommitted: () => stage === "local",
     onBroken: () => undefined,
-    sweep: () => undefined,
+    openLocal: (states) => openLocalMirror({ store, logger: silentLogger, states }),
     logger: silentLogger,
     signal,
     dryRun: false,
