@@ -22,8 +22,10 @@ export interface CutoverMark {
   readonly known: Uid;
   /** What came there since, and is below, was brought over. */
   readonly next: Uid;
-  /** The message of UID `next` was about to become this one here. */
-  readonly becoming: Uid | undefined;
+  /** Of what came later some: a rollback does not wait for its turn. */
+  readonly brought: readonly Uid[];
+  /** A message there was about to become one here. */
+  readonly becoming: { readonly from: Uid; readonly uid: Uid } | undefined;
 }
 
 const cutOverKey = "cut-over-at";
@@ -39,7 +41,14 @@ export function markCutover(store: AccountStore, mailboxes: readonly MailboxReco
   for (const { id, name, uidValidity, uidNext } of mailboxes) {
     if (uidValidity === undefined) continue;
     marked.push(id);
-    writeMark(store, id, { name, uidValidity, known: uidNext, next: uidNext, becoming: undefined });
+    writeMark(store, id, {
+      name,
+      uidValidity,
+      known: uidNext,
+      next: uidNext,
+      brought: [],
+      becoming: undefined,
+    });
   }
   store.writeSetting(markedKey, JSON.stringify(marked));
 }
@@ -61,14 +70,21 @@ export function writeMark(store: AccountStore, id: MailboxId, mark: CutoverMark)
 export function readMark(store: AccountStore, id: MailboxId): CutoverMark | undefined {
   const kept = store.readSetting(markKey(id));
   if (kept === undefined) return undefined;
-  const { name, uidValidity: validity, known, next, becoming } = JSON.parse(kept) as CutoverMark;
+  const { name, uidValidity: validity, known, next, brought, becoming } = JSON.parse(kept) as CutoverMark;
   return {
     name: encodedMailboxName(name),
     uidValidity: uidValidity(validity) as UidValidity,
     known: uid(known),
     next: uid(next),
-    becoming: becoming === undefined ? undefined : uid(becoming),
+    brought: brought.map(uid),
+    becoming: becoming && { from: uid(becoming.from), uid: uid(becoming.uid) },
   };
+}
+
+/** It came to the legacy server since the cutover, and is here under another UID. */
+export function isBroughtOver({ known, next, brought }: CutoverMark): (uid: Uid) => boolean {
+  const later = new Set(brought);
+  return (one) => (one >= known && one < next) || later.has(one);
 }
 
 /** From then on nothing more is brought over: what is there may be what is given back. */

@@ -3,14 +3,15 @@
  * What was done is known by looking, so that a pass that was cut off is just made again; one that changes nothing
  * has proved that both sides are equal.
  */
-import { MailError } from "../errors.ts";
+import { isUnavailable, MailError } from "../errors.ts";
 import type { ImapSource, MailboxLease } from "../legacy/source.ts";
 import { type Flags, flagsOf } from "../mail/flags.ts";
 import { type Uid, type UidValidity, uid } from "../mail/ids.ts";
 import { uidSetOf } from "../mail/number-set.ts";
-import type { AccountStore } from "../store/store.ts";
+import type { AccountStore, MailboxRecord } from "../store/store.ts";
+import type { Authority } from "./authority.ts";
 import { digestHere } from "./compare-bytes.ts";
-import { type CutoverMark, readMark } from "./cutover-marks.ts";
+import { isBroughtOver, readMark } from "./cutover-marks.ts";
 import { digestingSink } from "./digests.ts";
 import {
   type BothSides,
@@ -21,23 +22,26 @@ import {
   unsure,
 } from "./give-back-plan.ts";
 import { lenientDigest, lenientDigestOf } from "./lenient-digest.ts";
-import { type FullMessage, isFull } from "./local-messages.ts";
+import type { FullMessage } from "./local-messages.ts";
 import { lostMessages } from "./lost-messages.ts";
-import type { MailboxState } from "./mailbox-state.ts";
+import type { MailboxMirror } from "./mailbox-mirror.ts";
 import { placeholderText, raiseUidNext } from "./placeholders.ts";
 import { chunks } from "./pull-meta.ts";
 import { type Raised, raiseModSeq } from "./raise-modseq.ts";
+import { bringOver } from "./straggler-sweep.ts";
 
 export interface GiveBackParts {
   readonly store: AccountStore;
   readonly source: ImapSource;
+  /** Ours. */
+  readonly authority: Authority;
   readonly signal: AbortSignal;
 }
 
 export interface GivenBack {
-  /** How much was changed there. */
+  /** How much was changed, there or here. */
   readonly changes: number;
-  /** Messages that could not keep their UIDs, with those that they have there. */
+  /** Messages that could not keep their UIDs, with those that they have now, here as well. */
   readonly moved: ReadonlyMap<Uid, Uid>;
   /** What it has there, where it could not keep its own. */
   readonly uidValidity: UidValidity | undefined;
@@ -58,39 +62,48 @@ export interface PassOptions {
   readonly isLast: boolean;
 }
 
+/** What is here, of one moment. */
+export interface Here {
+  readonly record: MailboxRecord;
+  readonly messages: readonly FullMessage[];
+}
+
 export function giveBackMailbox(
   parts: GiveBackParts,
-  state: MailboxState,
+  mailbox: MailboxMirror,
+  { record, messages }: Here,
   { digests: known, isLast }: PassOptions,
 ): Promise<GivenBack> {
-  const { store, source, signal } = parts;
-  const { record } = state;
+  const { source, signal } = parts;
   return source.useMailbox(record.name, { priority: "interactive", signal, write: true }, async (lease) => {
-    const { examined } = lease;
-    const keepsUids = examined.uidValidity === record.uidValidity;
-    const sides = await bothSides(state, lease, keepsUids ? readMark(store, record.id) : undefined, store);
-    const digests = await digestsOf(parts, state, sides, lease, known);
+    const { permanentFlags, uidValidity } = lease.examined;
+    const sides = await bothSides(parts, record, messages, lease);
+    const { keepsUids } = sides;
+    const digests = await digestsOf(parts, record, sides, lease, known);
     const plan = planGiveBack(sides, digests, placeholderDigest);
-    const isPermitted = permits(examined.permanentFlags);
+    const isPermitted = permits(permanentFlags);
     const flagged = await giveFlags(lease, plan, isPermitted);
-    const added = await addMissing(parts, state, lease, plan, { isPermitted, keepsUids });
-    const raised = keepsUids ? await raiseUidNext(lease, record.name, record.uidNext, removeFrom(lease)) : [];
+    const added = await addMissing(parts, record, lease, plan, { isPermitted, keepsUids });
+    const raised = keepsUids
+      ? (await raiseUidNext(lease, record.name, record.uidNext, removeFrom(lease))).left
+      : [];
     await removeThere(lease, [...plan.surplus, ...added.placeholders, ...raised]);
     const modSeqs = keepsUids ? await raiseModSeq(lease, record, isLast) : "theirs";
-    const moved = new Map(plan.pairs.flatMap(({ message, uid: there }) => movedOf(message.uid, there)));
-    for (const [from, to] of added.uids) if (from !== to) moved.set(from, to);
+    const moved = await moveUp(parts, mailbox, plan.passed);
+    // What is above all of ours may stay where it is, once nothing is added here.
+    const inBetween = plan.arrived.filter((one) => !isLast || one < record.uidNext);
+    for (const one of inBetween) await bringUp(parts, mailbox, lease, one);
     return {
-      changes: flagged + added.uids.size + plan.surplus.length + raised.length,
-      moved: keepsUids ? moved : new Map(),
-      uidValidity: keepsUids ? undefined : examined.uidValidity,
+      changes:
+        flagged + plan.missing.length + plan.surplus.length + raised.length + moved.size + inBetween.length,
+      moved,
+      uidValidity: keepsUids ? undefined : uidValidity,
       modSeqs,
       changed: keepsUids ? await toldOtherwise(lease, plan, sides.known) : [],
       lostKeywords: lostKeywords(sides.here, isPermitted),
     };
   });
 }
-
-const placeholderDigest = lenientDigestOf(placeholderText);
 
 /** Of those that were given back under their own UIDs. */
 async function toldOtherwise(
@@ -115,15 +128,41 @@ async function toldOtherwise(
   return changed;
 }
 
-const movedOf = (here: Uid, there: Uid): readonly [Uid, Uid][] => (here === there ? [] : [[here, there]]);
+/** Room for what comes meanwhile, so that the next pass is not too late again. */
+const uidGap = 20;
+
+/** Messages whose UIDs are used up there get others here; that is told as one going, and one coming. */
+async function moveUp(
+  { authority }: GiveBackParts,
+  mailbox: MailboxMirror,
+  passed: readonly FullMessage[],
+): Promise<ReadonlyMap<Uid, Uid>> {
+  const uids = passed.map(({ uid: one }) => one);
+  if (uids.length === 0) return new Map();
+  mailbox.state.reserveUids(uidGap);
+  const copied = await authority.move(mailbox, uids, mailbox.state.record.name);
+  return new Map(copied?.from.map((from, index) => [from, copied.to[index] ?? from]));
+}
+
+/** Below UIDs that clients know here, they would never look for it. */
+async function bringUp(
+  { store }: GiveBackParts,
+  mailbox: MailboxMirror,
+  lease: MailboxLease,
+  from: Uid,
+): Promise<void> {
+  mailbox.state.reserveUids(uidGap);
+  await bringOver(store, mailbox, lease, from);
+}
+
+const placeholderDigest = lenientDigestOf(placeholderText);
 
 async function bothSides(
-  state: MailboxState,
+  { store }: GiveBackParts,
+  record: MailboxRecord,
+  here: readonly FullMessage[],
   lease: MailboxLease,
-  mark: CutoverMark | undefined,
-  store: AccountStore,
 ): Promise<BothSides> {
-  const here = state.table.uids.map((one) => state.table.get(one)).filter(isFull);
   const there = new Map<Uid, Flags>();
   const uids = await lease.listUids();
   for (const one of uids) there.set(one, flagsOf([]));
@@ -131,14 +170,24 @@ async function bothSides(
     await lease.fetchFlags(uidSetOf(uids), (told) => {
       if (there.has(told.uid)) there.set(told.uid, told.flags);
     });
-  const lost = lostMessages(store, state.record);
-  const [known, swept] = mark ? [mark.known, mark.next] : [uid(1), uid(1)];
-  return { here, there, known, swept, lost };
+  const { uidValidity, uidNext: told } = lease.examined;
+  const uidNext = uid(Math.max(told, (uids.at(-1) ?? 0) + 1));
+  const keepsUids = uidValidity === record.uidValidity;
+  const mark = keepsUids ? readMark(store, record.id) : undefined;
+  return {
+    here,
+    there,
+    uidNext,
+    keepsUids,
+    known: mark?.known ?? uid(1),
+    isBroughtOver: mark ? isBroughtOver(mark) : () => false,
+    lost: lostMessages(store, record),
+  };
 }
 
 async function digestsOf(
   { store }: GiveBackParts,
-  { record }: MailboxState,
+  record: MailboxRecord,
   sides: BothSides,
   lease: MailboxLease,
   known: KnownDigests,
@@ -186,50 +235,43 @@ interface Adding {
 }
 
 interface Added {
-  readonly uids: ReadonlyMap<Uid, Uid>;
   readonly placeholders: readonly Uid[];
 }
 
-/** In the order of their UIDs: up to each one those that are not used here are used up there. */
+/**
+ * In the order of their UIDs: up to each one those that are not used here are used up there. What does not get its own
+ * UID in spite of that is found by the next pass.
+ */
 async function addMissing(
   { store, signal }: GiveBackParts,
-  { record }: MailboxState,
+  record: MailboxRecord,
   lease: MailboxLease,
   { missing }: GiveBackPlan,
   { isPermitted, keepsUids }: Adding,
 ): Promise<Added> {
-  const uids = new Map<Uid, Uid>();
   const placeholders: Uid[] = [];
-  let next = uid(0);
+  let next: number | undefined;
   for (const message of missing) {
     signal.throwIfAborted();
-    if (keepsUids && message.uid !== next)
-      placeholders.push(...(await raiseUidNext(lease, record.name, message.uid, removeFrom(lease))));
+    if (keepsUids && message.uid !== next) {
+      const raised = await raiseUidNext(lease, record.name, message.uid, removeFrom(lease));
+      placeholders.push(...raised.left);
+      if (raised.uidNext !== message.uid) break;
+    }
     const content = store.openMessage(record, message);
     try {
       const flags = message.flags.filter(isPermitted);
-      const appended = await lease.append(record.name, {
-        content,
-        flags,
-        internalDate: message.internalDate,
-      });
-      const there = appended?.uid ?? (await newest(lease));
-      uids.set(message.uid, there);
-      next = uid(there + 1);
+      const { internalDate } = message;
+      const appended = await lease.append(record.name, { content, flags, internalDate });
+      next = appended && appended.uid + 1;
     } catch (error) {
-      if (!(error instanceof MailError) || error.code === "UNAVAILABLE") throw error;
+      if (isUnavailable(error) || !(error instanceof MailError)) throw error;
       throw new MailError(error.code, `${record.name} UID ${message.uid}: ${error.message}`, error);
     } finally {
       content.close();
     }
   }
-  return { uids, placeholders };
-}
-
-/** Where the server does not tell: the next pass tells by its bytes whether it is that one. */
-async function newest(lease: MailboxLease): Promise<Uid> {
-  await lease.examineAgain();
-  return (await lease.listUids()).at(-1) ?? uid(1);
+  return { placeholders };
 }
 
 const removeFrom =

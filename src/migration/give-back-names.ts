@@ -23,7 +23,11 @@ interface Marked {
   readonly name: EncodedMailboxName | undefined;
 }
 
-export function giveBackNames({ store, source, signal }: GiveBackParts): Promise<GivenNames> {
+export function giveBackNames({
+  store,
+  source,
+  signal,
+}: Omit<GiveBackParts, "authority">): Promise<GivenNames> {
   return source.use({ priority: "interactive", signal }, async (lease) => {
     const kept: EncodedMailboxName[] = [];
     let changes = 0;

@@ -7,10 +7,14 @@ export interface BothSides {
   /** Ascending. */
   readonly here: readonly FullMessage[];
   readonly there: ReadonlyMap<Uid, Flags>;
+  /** The legacy server's. */
+  readonly uidNext: Uid;
+  /** UIDs mean the same on both sides; else messages are told by their bytes. */
+  readonly keepsUids: boolean;
   /** UIDs below were the same messages on both sides at the cutover. */
   readonly known: Uid;
-  /** UIDs from `known` to below were brought over, and have other UIDs here. */
-  readonly swept: Uid;
+  /** It came there since, and has another UID here. */
+  readonly isBroughtOver: (uid: Uid) => boolean;
   /** Messages that are lost here: nobody has wanted them removed. */
   readonly lost: ReadonlySet<Uid>;
 }
@@ -23,63 +27,90 @@ export interface Digests {
 
 export interface GiveBackPlan {
   /** On both sides. */
-  readonly pairs: readonly { readonly message: FullMessage; readonly uid: Uid; readonly flags: Flags }[];
-  /** Whose UIDs are still free there first, ascending. */
+  readonly pairs: readonly Pair[];
+  /** To be added there, ascending. */
   readonly missing: readonly FullMessage[];
-  /** To be removed there, once `missing` is. */
+  /** Neither: their UIDs are used up there. They have to get others here first. */
+  readonly passed: readonly FullMessage[];
+  /** Came there since, and is not here. */
+  readonly arrived: readonly Uid[];
+  /** To be removed there, once `missing` is added. */
   readonly surplus: readonly Uid[];
 }
 
+export interface Pair {
+  readonly message: FullMessage;
+  readonly uid: Uid;
+  readonly flags: Flags;
+}
+
+type Known = Pick<BothSides, "known" | "isBroughtOver">;
+
+/** It came there since the cutover: from others, or from us. */
+const isLater = ({ known, isBroughtOver }: Known, uid: Uid): boolean => uid >= known && !isBroughtOver(uid);
+
 /** Whose bytes have to be looked at. */
-export function unsure({ here, there, known, swept }: Omit<BothSides, "lost">): {
+export function unsure({ here, there, ...known }: Omit<BothSides, "lost">): {
   readonly here: readonly FullMessage[];
   readonly there: readonly Uid[];
 } {
-  const strangers = [...there.keys()].filter((one) => one >= known && one >= swept);
-  if (strangers.length === 0) return { here: [], there: [] };
-  return { here: here.filter(({ uid }) => uid >= known || !there.has(uid)), there: strangers };
+  const later = [...there.keys()].filter((one) => isLater(known, one));
+  if (later.length === 0) return { here: [], there: [] };
+  return { here: here.filter(({ uid }) => uid >= known.known || !there.has(uid)), there: later };
 }
 
 /** `placeholder`: the digest of messages that were added for their UIDs only. */
-export function planGiveBack(
-  { here, there, known, swept, lost }: BothSides,
-  digests: Digests,
-  placeholder: string,
-): GiveBackPlan {
-  const pairs: { message: FullMessage; uid: Uid; flags: Flags }[] = [];
-  const free = new Map<string, Uid[]>();
-  const isOurs = (uid: Uid): boolean => uid >= known && uid >= swept;
-  const isSame = ({ uid }: FullMessage): boolean =>
-    there.has(uid) && (uid < known || (isOurs(uid) && digests.here.get(uid) === digests.there.get(uid)));
-  const paired = new Set<Uid>();
-  const pair = (message: FullMessage, uid: Uid): void => {
-    paired.add(uid);
-    pairs.push({ message, uid, flags: there.get(uid) as Flags });
-  };
-  const unpaired = here.filter((message) => {
-    if (isSame(message)) pair(message, message.uid);
-    else return true;
-    return false;
-  });
+export function planGiveBack(sides: BothSides, digests: Digests, placeholder: string): GiveBackPlan {
+  const { pairs, unpaired } = pairUp(sides, digests);
+  const paired = new Set(pairs.map(({ uid }) => uid));
+  const { there, keepsUids, uidNext, lost } = sides;
+  const isOurs = ({ uid }: FullMessage): boolean => !keepsUids || uid >= uidNext;
+  // One of ours that has got another UID there than it should: it is added once more.
+  const unplaced = new Set(keepsUids ? unpaired.map(({ uid }) => digests.here.get(uid)) : []);
+  const surplus: Uid[] = [];
+  const arrived: Uid[] = [];
   for (const uid of there.keys()) {
+    if (paired.has(uid)) continue;
     const digest = digests.there.get(uid);
-    if (!isOurs(uid) || paired.has(uid) || digest === undefined || digest === placeholder) continue;
-    free.set(digest, [...(free.get(digest) ?? []), uid]);
+    if (!isLater(sides, uid)) {
+      if (!lost.has(uid)) surplus.push(uid);
+    } else if (digest === placeholder || (digest !== undefined && unplaced.has(digest))) surplus.push(uid);
+    else if (keepsUids) arrived.push(uid);
   }
-  const missing = unpaired.filter((message) => {
-    const other = free.get(digests.here.get(message.uid) ?? "")?.shift();
-    if (other !== undefined) pair(message, other);
-    return other === undefined;
-  });
-  const surplus = [...there.keys()].filter((uid) =>
-    isOurs(uid) ? digests.there.get(uid) === placeholder : !paired.has(uid) && !lost.has(uid),
-  );
-  const isFree = ({ uid }: FullMessage): boolean => uid >= known;
   return {
     pairs,
-    missing: [...missing.filter(isFree), ...missing.filter((message) => !isFree(message))],
+    missing: unpaired.filter(isOurs),
+    passed: unpaired.filter((message) => !isOurs(message)),
+    arrived,
     surplus,
   };
+}
+
+function pairUp(
+  { here, there, keepsUids, ...known }: BothSides,
+  digests: Digests,
+): { readonly pairs: readonly Pair[]; readonly unpaired: readonly FullMessage[] } {
+  const pairs: Pair[] = [];
+  const byDigest = new Map<string, Uid[]>();
+  for (const uid of keepsUids ? [] : there.keys()) {
+    const digest = digests.there.get(uid);
+    if (digest !== undefined) byDigest.set(digest, [...(byDigest.get(digest) ?? []), uid]);
+  }
+  const placeOf = ({ uid }: FullMessage): Uid | undefined => {
+    const digest = digests.here.get(uid);
+    if (!keepsUids) return byDigest.get(digest ?? "")?.shift();
+    if (!there.has(uid)) return undefined;
+    const isSame = isLater(known, uid) ? digest === digests.there.get(uid) : uid < known.known;
+    return isSame ? uid : undefined;
+  };
+  const unpaired = here.filter((message) => {
+    const uid = placeOf(message);
+    const flags = uid && there.get(uid);
+    if (uid === undefined || flags === undefined) return true;
+    pairs.push({ message, uid, flags });
+    return false;
+  });
+  return { pairs, unpaired };
 }
 
 /** Flags to be set and taken away, each with its messages. */

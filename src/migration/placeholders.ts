@@ -23,13 +23,19 @@ export const placeholderText = Buffer.from(
 /** Of many that are there at once some are removed, or a big gap would fill the disk. */
 const maxAtOnce = 500;
 
-/** UIDNEXT becomes `wanted`, or more where mail came meanwhile; gives the placeholders that are left. */
+export interface RaisedUidNext {
+  readonly uidNext: Uid;
+  /** Placeholders that are left. */
+  readonly left: readonly Uid[];
+}
+
+/** UIDNEXT becomes `wanted`, or more where mail came meanwhile. */
 export async function raiseUidNext(
   lease: MailboxLease,
   name: EncodedMailboxName,
   wanted: Uid,
   remove: (uids: readonly Uid[]) => Promise<void>,
-): Promise<readonly Uid[]> {
+): Promise<RaisedUidNext> {
   let { uidNext } = await lease.examineAgain();
   let there: readonly Uid[] = [];
   while (uidNext < wanted) {
@@ -45,7 +51,7 @@ export async function raiseUidNext(
     await remove(there.slice(maxAtOnce));
     there = there.slice(0, maxAtOnce);
   }
-  return there;
+  return { uidNext, left: there };
 }
 
 export async function addPlaceholder(lease: MailboxLease, name: EncodedMailboxName): Promise<void> {

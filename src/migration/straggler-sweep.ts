@@ -90,13 +90,14 @@ async function sweepStragglers(options: SweepOptions): Promise<number> {
 }
 
 /** What was cut off is here, or not. */
-export function settledMark(store: AccountStore, state: MailboxState): CutoverMark | undefined {
-  const mark = readMark(store, state.record.id);
+export function settledMark(store: AccountStore, { record, table }: MailboxState): CutoverMark | undefined {
+  const mark = readMark(store, record.id);
   if (mark?.becoming === undefined) return mark;
-  const isHere = state.table.get(mark.becoming) !== undefined;
-  const next = { ...mark, next: isHere ? uid(mark.next + 1) : mark.next, becoming: undefined };
-  writeMark(store, state.record.id, next);
-  return next;
+  const { from, uid: here } = mark.becoming;
+  const isHere = table.get(here) !== undefined;
+  const settled = { ...mark, brought: isHere ? [...mark.brought, from] : mark.brought, becoming: undefined };
+  writeMark(store, record.id, settled);
+  return settled;
 }
 
 async function sweepMailbox(
@@ -114,14 +115,30 @@ async function sweepMailbox(
     return 0;
   }
   if (lease.examined.uidNext <= mark.next) return 0;
-  const arrived = (await lease.listUids()).filter((one) => one >= mark.next);
+  const arrived = (await lease.listUids()).filter((one) => one >= mark.next && !mark.brought.includes(one));
   for (const one of arrived) {
     signal.throwIfAborted();
-    const message = await fetchMessage(store, lease, one);
-    if (message) await bringOver(store, target, { ...mark, next: one }, message);
-    writeMark(store, target.state.record.id, { ...mark, next: uid(one + 1) });
+    await bringOver(store, target, lease, one);
+    const now = readMark(store, target.state.record.id) ?? mark;
+    const next = uid(one + 1);
+    const brought = now.brought.filter((other) => other >= next);
+    writeMark(store, target.state.record.id, { ...now, next, brought });
   }
   return arrived.length;
+}
+
+/** One message of the legacy server becomes one here, once, whatever cuts in. */
+export async function bringOver(
+  store: AccountStore,
+  target: MailboxMirror,
+  lease: MailboxLease,
+  from: Uid,
+): Promise<void> {
+  const { record } = target.state;
+  const message = await fetchMessage(store, lease, from);
+  if (message) await addStraggler(store, target, from, message);
+  const mark = readMark(store, record.id);
+  if (mark) writeMark(store, record.id, { ...mark, brought: [...mark.brought, from], becoming: undefined });
 }
 
 interface Straggler {
@@ -159,18 +176,20 @@ async function fetchMessage(
   return isWhole && meta && incoming ? { meta, incoming } : undefined;
 }
 
-async function bringOver(
+async function addStraggler(
   store: AccountStore,
   target: MailboxMirror,
-  mark: CutoverMark,
+  from: Uid,
   { meta: { flags, internalDate }, incoming }: Straggler,
 ): Promise<void> {
+  const { id } = target.state.record;
   const content = incoming.open();
   try {
     const addition = { flags, internalDate, sizeBytes: content.sizeBytes, bytes: { content } };
-    await addMessages(store, target, [addition], (becoming) =>
-      writeMark(store, target.state.record.id, { ...mark, becoming }),
-    );
+    await addMessages(store, target, [addition], (becoming) => {
+      const mark = readMark(store, id);
+      if (mark) writeMark(store, id, { ...mark, becoming: { from, uid: becoming } });
+    });
   } finally {
     content.close();
     incoming.discard();

@@ -7,7 +7,7 @@ import { expect } from "vitest";
 import { plainAccount } from "../helpers/account-plans.ts";
 import { startDovecot } from "../helpers/dovecot.ts";
 import { fillAccount } from "../helpers/filler.ts";
-import { type Mailferry, plainListeners, runCli, startMailferry } from "../helpers/mailferry.ts";
+import { plainListeners, runCli, stageOf, startMailferry } from "../helpers/mailferry.ts";
 import { createRandom } from "../helpers/random.ts";
 import { takeSnapshot } from "../helpers/snapshot.ts";
 import { diffSnapshots } from "../helpers/snapshot-diff.ts";
@@ -17,11 +17,6 @@ const user = "alice";
 const killer = fileURLToPath(new URL("../helpers/kill-at.ts", import.meta.url));
 /** Changes of the disk within which a kill falls. */
 const lastStep = 200;
-
-async function stageOf({ configFile }: Mailferry): Promise<string> {
-  const { stdout } = await runCli(["status", "-c", configFile, "--json"]);
-  return (JSON.parse(stdout) as { stage: string }[])[0]?.stage ?? "none";
-}
 
 export async function killWhileCuttingOver({ kills, seed = Date.now() % 1_000_000 }: KillRun): Promise<void> {
   console.log(`seed ${seed}`);
@@ -76,7 +71,7 @@ export async function killWhileCuttingOver({ kills, seed = Date.now() % 1_000_00
       await mailferry.kill();
       for (const name of Object.keys(env)) delete env[name];
       await mailferry.start();
-      const stage = await stageOf(mailferry);
+      const stage = await stageOf(mailferry, user);
       // What was answered holds.
       if (told.code === 0) expect(stage).toBe("local");
       else ends.killed++;

@@ -1,9 +1,11 @@
 /**
  * Loaded into a Mailferry by NODE_OPTIONS: kills it at the KILL_AT-th change of the disk that a thread makes, before
- * or after it is done, as a power failure or kill -9 would. With KILL_WHEN changes count once that file is there.
+ * or after it is done, as a power failure or kill -9 would. With KILL_WHEN changes count once that file is there,
+ * with KILL_SENDS what is sent to anybody counts, too.
  */
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
+import { Socket } from "node:net";
 import { StatementSync } from "node:sqlite";
 
 const killAt = Number(process.env["KILL_AT"]);
@@ -37,5 +39,7 @@ if (killAt > 0) {
   fs.promises.rename = counted(fs.promises.rename);
   fs.promises.unlink = counted(fs.promises.unlink);
   StatementSync.prototype.run = counted(StatementSync.prototype.run);
+  if (process.env["KILL_SENDS"])
+    Socket.prototype.write = counted(Socket.prototype.write) as typeof Socket.prototype.write;
   syncBuiltinESMExports();
 }

@@ -217,3 +217,10 @@ function exitOf(child: ChildProcess): Promise<number | null> {
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve(child.exitCode);
   return new Promise((resolve) => child.once("exit", (code) => resolve(code)));
 }
+
+/** Of an account, as `status` tells; `none` where there is none. */
+export async function stageOf({ configFile }: Mailferry, user: string): Promise<string> {
+  const { stdout } = await runCli(["status", "-c", configFile, "--json"]);
+  const accounts = JSON.parse(stdout) as { user: string; stage: string }[];
+  return accounts.find((account) => account.user === user)?.stage ?? "none";
+}

@@ -7,6 +7,7 @@ import type { ImapClient } from "../helpers/imap-client.ts";
 import { ignoredOf, legacyKinds } from "../helpers/legacy-server.ts";
 import { plainListeners, runCli, startMailferry } from "../helpers/mailferry.ts";
 import { openMaildrop } from "../helpers/pop3-maildrop.ts";
+import { repeating } from "../helpers/repeating.ts";
 import { takeSnapshot } from "../helpers/snapshot.ts";
 import { diffSnapshots } from "../helpers/snapshot-diff.ts";
 
@@ -42,22 +43,6 @@ describe.each(legacyKinds)("$name", (kind) => {
     expect(diffSnapshots(before, await takeSnapshot(again), { ignore: ignoredOf(kind) })).toEqual([]);
   });
 });
-
-/** Repeats until it is told to stop; how often it was. */
-function repeating(work: (round: number) => Promise<unknown>): { stop(): Promise<number> } {
-  let isOver = false;
-  const done = (async () => {
-    let rounds = 0;
-    while (!isOver) await work(rounds++);
-    return rounds;
-  })();
-  return {
-    stop() {
-      isOver = true;
-      return done;
-    },
-  };
-}
 
 async function countOf(client: ImapClient): Promise<number> {
   const { untagged } = await client.ok("STATUS INBOX (MESSAGES)");
