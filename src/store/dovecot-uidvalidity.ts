@@ -30,8 +30,9 @@ export function parseUidValidity(text: string): number | undefined {
 export function raiseUidValidity(root: string, atLeast: number): void {
   const carriers = readdirSync(root).filter((name) => /^dovecot-uidvalidity\.[0-9a-f]{8}$/.test(name));
   const values = carriers.map((name) => parseUidValidity(name.slice(-8)) ?? 0);
-  const current = Math.max(0, ...values, readValue(join(root, fileName)));
-  if (current >= atLeast && carriers.length === 1) return;
+  const kept = keptUidValidity(root);
+  const current = Math.max(0, ...values, kept);
+  if (current >= atLeast && current === kept && carriers.length === 1) return;
   const digits = formatUidValidity(Math.max(current, atLeast));
   closeSync(openSync(join(root, `${fileName}.${digits}`), "a", 0o444));
   const temporary = join(root, `${fileName}.tmp`);
@@ -42,14 +43,15 @@ export function raiseUidValidity(root: string, atLeast: number): void {
 
 /** Above every one given out so far, and of this moment, as Dovecot makes them. */
 export function nextUidValidity(root: string, inUse: number): number {
-  const next = Math.max(Math.floor(Date.now() / 1000), inUse + 1, readValue(join(root, fileName)) + 1);
+  const next = Math.max(Math.floor(Date.now() / 1000), inUse + 1, keptUidValidity(root) + 1);
   raiseUidValidity(root, next);
   return next;
 }
 
-function readValue(path: string): number {
+/** The last one that was given out; 0 where none was. */
+export function keptUidValidity(root: string): number {
   try {
-    return parseUidValidity(readFileSync(path, "latin1")) ?? 0;
+    return parseUidValidity(readFileSync(join(root, fileName), "latin1")) ?? 0;
   } catch {
     // No file yet: nothing was given out.
     return 0;

@@ -133,6 +133,13 @@ describe("dovecot-keywords", () => {
 });
 
 describe("dovecot-uidvalidity", () => {
+  test("is written anew where only the file that carries it in its name is left", () => {
+    raiseUidValidity(root, 77);
+    rmSync(join(root, "dovecot-uidvalidity"));
+    raiseUidValidity(root, 50);
+    expect(readFileSync(join(root, "dovecot-uidvalidity"), "latin1")).toBe("0000004d");
+  });
+
   test("parse(format(x)) = x", () => {
     fc.assert(
       fc.property(fc.nat(maxUid), (value) => {
