@@ -2,12 +2,11 @@
 import { isUnavailable, MailError } from "../errors.ts";
 import { inbox, type MailboxId, type Uid } from "../mail/ids.ts";
 import { sendMessage } from "../mail/send-message.ts";
-import { parseUidlFormat, type UidlFormat } from "../mail/uidl-format.ts";
 import type { MailboxMirror } from "../migration/mailbox-mirror.ts";
 import type { Mirror } from "../migration/mirror.ts";
 import { identityName } from "../store/maildir-name.ts";
 import type { MaildropEntry } from "../store/maildrop-table.ts";
-import { uidlFormatKey } from "../store/pop3-fields.ts";
+import { keepUidlFormat } from "../store/pop3-fields.ts";
 import { waitWith } from "../waiting.ts";
 import type { Maildrop, MaildropMessage, MaildropOptions } from "./maildrop.ts";
 
@@ -176,7 +175,7 @@ async function ownMessages(
   const from = entries.length === 0 ? 0 : (mirror.store.maildrop.listedUpTo(id) ?? 0);
   const uids = state.table.uids.filter((uid) => uid >= from && !known.has(uid));
   await waitWith(mailbox.metadata(uids.filter((uid) => state.table.get(uid)?.presence === "remote")), signal);
-  const format = keptFormat(mirror, uidlFormat);
+  const format = keepUidlFormat(mirror.store, uidlFormat);
   return uids.flatMap((uid): FiledMessage[] => {
     const message = state.table.get(uid);
     const fileName = identityName({ mailbox: id, uidValidity, uid });
@@ -184,13 +183,4 @@ async function ownMessages(
     if (!message || message.presence === "remote" || uidl === undefined) return [];
     return [{ uidl, sizeBytes: message.sizeBytes, mailbox, uid, entry: undefined }];
   });
-}
-
-/** The format of the first maildrop that was shown is the account's for good: its clients know those UIDLs. */
-function keptFormat({ store }: Mirror, configured: string): UidlFormat {
-  const kept = store.readSetting(uidlFormatKey);
-  const format = parseUidlFormat(kept ?? configured);
-  if (!format) throw new Error(`${kept ?? configured} is no UIDL format`);
-  if (kept === undefined) store.writeSetting(uidlFormatKey, format.text);
-  return format;
 }

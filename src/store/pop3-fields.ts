@@ -3,9 +3,9 @@
  * both whatever its pop3_uidl_format is.
  */
 import { inbox, type Uid, type Uidl } from "../mail/ids.ts";
-import { parseUidlFormat } from "../mail/uidl-format.ts";
+import { parseUidlFormat, type UidlFormat } from "../mail/uidl-format.ts";
 import { identityName } from "./maildir-name.ts";
-import type { MailboxRecord } from "./store.ts";
+import type { AccountStore, MailboxRecord } from "./store.ts";
 import type { StoreContext } from "./store-context.ts";
 
 /** The format of the first maildrop that was shown is the account's for good: its clients know those UIDLs. */
@@ -13,23 +13,52 @@ export const uidlFormatKey = "uidl-format";
 
 export type Pop3FieldsOf = (uid: Uid) => readonly string[];
 
-export function pop3FieldsOf(
+/** What POP3 clients know a message by. */
+export interface Pop3Place {
+  readonly uidl: Uidl | undefined;
+  /** undefined for those that come last, by UID. */
+  readonly position: number | undefined;
+}
+
+/** `configured` where no maildrop was shown yet. */
+export function keepUidlFormat(
+  store: Pick<AccountStore, "readSetting" | "writeSetting">,
+  configured: string,
+): UidlFormat {
+  const kept = store.readSetting(uidlFormatKey);
+  const format = parseUidlFormat(kept ?? configured);
+  if (!format) throw new Error(`${kept ?? configured} is no UIDL format`);
+  if (kept === undefined) store.writeSetting(uidlFormatKey, format.text);
+  return format;
+}
+
+export function pop3FieldsOf(...of: Parameters<typeof pop3PlacesOf>): Pop3FieldsOf {
+  const placeOf = pop3PlacesOf(...of);
+  return (uid) => {
+    const { uidl, position } = placeOf(uid);
+    return [...uidlField(uidl), ...(position === undefined ? [] : [`O${position}`])];
+  };
+}
+
+export function pop3PlacesOf(
   { maildrop, sidecar }: Pick<StoreContext, "maildrop" | "sidecar">,
   mailbox: MailboxRecord,
   /** It will be asked about most messages of the mailbox. */
   many: boolean,
-): Pop3FieldsOf {
+): (uid: Uid) => Pop3Place {
   const entries = many ? maildrop.ofMailbox(mailbox.id) : undefined;
   const format = parseUidlFormat(sidecar.readSetting(uidlFormatKey) ?? "");
   const { id, name, uidValidity } = mailbox;
   return (uid) => {
     const entry = entries ? entries.get(uid) : maildrop.entryOf(id, uid);
-    if (entry) return [...uidlField(entry.uidl), `O${entry.position}`];
-    if (name !== inbox || !format || uidValidity === undefined) return [];
+    if (entry) return entry;
+    if (name !== inbox || !format || uidValidity === undefined) return noPlace;
     const fileName = identityName({ mailbox: id, uidValidity, uid });
-    return uidlField(format.of({ uid, uidValidity, fileName, guid: fileName }));
+    return { uidl: format.of({ uid, uidValidity, fileName, guid: fileName }), position: undefined };
   };
 }
+
+const noPlace: Pop3Place = { uidl: undefined, position: undefined };
 
 /** A value cannot hold what would end it; POP3 allows nothing else (RFC 1939 7). */
 function uidlField(uidl: Uidl | undefined): string[] {
