@@ -20,6 +20,7 @@ import type { Logger } from "./log.ts";
 import type { Secret } from "./mail/secret.ts";
 import { type CutoverOptions, type CutoverReport, cutOver } from "./migration/cutover.ts";
 import { cutOverAt } from "./migration/cutover-marks.ts";
+import { type HandoverReport, handOver } from "./migration/handover.ts";
 import { beginLocalAccount } from "./migration/local-mirror.ts";
 import type { Mirror } from "./migration/mirror.ts";
 import { type MailboxProgress, progressOf, sumProgress } from "./migration/progress.ts";
@@ -71,6 +72,8 @@ export interface Mailferry {
   cutOver(user: string, request: CutoverRequest): Promise<CutoverReport & { readonly wasLocal?: boolean }>;
   /** The legacy server gets back what has changed here, and the last word. Throws CANNOT with what stands against it. */
   rollBack(user: string, request: RollbackRequest): Promise<RollbackReport | undefined>;
+  /** Makes the Maildir of a local account ready for Dovecot. Throws CANNOT for another. */
+  handOver(user: string, signal: AbortSignal): Promise<HandoverReport>;
   /** Runs a job on what is here. */
   inspect<T>(user: string, work: (mirror: Mirror) => Promise<T>): Promise<T>;
   close(): Promise<void>;
@@ -232,7 +235,8 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
 
   const changingSides = new Set<string>();
   const alone = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
-    if (changingSides.has(name)) throw new MailError("INUSE", `${name} is being cut over, or rolled back`);
+    if (changingSides.has(name))
+      throw new MailError("INUSE", `${name} is being cut over, rolled back or handed over`);
     changingSides.add(name);
     try {
       return await work();
@@ -297,6 +301,20 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
       if (stage !== "local") return undefined;
       const proven = password && (await authenticate({ user, password, authorizationId: "", signal }));
       return alone(name, () => accounts.withMirror(name, proven, () => rollBackAccount(name, signal)));
+    },
+    async handOver(typed, signal) {
+      const user = canonical(typed).canonical;
+      const stage = directory.account(user)?.stage;
+      if (stage === undefined) throw new MailError("NONEXISTENT", `no account ${user}`);
+      if (stage !== "local")
+        throw new MailError(
+          "CANNOT",
+          `${user} is not Mailferry's own, but in stage ${stage}: cutover --help`,
+        );
+      const { uidlFormat } = config.pop3;
+      return alone(user, () =>
+        accounts.withMirror(user, undefined, (mirror) => handOver({ user, mirror, uidlFormat, signal })),
+      );
     },
     inspect: (user, work) => accounts.withMirror(canonical(user).canonical, undefined, work),
     async close() {

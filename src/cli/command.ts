@@ -45,11 +45,12 @@ export function printFirst<T>(
   items: readonly T[],
   lineOf: (item: T) => string,
   restOf: (count: number) => string,
+  print: (line: string) => void = printLine,
 ): void {
   const maxPrinted = 20;
-  for (const item of items.slice(0, maxPrinted)) printLine(lineOf(item));
+  for (const item of items.slice(0, maxPrinted)) print(lineOf(item));
   const more = items.length - maxPrinted;
-  if (more > 0) printLine(`${restOf(more)} (--json has them all)`);
+  if (more > 0) print(`${restOf(more)} (--json has them all)`);
 }
 
 export function printJson(value: unknown): void {

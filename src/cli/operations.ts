@@ -17,6 +17,7 @@ export type Operation =
   | "cutover"
   | "cutover-dry-run"
   | "rollback"
+  | "handover"
   | "held-deletions"
   | "accept-deletions"
   | "refuse-deletions";

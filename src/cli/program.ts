@@ -9,6 +9,7 @@ import { cutoverCommand } from "./cutover.ts";
 import { deletionsCommand } from "./deletions.ts";
 import { demoCommand } from "./demo.ts";
 import { exitUsage } from "./exit-codes.ts";
+import { handoverCommand } from "./handover.ts";
 import { migrateCommand } from "./migrate.ts";
 import { rollbackCommand } from "./rollback.ts";
 import { serveCommand } from "./serve.ts";
@@ -30,6 +31,7 @@ Examples:
   mailferry migrate -c /etc/mailferry.yaml alice@example.com --password-file alice.pw
   mailferry verify -c /etc/mailferry.yaml alice@example.com --password-file alice.pw
   mailferry cutover -c /etc/mailferry.yaml alice@example.com
+  mailferry handover -c /etc/mailferry.yaml alice@example.com --script alice.sh
   mailferry status -c /etc/mailferry.yaml`,
   );
 for (const command of [
@@ -42,6 +44,7 @@ for (const command of [
   deletionsCommand(),
   cutoverCommand(),
   rollbackCommand(),
+  handoverCommand(),
 ]) {
   program.addCommand(command.exitOverride());
 }

@@ -47,6 +47,8 @@ export async function runOperation(
       return cutover(mailferry, operation === "cutover-dry-run", request);
     case "rollback":
       return rollback(mailferry, request);
+    case "handover":
+      return mailferry.handOver(userOf(request), request.signal);
     case "held-deletions":
       return mailferry.inspect(userOf(request), async ({ held }) => ({ held: await held.list() }));
     case "accept-deletions":

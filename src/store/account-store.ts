@@ -16,6 +16,7 @@ import type { ExpungeLog } from "./expunge-log.ts";
 import { fileCopies } from "./file-copies.ts";
 import { checkCurrent, fileMessages, spoolMessage } from "./file-messages.ts";
 import { findRenamed, scanFolder } from "./folder-scan.ts";
+import { handOver } from "./hand-over.ts";
 import { loadMessages } from "./load-messages.ts";
 import { curPath, type MailboxFolder } from "./mailbox-folder.ts";
 import type { MailboxRegistry } from "./mailbox-registry.ts";
@@ -166,6 +167,7 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
         await writeUidlist({ folder: current(mailbox), mailbox, guid, messages, fieldsOf, signal });
         raiseUidValidity(context.maildir, highestUidValidity(registry));
       }),
+    handOver: (request) => track(() => handOver(context, registry, request, signal)),
     makeDurable: () => track(() => makeDurable(context)),
     becomeLocal: () =>
       storing(() => {

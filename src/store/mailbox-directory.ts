@@ -34,6 +34,13 @@ export function storageLevels(remote: RemoteName): readonly string[] {
   return Buffer.byteLength(escaped.join(".")) <= maxFolderBytes ? escaped : [hashedLevel(remote.name)];
 }
 
+/** The name under which Dovecot lists a folder, in a namespace of this prefix and separator. */
+export function nameInDovecot(directory: string, { separator, prefix }: Omit<RemoteName, "name">): string {
+  if (directory === "") return "INBOX";
+  const levels = directory.slice(1).split(".").map(unescapeLevel);
+  return prefix + levels.join(separator ?? ".");
+}
+
 /** `wanted`, or with the first suffix that makes it one of its own. */
 export function uniqueDirectory(wanted: string, isTaken: (directory: string) => boolean): string {
   let directory = wanted;
@@ -52,6 +59,12 @@ function escapeLevel(level: string): string {
   return level.replace(/^~|[./\\\x00-\x1f\x7f-\xff]/g, (char) => {
     return `\\${char.charCodeAt(0).toString(16).padStart(2, "0")}`;
   });
+}
+
+function unescapeLevel(level: string): string {
+  return level.replace(/\\([0-9a-f]{2})/g, (_, digits: string) =>
+    String.fromCharCode(Number.parseInt(digits, 16)),
+  );
 }
 
 function hashedLevel(name: string): string {

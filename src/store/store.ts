@@ -16,6 +16,7 @@ import type { InternalDate } from "../mail/internal-date.ts";
 import type { MessageContent, MessageMeta } from "../mail/message.ts";
 import type { IncomingMessage } from "../mail/new-message.ts";
 import type { ExpungeLog } from "./expunge-log.ts";
+import type { HandedMaildir, HandoverRequest } from "./hand-over.ts";
 import type { MaildropTable } from "./maildrop-table.ts";
 
 export interface MailboxRecord {
@@ -188,6 +189,11 @@ export interface AccountStore {
 
   /** Writes dovecot-uidlist and dovecot-keywords of what is `full` now (Dovecot's locks and formats). */
   checkpoint(mailbox: MailboxRecord, messages: readonly StoredMessage[]): Promise<void>;
+  /**
+   * Writes all that Dovecot reads of the account, reads it back, and tells what does not agree with what is known
+   * here. Nothing may change meanwhile.
+   */
+  handOver(request: HandoverRequest): Promise<HandedMaildir>;
   /** Everything written so far survives a power failure when this resolves. */
   makeDurable(): Promise<void>;
   /** What is here has no other home from now on: each change is on stable storage when it returns. */

@@ -29,7 +29,8 @@ export async function writeSubscriptions(
   }
 }
 
-function storageName(
+/** As Dovecot has it. */
+export function storageName(
   registry: MailboxRegistry,
   name: EncodedMailboxName,
   separator: string | null,

@@ -41,6 +41,7 @@ describe("usage", () => {
     [["account", "create", "--help"]],
     [["migrate", "--help"]],
     [["verify", "--help"]],
+    [["handover", "--help"]],
     [["status", "--help"]],
   ])("%j prints help with examples", async (args) => {
     const result = await runCli(args);
