@@ -18,6 +18,8 @@ export interface CommonOptions {
   readonly config: string;
   readonly json?: boolean;
   readonly passwordFile?: string;
+  /** Of `verify`, in percent. */
+  readonly sample?: number;
 }
 
 /** A command with the options that all have. */
@@ -97,7 +99,7 @@ export async function perform(
   const config = loadConfig(options.config);
   const password = readPassword(options.passwordFile);
   return withSignals(async (signal) => {
-    const request: OperationRequest = { user, password, signal, onProgress };
+    const request: OperationRequest = { user, password, samplePercent: options.sample, signal, onProgress };
     const answered = await callControl(config.dataDir, operation, request);
     if (answered) return answered.result;
     return performHere(config, operation, request);

@@ -1,6 +1,6 @@
 /**
  * The control socket: how a command reaches the server that owns the data folder. One request per
- * connection, JSON lines both ways: `{"operation", "user", "password"}` in; any number of
+ * connection, JSON lines both ways: `{"operation", "user", "password", …}` in; any number of
  * `{"progress": …}` and then one `{"result": …}` or `{"error": …}` out. The socket is the owner's alone
  * (mode 0600), and closing the connection ends the waiting, not the work that others share.
  */
@@ -81,12 +81,13 @@ async function answer(socket: Socket, run: RunOperation): Promise<void> {
   const write = (message: unknown): void =>
     void (socket.writable && socket.write(`${JSON.stringify(message)}\n`));
   try {
-    const { operation, user, password } = parseRequest(await firstLine(socket));
+    const { operation, user, password, samplePercent } = parseRequest(await firstLine(socket));
     // Nothing more is expected, but only a socket that is read tells that the other side has gone.
     socket.resume();
     const result = await run(operation, {
       user,
       password: password === undefined ? undefined : new Secret(password),
+      samplePercent,
       signal: controller.signal,
       onProgress: (progress) => write({ progress }),
     });
@@ -113,12 +114,14 @@ interface ControlRequest {
   readonly operation: Operation;
   readonly user: string | undefined;
   readonly password: string | undefined;
+  readonly samplePercent: number | undefined;
 }
 
 function parseRequest(line: string): ControlRequest {
   const request = JSON.parse(line) as Partial<ControlRequest>;
   if (typeof request.operation !== "string") throw new Error("not a control request");
-  return { operation: request.operation, user: request.user, password: request.password };
+  const { operation, user, password, samplePercent } = request;
+  return { operation, user, password, samplePercent };
 }
 
 /** Runs an operation in the server that owns `dataDir`; undefined when none is listening. */
@@ -138,8 +141,9 @@ export async function callControl(
   socket.on("error", stop);
   request.signal.addEventListener("abort", stop, { once: true });
   try {
-    const { user } = request;
-    socket.write(`${JSON.stringify({ operation, user, password: request.password?.reveal() })}\n`);
+    const { user, samplePercent } = request;
+    const password = request.password?.reveal();
+    socket.write(`${JSON.stringify({ operation, user, password, samplePercent })}\n`);
     for await (const line of lines) {
       const message = JSON.parse(line) as {
         progress?: unknown;

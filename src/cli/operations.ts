@@ -5,8 +5,6 @@
 import type { Secret } from "../mail/secret.ts";
 import type { HeldMailbox } from "../migration/held-deletions.ts";
 import type { MailboxProgress } from "../migration/progress.ts";
-import type { MailboxVerdict } from "../migration/verify.ts";
-import type { MaildropVerdict } from "../migration/verify-maildrop.ts";
 import type { AccountCounters, Stage } from "../store/directory.ts";
 
 export type Operation =
@@ -25,6 +23,8 @@ export type Operation =
 export interface OperationRequest {
   readonly user: string | undefined;
   readonly password: Secret | undefined;
+  /** Of `verify`. */
+  readonly samplePercent?: number | undefined;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: unknown) => void;
 }
@@ -41,14 +41,6 @@ export interface MigrateResult extends AccountCounters {
   readonly complete: boolean;
   readonly problems: readonly string[];
   readonly elapsedMs: number;
-}
-
-export interface AccountVerdict {
-  readonly equal: boolean;
-  /** None where the legacy server has POP3 only. */
-  readonly mailboxes: readonly MailboxVerdict[];
-  /** Where it has POP3. */
-  readonly maildrop?: MaildropVerdict | undefined;
 }
 
 export interface CutoverResult {

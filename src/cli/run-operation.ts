@@ -4,15 +4,12 @@
 import { isUnavailable, MailError, unreachable } from "../errors.ts";
 import type { Mirror } from "../migration/mirror.ts";
 import { progressOf, sumProgress } from "../migration/progress.ts";
-import { verifyDifferences, verifyMailboxes } from "../migration/verify.ts";
-import { verifyMaildrop } from "../migration/verify-maildrop.ts";
-import type { LegacySources } from "../open-account.ts";
 import type { Mailferry } from "../server.ts";
 import type { AccountCounters, AccountRow } from "../store/directory.ts";
+import { type AccountVerdict, firstVerdict, type VerifyRequest, verifyAccount } from "../verify-account.ts";
 import { pause } from "../waiting.ts";
 import type {
   AccountStatus,
-  AccountVerdict,
   CutoverResult,
   HeldResult,
   MaildropStatus,
@@ -112,34 +109,12 @@ async function pullUntilThere(mirror: Mirror, signal: AbortSignal): Promise<read
 
 async function verify(mailferry: Mailferry, request: OperationRequest): Promise<AccountVerdict> {
   return mailferry.withMirror(userOf(request), request.password, request.signal, (_, mirror, sources) =>
-    verifyAccount(mirror, sources, request),
+    verifyAccount(mirror, sources, verifyRequest(request)),
   );
 }
 
-async function verifyAccount(
-  mirror: Mirror,
-  { imap, pop3 }: LegacySources,
-  { signal, onProgress }: Pick<OperationRequest, "signal" | "onProgress">,
-): Promise<AccountVerdict> {
-  const { store } = mirror;
-  const { mailboxes, equal } = imap
-    ? await verifyMailboxes({
-        store,
-        source: imap,
-        signal,
-        resync: async (name) => (await mirror.mailbox(name, signal)).sync(signal),
-        onMailbox: (verdict) => onProgress({ mailbox: verdict.name }),
-      })
-    : { mailboxes: [], equal: true };
-  if (!pop3) return { equal, mailboxes };
-  const maildrop = await verifyMaildrop({
-    store,
-    source: pop3,
-    signal,
-    withBytes: imap === undefined,
-    resync: async () => void (await mirror.pull(signal)),
-  });
-  return { equal: equal && maildrop.differences.length === 0, mailboxes, maildrop };
+function verifyRequest({ signal, samplePercent, onProgress }: OperationRequest): VerifyRequest {
+  return { signal, samplePercent, onMailbox: ({ name }) => onProgress({ mailbox: name }) };
 }
 
 async function cutover(
@@ -153,13 +128,7 @@ async function cutover(
     signal,
     password,
     dryRun,
-    async verify(mirror, sources) {
-      const verdict = await verifyAccount(mirror, sources, request);
-      return {
-        differences: differencesOf(verdict),
-        again: async (waiting) => differencesOf(await verifyAgain(verdict, mirror, sources, waiting)),
-      };
-    },
+    verify: (mirror, sources) => firstVerdict(mirror, sources, verifyRequest(request)),
   });
   return { user, heldMs, wasLocal };
 }
@@ -168,38 +137,6 @@ async function rollback(mailferry: Mailferry, request: OperationRequest): Promis
   const user = mailferry.canonicalName(userOf(request));
   const report = await mailferry.rollBack(user, request);
   return { user, heldMs: report?.heldMs, notes: report?.notes ?? [] };
-}
-
-/** At rest. */
-async function verifyAgain(
-  verdict: AccountVerdict,
-  { store }: Mirror,
-  { imap, pop3 }: LegacySources,
-  signal: AbortSignal,
-): Promise<AccountVerdict> {
-  const resync = async (): Promise<void> => undefined;
-  const { mailboxes, equal } = imap
-    ? await verifyDifferences(verdict, { store, source: imap, signal, resync })
-    : verdict;
-  if (!pop3 || verdict.maildrop?.differences.length === 0) return { ...verdict, mailboxes, equal };
-  const maildrop = await verifyMaildrop({
-    store,
-    source: pop3,
-    signal,
-    withBytes: imap === undefined,
-    resync,
-  });
-  return { equal, mailboxes, maildrop };
-}
-
-function differencesOf({ mailboxes, maildrop }: AccountVerdict): readonly string[] {
-  const ofMailboxes = mailboxes.flatMap(({ name, differences }) =>
-    differences.map((one) => `${name}${"uid" in one ? ` UID ${one.uid}` : ""}: ${one.kind}: ${one.detail}`),
-  );
-  const ofMaildrop = (maildrop?.differences ?? []).map(
-    ({ uidl, detail }) => `POP3 (UIDL ${uidl}): ${detail}`,
-  );
-  return [...ofMailboxes, ...ofMaildrop];
 }
 
 async function settleDeletions(

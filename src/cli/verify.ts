@@ -1,7 +1,10 @@
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { encodedMailboxName } from "../mail/ids.ts";
 import { decodeMailboxName } from "../mail/mailbox-name.ts";
 import type { Difference, MailboxVerdict } from "../migration/verify.ts";
 import type { MaildropVerdict } from "../migration/verify-maildrop.ts";
+import type { SubscriptionsVerdict } from "../migration/verify-subscriptions.ts";
+import type { AccountVerdict } from "../verify-account.ts";
 import {
   type CommonOptions,
   jsonOption,
@@ -14,24 +17,38 @@ import {
 } from "./command.ts";
 import { exitFailed, exitOk } from "./exit-codes.ts";
 import { formatTable } from "./format.ts";
-import type { AccountVerdict } from "./operations.ts";
 
 export function verifyCommand(): Command {
   return mailferryCommand("verify", "compare one user's mail on the legacy server with what is here")
     .argument("<user>", "as the user logs in")
     .addOption(passwordOption())
+    .addOption(
+      new Option(
+        "--sample <N%>",
+        "compare the bytes of so many messages, chosen at random (everything else of all)",
+      )
+        .argParser(parsePercent)
+        .default(100, "100%"),
+    )
     .addOption(jsonOption())
     .addHelpText(
       "after",
       `
-Reads both sides anew: UIDs, flags, dates, sizes, and every byte of every message; POP3 UIDLs, their order
-and sizes where the legacy server has POP3. Exit code 1 on any difference.
+Reads both sides anew: UIDVALIDITY, UIDNEXT, UIDs, flags, dates, sizes, and every byte of every message;
+subscriptions; POP3 UIDLs, their order and sizes where the legacy server has POP3. Exit code 1 on any difference.
 
 Examples:
   mailferry verify -c /etc/mailferry.yaml alice@example.com --password-file alice.pw
+  mailferry verify -c /etc/mailferry.yaml alice@example.com --sample 5%
   mailferry verify -c /etc/mailferry.yaml alice@example.com --json > alice.verdict.json`,
     )
     .action(run);
+}
+
+function parsePercent(text: string): number {
+  const percent = /^\d+(\.\d+)?%?$/.test(text) ? Number.parseFloat(text) : Number.NaN;
+  if (!(percent <= 100)) throw new InvalidArgumentError("expected a share from 0% to 100%");
+  return percent;
 }
 
 async function run(user: string, options: CommonOptions): Promise<void> {
@@ -48,8 +65,11 @@ function print(verdict: AccountVerdict): void {
     printDifferences(mailbox);
     printOdd(mailbox);
   }
+  if (verdict.subscriptions) printSubscriptions(verdict.subscriptions);
   if (verdict.maildrop) printMaildrop(verdict.maildrop);
-  printLine(verdict.equal ? "equal" : "NOT EQUAL");
+  const { samplePercent } = verdict;
+  const sampled = samplePercent === 100 ? "" : ` (the bytes of ${samplePercent} % of the messages compared)`;
+  printLine(`${verdict.equal ? "equal" : "NOT EQUAL"}${sampled}`);
 }
 
 function row({
@@ -69,8 +89,16 @@ function row({
     count("missing"),
     count("extra"),
     count("not-pulled"),
-    count("mailbox", "flags", "date", "size", "bytes"),
+    count("mailbox", "uidnext", "flags", "date", "size", "bytes"),
   ];
+}
+
+function printSubscriptions({ differences }: SubscriptionsVerdict): void {
+  printFirst(
+    differences,
+    ({ name, detail }) => `${decodeMailboxName(encodedMailboxName(name))}: ${detail}`,
+    (more) => `subscriptions: ${more} more differences`,
+  );
 }
 
 function printMaildrop({ messagesLegacy, messagesHere, bytesCompared, differences }: MaildropVerdict): void {

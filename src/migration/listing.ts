@@ -26,13 +26,8 @@ export function keptListing(store: AccountStore): Listing | undefined {
 /** Keeps the listing and makes the records follow it; returns the records of mailboxes that are gone. */
 export function commitListing(store: AccountStore, listing: Listing): readonly MailboxRecord[] {
   const text = JSON.stringify(listing);
-  if (store.readSetting(listingKey) !== text) {
-    store.writeSetting(listingKey, text);
-    store.writeSubscriptions(
-      listing.subscriptions.map((entry) => entry.name),
-      personalSeparator(listing.namespaces),
-    );
-  }
+  const isNew = store.readSetting(listingKey) !== text;
+  if (isNew) store.writeSetting(listingKey, text);
   const subscribed = new Set<EncodedMailboxName>(listing.subscriptions.map((entry) => entry.name));
   const known = new Map(store.mailboxes().map((record) => [record.name, record]));
   for (const entry of listing.mailboxes.filter((name) => isPulled(name, listing.namespaces))) {
@@ -43,8 +38,18 @@ export function commitListing(store: AccountStore, listing: Listing): readonly M
     if (!record) store.addMailbox({ ...fields, prefix: prefixOf(name, listing.namespaces) });
     else if (changed(record, fields)) store.saveMailbox({ ...record, ...fields });
   }
+  // The mailboxes' records tell which prefix is not part of a name on disk.
+  if (isNew) writeSubscriptions(store, listing);
   // INBOX is always there (RFC 3501 5.1), whether it is listed or not.
   return [...known.values()].filter((record) => record.name !== inbox);
+}
+
+/** Dovecot's file of them, in the background. */
+export function writeSubscriptions(store: AccountStore, { subscriptions, namespaces }: Listing): void {
+  store.writeSubscriptions(
+    subscriptions.map(({ name }) => name),
+    personalSeparator(namespaces),
+  );
 }
 
 export function isSelectable(entry: Pick<ListedName, "attributes">): boolean {
@@ -65,7 +70,7 @@ function prefixOf(name: EncodedMailboxName, namespaces: Namespaces): string {
   return name.startsWith(first) ? first : "";
 }
 
-function personalSeparator(namespaces: Namespaces): string | null {
+export function personalSeparator(namespaces: Namespaces): string | null {
   return namespaces.personal?.[0]?.separator ?? null;
 }
 

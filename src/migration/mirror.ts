@@ -15,7 +15,7 @@ import { createBackgroundPull, type PullOutcome } from "./background-pull.ts";
 import { createMessageChanges } from "./change-messages.ts";
 import { createNameChanges } from "./change-names.ts";
 import { createHeldDeletions, type HeldDeletions } from "./held-deletions.ts";
-import { commitListing, fetchListing, isSelectable, keptListing } from "./listing.ts";
+import { commitListing, fetchListing, isSelectable, keptListing, writeSubscriptions } from "./listing.ts";
 import { type MailboxMirror, noSuchMailbox, openMailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import { type MaildropMirror, type MaildropMirrorOptions, openMaildropMirror } from "./maildrop-mirror.ts";
@@ -214,6 +214,10 @@ export function openMirror({ store, source, pop3, logger, onOutcome, states }: M
     },
     onOutcome,
   });
+
+  // A kill may have come between the names and their file.
+  const known = keptListing(store);
+  if (known) writeSubscriptions(store, known);
 
   return {
     store,

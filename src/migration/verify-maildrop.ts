@@ -10,6 +10,7 @@ import type { MaildropEntry } from "../store/maildrop-table.ts";
 import type { AccountStore, MailboxRecord, StoredMessage } from "../store/store.ts";
 import { followListing } from "./follow-maildrop.ts";
 import { listingOf } from "./maildrop-listing.ts";
+import { sampleOf } from "./sample.ts";
 import { digestHere } from "./verify.ts";
 
 export interface MaildropDifference {
@@ -30,8 +31,8 @@ export interface VerifyMaildropOptions {
   readonly store: AccountStore;
   readonly source: Pop3Source;
   readonly signal: AbortSignal;
-  /** Nothing else compares them. */
-  readonly withBytes: boolean;
+  /** Of so many percent of the messages, chosen at random: of none where something else compares them. */
+  readonly bytesPercent: number;
   /** Makes the mirror take in what changed at the old server in the meantime. */
   readonly resync: () => Promise<void>;
 }
@@ -48,7 +49,7 @@ function verifyOnce(options: VerifyMaildropOptions): Promise<MaildropVerdict> {
 }
 
 async function compare(
-  { store, withBytes }: VerifyMaildropOptions,
+  { store, bytesPercent }: VerifyMaildropOptions,
   session: Pop3Session,
   signal: AbortSignal,
 ): Promise<MaildropVerdict> {
@@ -57,6 +58,7 @@ async function compare(
   const { entries, gone } = followListing(kept, listing, "same-when-resized");
   const byPosition = new Map(kept.map((entry) => [`${entry.position} ${entry.uidl}`, entry]));
   const messages = await messagesOf(store, kept);
+  const sample = new Set(sampleOf(entries, bytesPercent));
   const differences: MaildropDifference[] = [];
   let bytesCompared = 0;
   for (const [index, entry] of entries.entries()) {
@@ -71,7 +73,7 @@ async function compare(
     const message = entry.message && here?.messages.get(entry.message.uid);
     if (before && !entry.message) differ(entry.problem ?? "not matched yet");
     else if (before && message?.presence !== "full") differ("its message is not here");
-    if (!withBytes || !here || message?.presence !== "full") continue;
+    if (!sample.has(entry) || !here || message?.presence !== "full") continue;
     const there = await digestThere(session, number);
     const ours = await digestHere(() => store.openMessage(here.record, message));
     bytesCompared += message.sizeBytes;

@@ -4,7 +4,7 @@
  * working meanwhile.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import type { ImapSource, LeaseOptions, MailboxLease } from "../legacy/source.ts";
+import type { Examined, ImapSource, LeaseOptions, MailboxLease } from "../legacy/source.ts";
 import { sameFlags } from "../mail/flags.ts";
 import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
 import { formatInternalDate } from "../mail/internal-date.ts";
@@ -14,11 +14,12 @@ import type { AccountStore, MailboxRecord, StoredMessage } from "../store/store.
 import { compareUids } from "./compare.ts";
 import { compareBytes } from "./compare-bytes.ts";
 import { fetchListing, isPulled } from "./listing.ts";
+import { sampleOf } from "./sample.ts";
 
 export { digestHere } from "./compare-bytes.ts";
 
 export type Difference =
-  | { readonly kind: "mailbox"; readonly detail: string }
+  | { readonly kind: "mailbox" | "uidnext"; readonly detail: string }
   | { readonly kind: "missing" | "extra" | "not-pulled"; readonly uid: Uid; readonly detail: string }
   | { readonly kind: "flags" | "date" | "size" | "bytes"; readonly uid: Uid; readonly detail: string };
 
@@ -43,6 +44,8 @@ export interface VerifyOptions {
   readonly store: AccountStore;
   readonly source: ImapSource;
   readonly signal: AbortSignal;
+  /** Of so many percent of the messages, chosen at random, the bytes are compared; of all by default. */
+  readonly samplePercent?: number | undefined;
   /** Makes the mirror take in what changed on the legacy server in the meantime. */
   readonly resync: (name: EncodedMailboxName) => Promise<void>;
   /** Called after each mailbox. */
@@ -122,12 +125,14 @@ export async function verifyDifferences(
 async function verifyMailbox(
   record: MailboxRecord,
   options: VerifyOptions,
-  isAsked: (uid: Uid) => boolean = () => true,
+  onlyOf?: (uid: Uid) => boolean,
 ): Promise<MailboxVerdict> {
-  const lease: LeaseOptions = { priority: "background", signal: options.signal };
+  const { store, signal, samplePercent = 100 } = options;
+  const isAsked = onlyOf ?? (() => true);
+  const lease: LeaseOptions = { priority: "background", signal };
   return options.source.useMailbox(record.name, lease, async (connection) => {
     const { examined } = connection;
-    const here = new Map((await options.store.loadMessages(record)).map((message) => [message.uid, message]));
+    const here = new Map((await store.loadMessages(record)).map((message) => [message.uid, message]));
     // An empty mailbox's names nothing.
     if (record.uidValidity !== examined.uidValidity && examined.exists + here.size > 0) {
       return absent(
@@ -141,6 +146,7 @@ async function verifyMailbox(
     if (there.length > 0) await connection.fetchMeta(uidSetOf(there), (meta) => metas.set(meta.uid, meta));
     const { arrived, vanished } = compareUids([...here.keys()].filter(isAsked), there);
     const differences: Difference[] = [
+      ...compareUidNext(store, record, examined),
       ...arrived.map((uid): Difference => ({ kind: "missing", uid, detail: "on the legacy server only" })),
       ...vanished.map((uid): Difference => ({ kind: "extra", uid, detail: "here only" })),
     ];
@@ -152,9 +158,11 @@ async function verifyMailbox(
       differences.push(...compareMeta(ours, theirs));
       if (ours.presence === "full") full.push(ours);
     }
-    const { store, signal } = options;
     const sizes = new Set(differences.flatMap((one) => (one.kind === "size" ? [one.uid] : [])));
-    const bytes = await compareBytes({ store, record, messages: full, lease: connection, signal }, sizes);
+    const chosen = new Set(onlyOf ? full : sampleOf(full, samplePercent));
+    // The bytes may explain another size.
+    const messages = full.filter((one) => chosen.has(one) || sizes.has(one.uid));
+    const bytes = await compareBytes({ store, record, messages, lease: connection, signal }, sizes);
     for (const [uid, detail] of bytes.different) differences.push({ kind: "bytes", uid, detail });
     const misdated = differences.flatMap((one) => (one.kind === "date" ? [one.uid] : []));
     const undated = await withoutDate(connection, misdated, metas, signal);
@@ -171,6 +179,13 @@ async function verifyMailbox(
         .sort((a, b) => uidOf(a) - uidOf(b)),
     };
   });
+}
+
+/** Ours may be above: clients never see a UID that comes before what they were told (RFC 3501 2.3.1.1). */
+function compareUidNext(store: AccountStore, { id, uidNext }: MailboxRecord, there: Examined): Difference[] {
+  // The record as it is by now.
+  const here = store.mailboxes().find((one) => one.id === id)?.uidNext ?? uidNext;
+  return here < there.uidNext ? [{ kind: "uidnext", detail: `${there.uidNext} there, ${here} here` }] : [];
 }
 
 function compareMeta(ours: StoredMessage, theirs: MessageMeta): Difference[] {

@@ -32,7 +32,7 @@ import type { StoreContext } from "./store-context.ts";
 import { MessageLost, storing, storingAsync } from "./store-errors.ts";
 import { receivedPrefix } from "./sweep.ts";
 import { syncPath } from "./sync-path.ts";
-import { writeSubscriptions } from "./write-subscriptions.ts";
+import { compareSubscriptions, writeSubscriptions } from "./write-subscriptions.ts";
 
 export interface AccountStoreParts {
   readonly context: StoreContext;
@@ -120,6 +120,8 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
         context.logger.error({ err: error }, "subscriptions were not written"),
       );
     },
+    compareSubscriptions: (names, separator) =>
+      track(() => compareSubscriptions(context, registry, { names, separator, signal })),
     loadMessages: (mailbox) => track(() => loadMessages(context, current(mailbox), mailbox.uidNext)),
     fileOf: (mailbox, uid) => registry.folder(mailbox.id).files.get(uid),
     saveMessages: (mailbox, messages) => storing(() => saveMessages(context, current(mailbox), messages)),

@@ -114,6 +114,11 @@ export interface AccountStore {
   writeMark(key: string, value: string): void;
   /** Writes Dovecot's `subscriptions` file. */
   writeSubscriptions(names: readonly EncodedMailboxName[], separator: string | null): void;
+  /** Which of the names that file does not have, and what it has beside them (in its own words). */
+  compareSubscriptions(
+    names: readonly EncodedMailboxName[],
+    separator: string | null,
+  ): Promise<{ readonly missing: readonly EncodedMailboxName[]; readonly extra: readonly string[] }>;
 
   /** Of all mailboxes, by id. */
   readonly expunges: ExpungeLog;

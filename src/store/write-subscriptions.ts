@@ -1,10 +1,11 @@
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { EncodedMailboxName } from "../mail/ids.ts";
 import { acquireDotlock, subscriptionsLock } from "./dotlock.ts";
 import { storageLevels } from "./mailbox-directory.ts";
 import type { MailboxRegistry } from "./mailbox-registry.ts";
 import type { StoreContext } from "./store-context.ts";
-import { type StorageName, writeSubscriptionsFile } from "./subscriptions.ts";
+import { parseSubscriptions, type StorageName, writeSubscriptionsFile } from "./subscriptions.ts";
 
 export interface SubscribedNames {
   /** May name mailboxes that do not exist. */
@@ -24,6 +25,28 @@ export async function writeSubscriptions(
   const lock = await acquireDotlock(path, subscriptionsLock, signal);
   try {
     writeSubscriptionsFile(path, storageNames);
+  } finally {
+    lock.release();
+  }
+}
+
+/** What of them the file does not have, and what it has beside them; a file that cannot be read has nothing. */
+export async function compareSubscriptions(
+  { maildir }: StoreContext,
+  registry: MailboxRegistry,
+  { names, separator, signal }: SubscribedNames,
+): Promise<{ readonly missing: readonly EncodedMailboxName[]; readonly extra: readonly string[] }> {
+  const path = join(maildir, "subscriptions");
+  // Whoever writes is waited for.
+  const lock = await acquireDotlock(path, subscriptionsLock, signal);
+  try {
+    const text = existsSync(path) ? readFileSync(path, "latin1") : "";
+    const written = new Set((parseSubscriptions(text) ?? []).map((levels) => levels.join("/")));
+    const wanted = new Map(names.map((name) => [name, storageName(registry, name, separator).join("/")]));
+    return {
+      missing: names.filter((name) => !written.has(wanted.get(name) ?? "")),
+      extra: [...written.difference(new Set(wanted.values()))],
+    };
   } finally {
     lock.release();
   }

@@ -153,7 +153,7 @@ it("a matching that is asked for takes in another order at the old server", asyn
     store,
     source: server.source,
     signal,
-    withBytes: false,
+    bytesPercent: 0,
     async resync() {
       mirror.maildrop?.matchAnew();
       await mirror.maildrop?.match();
