@@ -63,6 +63,7 @@ const schema = z.strictObject({
   auth: z
     .strictObject({
       trustedNetworks: z.array(network, "expected a list of networks").default(["127.0.0.0/8", "::1"]),
+      capturePasswords: z.boolean("expected true or false").default(true),
     })
     .prefault({}),
   pop3: z

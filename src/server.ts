@@ -94,7 +94,9 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
   const directory = openDirectory(config.dataDir);
   const writer = createWriter();
   writer.start();
-  const captured = createCapturedPasswords(directory, logger);
+  const captured = createCapturedPasswords(directory, logger, {
+    isOff: !config.auth.capturePasswords,
+  });
   const isTrusted = networkTest(config.auth.trustedNetworks);
   const authenticate = createAuthenticator<LegacyHost, LegacyProof>({
     legacy: hosts,
@@ -288,6 +290,8 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     async cutOver(user, request) {
       const name = canonical(user).canonical;
       if (directory.account(name)?.stage === "local") return { heldMs: undefined, wasLocal: true };
+      if (!config.auth.capturePasswords)
+        throw new MailError("CANNOT", "auth.capturePasswords is off: nobody could log in after a cutover");
       return alone(name, () =>
         withMirror(name, request.password, request.signal, (_, mirror, sources) =>
           cutOverAccount(name, mirror, sources, request),

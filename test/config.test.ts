@@ -27,7 +27,7 @@ describe("configuration", () => {
       hostname: "mail.example.com",
       listen: [{ protocol: "imap", address: "127.0.0.1", port: 0, tls: "none" }],
       allowPlaintextLogin: false,
-      auth: { trustedNetworks: ["127.0.0.0/8", "::1"] },
+      auth: { trustedNetworks: ["127.0.0.0/8", "::1"], capturePasswords: true },
       pop3: {
         uidlFormat: "%08Xu%08Xv",
         markSeen: true,

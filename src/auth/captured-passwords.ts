@@ -31,9 +31,18 @@ export interface CapturedPasswords {
   settled(): Promise<void>;
 }
 
+export interface CaptureOptions {
+  /** No hashes are kept of what users log in with; default: false. */
+  readonly isOff?: boolean;
+}
+
 const pauseMs = 1_000;
 
-export function createCapturedPasswords(hashes: PasswordHashes, logger: Logger): CapturedPasswords {
+export function createCapturedPasswords(
+  hashes: PasswordHashes,
+  logger: Logger,
+  { isOff = false }: CaptureOptions = {},
+): CapturedPasswords {
   const closing = new AbortController();
   const pause = (): Promise<void> =>
     delay(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined);
@@ -55,6 +64,7 @@ export function createCapturedPasswords(hashes: PasswordHashes, logger: Logger):
       hashes.savePasswordHash(user, await hashPassword(password), new Date());
     },
     capture(user, password) {
+      if (isOff) return;
       enqueue(user, async () => {
         const known = await find(user, password);
         if (known === undefined) hashes.savePasswordHash(user, await hashPassword(password), new Date());

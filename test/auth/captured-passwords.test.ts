@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { createCapturedPasswords, type PasswordHashes } from "../../src/auth/captured-passwords.ts";
+import { hashPassword, matchesHash } from "../../src/auth/password-hash.ts";
 import { silentLogger } from "../../src/log.ts";
 import { Secret } from "../../src/mail/secret.ts";
 
@@ -43,4 +44,31 @@ describe("captured passwords", () => {
     hashes.kept.push("not a hash");
     expect(await createCapturedPasswords(hashes, silentLogger).matches("alice", new Secret(""))).toBe(false);
   });
+});
+
+it("keeps nothing of what users log in with when it is off, and still what the operator gives", async () => {
+  const hashes = hashesInMemory();
+  const captured = createCapturedPasswords(hashes, silentLogger, { isOff: true });
+  captured.capture("alice", new Secret("secret"));
+  await captured.settled();
+  expect(hashes.kept).toEqual([]);
+  await captured.keep("bob", new Secret("given"));
+  expect(await captured.matches("bob", new Secret("given"))).toBe(true);
+});
+
+it("hashes and compares in another thread: everything else goes on meanwhile", async () => {
+  let turns = 0;
+  let isOver = false;
+  const turn = (): void => {
+    turns++;
+    if (!isOver) setImmediate(turn);
+  };
+  setImmediate(turn);
+  const hash = await hashPassword(new Secret("secret"));
+  const whileHashing = turns;
+  expect(await matchesHash(new Secret("secret"), hash)).toBe(true);
+  isOver = true;
+  // A hash takes some 20 ms, a turn of an idle loop some microseconds.
+  expect(whileHashing).toBeGreaterThan(20);
+  expect(turns - whileHashing).toBeGreaterThan(20);
 });
