@@ -11,22 +11,19 @@ import { createAuthenticator } from "./auth/login.ts";
 import { addressBlock, networkTest } from "./auth/networks.ts";
 import { createPenalties } from "./auth/penalties.ts";
 import { createPlaces } from "./auth/places.ts";
-import { legacyFor, parseUserName, type UserName } from "./auth/user-name.ts";
+import { legacyFor, type UserName, userNameOf } from "./auth/user-name.ts";
+import { createSideChanges, type SideChanges } from "./change-sides.ts";
 import type { Config } from "./config.ts";
 import { ConfigError, MailError } from "./errors.ts";
 import { createImapServer, type ImapServerOptions } from "./imap/server.ts";
 import { type LegacyHost, type LegacyProof, legacyHost, prove } from "./legacy-host.ts";
 import type { Logger } from "./log.ts";
 import type { Secret } from "./mail/secret.ts";
-import { type CutoverOptions, type CutoverReport, cutOver } from "./migration/cutover.ts";
-import { cutOverAt } from "./migration/cutover-marks.ts";
-import { type HandoverReport, handOver } from "./migration/handover.ts";
 import { beginLocalAccount } from "./migration/local-mirror.ts";
 import type { Mirror } from "./migration/mirror.ts";
 import { type MailboxProgress, progressOf, sumProgress } from "./migration/progress.ts";
-import { noWayBack, type RollbackReport, rollBack } from "./migration/rollback.ts";
 import { moveToStage } from "./migration/stage.ts";
-import { type LegacyLogin, type LegacySources, type OpenAccount, openAccount } from "./open-account.ts";
+import { type LegacyLogin, type OpenAccount, openAccount } from "./open-account.ts";
 import { createPop3Server } from "./pop3/server.ts";
 import { readPem } from "./read-pem.ts";
 import { recordedUser } from "./store/account-record.ts";
@@ -42,7 +39,7 @@ export interface BoundListener {
   readonly tls: "none" | "starttls" | "implicit";
 }
 
-export interface Mailferry {
+export interface Mailferry extends SideChanges {
   readonly directory: Directory;
   /** Binds all listeners, then lets them accept. */
   listen(): Promise<readonly BoundListener[]>;
@@ -58,35 +55,9 @@ export interface Mailferry {
   liveCounters(user: string): AccountCounters | undefined;
   /** The same by mailbox, of those that were opened so far; none when the account is not open. */
   liveMailboxes(user: string): readonly MailboxProgress[];
-  /**
-   * Runs a job that needs the legacy side: with `password`, which is proven first, or with what the open
-   * account has. Throws CANNOT when there is neither.
-   */
-  withMirror<T>(
-    user: string,
-    password: Secret | undefined,
-    signal: AbortSignal,
-    work: (user: string, mirror: Mirror, sources: LegacySources) => Promise<T>,
-  ): Promise<T>;
-  /** The last word on the account passes to Mailferry. Throws CANNOT with what stands against it. */
-  cutOver(user: string, request: CutoverRequest): Promise<CutoverReport & { readonly wasLocal?: boolean }>;
-  /** The legacy server gets back what has changed here, and the last word. Throws CANNOT with what stands against it. */
-  rollBack(user: string, request: RollbackRequest): Promise<RollbackReport | undefined>;
-  /** Makes the Maildir of a local account ready for Dovecot. Throws CANNOT for another. */
-  handOver(user: string, signal: AbortSignal): Promise<HandoverReport>;
   /** Runs a job on what is here. */
   inspect<T>(user: string, work: (mirror: Mirror) => Promise<T>): Promise<T>;
   close(): Promise<void>;
-}
-
-export interface CutoverRequest extends Pick<CutoverOptions, "signal" | "dryRun"> {
-  readonly password: Secret | undefined;
-  readonly verify: (mirror: Mirror, sources: LegacySources) => ReturnType<CutoverOptions["verify"]>;
-}
-
-export interface RollbackRequest {
-  readonly password: Secret | undefined;
-  readonly signal: AbortSignal;
 }
 
 export async function createMailferry(config: Config, logger: Logger): Promise<Mailferry> {
@@ -108,7 +79,7 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
   const mirrors = new Map<string, OpenAccount>();
 
   const open = async (user: string, login: LegacyLogin | undefined): Promise<OpenedMirror<LegacyLogin>> => {
-    const name = canonical(user);
+    const name = userNameOf(user);
     const place = {
       user,
       folder: ownFolder(user, name),
@@ -140,7 +111,7 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     return folder;
   };
   const createAccount = async (typed: string, password: Secret): Promise<string> => {
-    const name = canonical(typed);
+    const name = userNameOf(typed);
     const user = name.canonical;
     const known = directory.account(user);
     if (known && known.stage !== "new") {
@@ -194,89 +165,21 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
   const admit = createAdmission({ maxConnections, maxPerAddress, isTrusted });
   const listeners = createListeners(config, { login, admit, logger });
 
-  const withMirror: Mailferry["withMirror"] = async (user, password, signal, work) => {
-    const name = canonical(user).canonical;
-    if (directory.account(name)?.stage === "local") {
-      throw new MailError("CANNOT", `${name} is Mailferry's own: there is no legacy server to compare with`);
-    }
-    const proven = password && (await authenticate({ user, password, authorizationId: "", signal }));
-    if (!proven && !mirrors.get(name)?.hasCredentials()) {
-      throw unknownPassword(name);
-    }
-    return accounts.withMirror(name, proven, (mirror) => {
-      const sources = mirrors.get(name)?.sources;
-      if (!sources) throw new Error("an open account has a legacy side");
-      return work(name, mirror, sources);
-    });
-  };
-
-  const rollBackAccount = async (name: string, signal: AbortSignal): Promise<RollbackReport> => {
-    const account = mirrors.get(name);
-    if (!account) throw new Error("an open account is known");
-    if (cutOverAt(account.mirror.store) === undefined) throw noWayBack(name);
-    if (!account.hasCredentials()) throw unknownPassword(name);
-    const source = account.joinLegacy()?.imap;
-    if (!source) throw noWayBack(name);
-    const isCommitted = (): boolean => directory.account(name)?.stage !== "local";
-    try {
-      return await rollBack({
-        signal,
-        source,
-        switching: account.switching,
-        endSweep: account.endSweep,
-        openLegacy: account.openLegacy,
-        commit: () => moveToStage(directory, ownFolder(name, canonical(name)), name, "mirroring"),
-        isCommitted,
-        onBroken: () => void accounts.drop(name),
-        logger: logger.child({ account: name }),
-      });
-    } finally {
-      if (!isCommitted()) await account.leaveLegacy();
-    }
-  };
-
-  const changingSides = new Set<string>();
-  const alone = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
-    if (changingSides.has(name))
-      throw new MailError("INUSE", `${name} is being cut over, rolled back or handed over`);
-    changingSides.add(name);
-    try {
-      return await work();
-    } finally {
-      changingSides.delete(name);
-    }
-  };
-  const cutOverAccount = async (
-    name: string,
-    mirror: Mirror,
-    sources: LegacySources,
-    { signal, dryRun, verify }: CutoverRequest,
-  ): Promise<CutoverReport> => {
-    const account = mirrors.get(name);
-    if (!account) throw new Error("an open account has a legacy side");
-    // From then on nobody else can be asked.
-    await captured.noted();
-    if (directory.passwordHashes(name).length === 0)
-      throw new MailError("CANNOT", `no password of ${name} is known here: nobody could log in`);
-    return cutOver({
-      signal,
-      dryRun,
-      switching: account.switching,
-      imap: sources.imap,
-      openLocal: account.openLocal,
-      verify: () => verify(mirror, sources),
-      isRelaying: () => accounts.isRelaying(name),
-      commit: () => moveToStage(directory, ownFolder(name, canonical(name)), name, "local"),
-      isCommitted: () => directory.account(name)?.stage === "local",
-      onBroken: () => void accounts.drop(name),
-      logger: logger.child({ account: name }),
-    });
-  };
+  const sides = createSideChanges({
+    config,
+    directory,
+    accounts,
+    opened: (name) => mirrors.get(name),
+    captured,
+    authenticate,
+    folderOf: (name) => ownFolder(name, userNameOf(name)),
+    logger,
+  });
 
   return {
     directory,
     listen: () => listeners.listen(),
-    canonicalName: (user) => canonical(user).canonical,
+    canonicalName: (user) => userNameOf(user).canonical,
     createAccount,
     isPulling: (user) => mirrors.get(user)?.mirror.busy ?? false,
     liveOutcome: (user) => mirrors.get(user)?.outcome(),
@@ -286,41 +189,8 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
       return mirror?.isWholeOpen ? sumProgress(mirror.opened().map(progressOf)) : undefined;
     },
     liveMailboxes: (user) => mirrors.get(user)?.mirror.opened().map(progressOf) ?? [],
-    withMirror,
-    async cutOver(user, request) {
-      const name = canonical(user).canonical;
-      if (directory.account(name)?.stage === "local") return { heldMs: undefined, wasLocal: true };
-      if (!config.auth.capturePasswords)
-        throw new MailError("CANNOT", "auth.capturePasswords is off: nobody could log in after a cutover");
-      return alone(name, () =>
-        withMirror(name, request.password, request.signal, (_, mirror, sources) =>
-          cutOverAccount(name, mirror, sources, request),
-        ),
-      );
-    },
-    async rollBack(user, { password, signal }) {
-      const name = canonical(user).canonical;
-      const stage = directory.account(name)?.stage;
-      if (stage === undefined) throw new MailError("NONEXISTENT", `no account ${name}`);
-      if (stage !== "local") return undefined;
-      const proven = password && (await authenticate({ user, password, authorizationId: "", signal }));
-      return alone(name, () => accounts.withMirror(name, proven, () => rollBackAccount(name, signal)));
-    },
-    async handOver(typed, signal) {
-      const user = canonical(typed).canonical;
-      const stage = directory.account(user)?.stage;
-      if (stage === undefined) throw new MailError("NONEXISTENT", `no account ${user}`);
-      if (stage !== "local")
-        throw new MailError(
-          "CANNOT",
-          `${user} is not Mailferry's own, but in stage ${stage}: cutover --help`,
-        );
-      const { uidlFormat } = config.pop3;
-      return alone(user, () =>
-        accounts.withMirror(user, undefined, (mirror) => handOver({ user, mirror, uidlFormat, signal })),
-      );
-    },
-    inspect: (user, work) => accounts.withMirror(canonical(user).canonical, undefined, work),
+    ...sides,
+    inspect: (user, work) => accounts.withMirror(userNameOf(user).canonical, undefined, work),
     async close() {
       await listeners.close();
       await accounts.close();
@@ -329,18 +199,6 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
       directory.close();
     },
   };
-}
-
-/** What a name that has been typed leads to. Throws CANNOT for one that no account can have. */
-function canonical(typed: string): UserName {
-  const user = parseUserName(typed);
-  if (!user) throw new MailError("CANNOT", "not a user name");
-  return user;
-}
-
-/** To the legacy server only a password that is known in clear opens. */
-function unknownPassword(name: string): MailError {
-  return new MailError("CANNOT", `nobody is logged in as ${name}: give the password by --password-file`);
 }
 
 const createServer = { imap: createImapServer, pop3: createPop3Server } as const;

@@ -2,6 +2,7 @@
  * One mailbox, one account: whatever spelling a user logs in with leads to one canonical name, made
  * before anything is opened (design, "Where care is needed", 9).
  */
+import { MailError } from "../errors.ts";
 
 /** A user's name in its canonical form: the key of the account. */
 export interface UserName {
@@ -50,4 +51,11 @@ export function legacyFor<T extends { readonly domains: readonly string[] }>(
       (domain) => domain === "*" || (user.domain !== "" && domain.toLowerCase() === user.domain),
     ),
   );
+}
+
+/** What a name that has been typed leads to. Throws CANNOT for one that no account can have. */
+export function userNameOf(typed: string): UserName {
+  const user = parseUserName(typed);
+  if (!user) throw new MailError("CANNOT", "not a user name");
+  return user;
 }
