@@ -16,6 +16,7 @@ import type { Mirror } from "./migration/mirror.ts";
 import { noWayBack, type RollbackReport, rollBack } from "./migration/rollback.ts";
 import { moveToStage } from "./migration/stage.ts";
 import type { LegacyLogin, LegacySources, OpenAccount } from "./open-account.ts";
+import type { OperatorHook } from "./operator-hook.ts";
 import type { Directory } from "./store/directory.ts";
 
 export interface SideChanges {
@@ -30,9 +31,9 @@ export interface SideChanges {
     work: (user: string, mirror: Mirror, sources: LegacySources) => Promise<T>,
   ): Promise<T>;
   /** The last word on the account passes to Mailferry. Throws CANNOT with what stands against it. */
-  cutOver(user: string, request: CutoverRequest): Promise<CutoverReport & { readonly wasLocal?: boolean }>;
+  cutOver(user: string, request: CutoverRequest): Promise<CutoverOutcome>;
   /** The legacy server gets back what has changed here, and the last word. Throws CANNOT with what stands against it. */
-  rollBack(user: string, request: RollbackRequest): Promise<RollbackReport | undefined>;
+  rollBack(user: string, request: RollbackRequest): Promise<RollbackOutcome | undefined>;
   /** Makes the Maildir of a local account ready for Dovecot. Throws CANNOT for another. */
   handOver(user: string, signal: AbortSignal): Promise<HandoverReport>;
 }
@@ -42,6 +43,17 @@ export interface CutoverRequest extends Pick<CutoverOptions, "signal" | "dryRun"
   readonly verify: (mirror: Mirror, sources: LegacySources) => ReturnType<CutoverOptions["verify"]>;
 }
 
+export interface CutoverOutcome extends CutoverReport, HookOutcome {
+  readonly wasLocal?: boolean;
+}
+
+export interface RollbackOutcome extends RollbackReport, HookOutcome {}
+
+export interface HookOutcome {
+  /** What the operator's hook did not take in, for people. */
+  readonly hookProblem?: string | undefined;
+}
+
 export interface RollbackRequest {
   readonly password: Secret | undefined;
   readonly signal: AbortSignal;
@@ -49,6 +61,7 @@ export interface RollbackRequest {
 
 export interface SideChangeParts {
   readonly config: Pick<Config, "auth" | "pop3">;
+  readonly hook: OperatorHook;
   readonly directory: Directory;
   readonly accounts: Accounts<LegacyLogin>;
   /** An account that is open. */
@@ -61,7 +74,7 @@ export interface SideChangeParts {
 }
 
 export function createSideChanges(parts: SideChangeParts): SideChanges {
-  const { config, directory, accounts, opened, captured, authenticate, folderOf, logger } = parts;
+  const { config, hook, directory, accounts, opened, captured, authenticate, folderOf, logger } = parts;
 
   const withMirror: SideChanges["withMirror"] = async (user, password, signal, work) => {
     const name = userNameOf(user).canonical;
@@ -79,26 +92,34 @@ export function createSideChanges(parts: SideChangeParts): SideChanges {
     });
   };
 
-  const rollBackAccount = async (name: string, signal: AbortSignal): Promise<RollbackReport> => {
+  const rollBackAccount = async (name: string, signal: AbortSignal): Promise<RollbackOutcome> => {
     const account = opened(name);
     if (!account) throw new Error("an open account is known");
     if (cutOverAt(account.mirror.store) === undefined) throw noWayBack(name);
     if (!account.hasCredentials()) throw unknownPassword(name);
-    const source = account.joinLegacy()?.imap;
-    if (!source) throw noWayBack(name);
     const isCommitted = (): boolean => directory.account(name)?.stage !== "local";
+    const source = account.joinLegacy()?.imap;
     try {
-      return await rollBack({
+      if (!source) throw noWayBack(name);
+      await hook.before("rollback", name, signal);
+      const report = await rollBack({
         signal,
         source,
         switching: account.switching,
         endSweep: account.endSweep,
         openLegacy: account.openLegacy,
-        commit: () => moveToStage(directory, folderOf(name), name, "mirroring"),
+        commit() {
+          hook.due("rollback", name);
+          moveToStage(directory, folderOf(name), name, "mirroring");
+        },
         isCommitted,
         onBroken: () => void accounts.drop(name),
         logger: logger.child({ account: name }),
       });
+      return { ...report, hookProblem: await hook.after("rollback", name, { heldMs: report.heldMs }) };
+    } catch (error) {
+      if (isCommitted()) await hook.after("rollback", name);
+      throw error;
     } finally {
       if (!isCommitted()) await account.leaveLegacy();
     }
@@ -120,26 +141,39 @@ export function createSideChanges(parts: SideChangeParts): SideChanges {
     mirror: Mirror,
     sources: LegacySources,
     { signal, dryRun, verify }: CutoverRequest,
-  ): Promise<CutoverReport> => {
+  ): Promise<CutoverOutcome> => {
     const account = opened(name);
     if (!account) throw new Error("an open account has a legacy side");
     // From then on nobody else can be asked.
     await captured.noted();
     if (directory.passwordHashes(name).length === 0)
       throw new MailError("CANNOT", `no password of ${name} is known here: nobody could log in`);
-    return cutOver({
+    const isCommitted = (): boolean => directory.account(name)?.stage === "local";
+    const report = await cutOver({
       signal,
       dryRun,
       switching: account.switching,
       imap: sources.imap,
       openLocal: account.openLocal,
-      verify: () => verify(mirror, sources),
+      async verify() {
+        const verdict = await verify(mirror, sources);
+        if (!dryRun) await hook.before("cutover", name, signal);
+        return verdict;
+      },
       isRelaying: () => accounts.isRelaying(name),
-      commit: () => moveToStage(directory, folderOf(name), name, "local"),
-      isCommitted: () => directory.account(name)?.stage === "local",
+      commit() {
+        hook.due("cutover", name);
+        moveToStage(directory, folderOf(name), name, "local");
+      },
+      isCommitted,
       onBroken: () => void accounts.drop(name),
       logger: logger.child({ account: name }),
+    }).catch(async (error: unknown) => {
+      if (isCommitted()) await hook.after("cutover", name);
+      throw error;
     });
+    if (dryRun) return report;
+    return { ...report, hookProblem: await hook.after("cutover", name, { heldMs: report.heldMs }) };
   };
 
   return {

@@ -52,6 +52,24 @@ function uidlPresetOr(text: string): string {
   return Object.hasOwn(uidlPresets, text) ? uidlPresets[text as keyof typeof uidlPresets] : text;
 }
 
+const hook = z
+  .strictObject({
+    command: z.array(text, "expected a list: a program and its arguments").min(1).optional(),
+    url: text
+      .refine(isPlainUrl, "expected a URL like https://host/path, without user and password")
+      .optional(),
+    timeout: z.number("expected seconds").min(1, "expected at least 1 second").max(3_600).default(30),
+  })
+  .refine(({ command, url }) => (command === undefined) !== (url === undefined), {
+    message: "expected command or url",
+  });
+
+function isPlainUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, username, password } = new URL(text);
+  return /^https?:$/.test(protocol) && username === "" && password === "";
+}
+
 const legacyList = "expected a list of legacy servers";
 
 const schema = z.strictObject({
@@ -79,7 +97,12 @@ const schema = z.strictObject({
       onUnmatched: z.enum(["passthrough", "refuse"], "expected passthrough or refuse").default("passthrough"),
     })
     .prefault({}),
-  cutover: z.strictObject({ sweepDays: z.int("expected a number of days").min(0).default(30) }).prefault({}),
+  cutover: z
+    .strictObject({
+      sweepDays: z.int("expected a number of days").min(0).default(30),
+      hook: hook.optional(),
+    })
+    .prefault({}),
   limits: z
     .strictObject({
       connections: count.default(10_000),
@@ -97,6 +120,7 @@ const schema = z.strictObject({
 });
 
 export type Config = z.infer<typeof schema>;
+type HookConfig = z.infer<typeof hook>;
 export type ListenerConfig = z.infer<typeof listener>;
 export type LegacyConfig = z.infer<typeof legacy>;
 export type LegacyServerConfig = z.infer<typeof legacyServer>;
@@ -161,11 +185,17 @@ function checkListeners(config: Config, file: string): void {
 
 function withAbsolutePaths(config: Config, base: string): Config {
   const absolute = (path: string): string => resolve(base, path);
+  const withProgram = (entry: HookConfig): HookConfig => {
+    const [program = "", ...args] = entry.command ?? [];
+    // One without a slash is looked up in PATH.
+    return program.includes("/") ? { ...entry, command: [absolute(program), ...args] } : entry;
+  };
   const server = (entry: LegacyServerConfig): LegacyServerConfig =>
     entry.ca === undefined ? entry : { ...entry, ca: absolute(entry.ca) };
   return {
     ...config,
     dataDir: absolute(config.dataDir),
+    ...(config.cutover.hook && { cutover: { ...config.cutover, hook: withProgram(config.cutover.hook) } }),
     ...(config.tls && { tls: { cert: absolute(config.tls.cert), key: absolute(config.tls.key) } }),
     legacy: config.legacy.map((entry) => ({
       ...entry,

@@ -24,6 +24,7 @@ import type { Mirror } from "./migration/mirror.ts";
 import { type MailboxProgress, progressOf, sumProgress } from "./migration/progress.ts";
 import { moveToStage } from "./migration/stage.ts";
 import { type LegacyLogin, type OpenAccount, openAccount } from "./open-account.ts";
+import { createOperatorHook } from "./operator-hook.ts";
 import { createPop3Server } from "./pop3/server.ts";
 import { readPem } from "./read-pem.ts";
 import { recordedUser } from "./store/account-record.ts";
@@ -165,8 +166,10 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
   const admit = createAdmission({ maxConnections, maxPerAddress, isTrusted });
   const listeners = createListeners(config, { login, admit, logger });
 
+  const hook = createOperatorHook({ config: config.cutover.hook, directory, logger });
   const sides = createSideChanges({
     config,
+    hook,
     directory,
     accounts,
     opened: (name) => mirrors.get(name),
@@ -193,6 +196,7 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     inspect: (user, work) => accounts.withMirror(userNameOf(user).canonical, undefined, work),
     async close() {
       await listeners.close();
+      await hook.close();
       await accounts.close();
       await captured.settled();
       await writer.close();

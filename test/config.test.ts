@@ -57,6 +57,14 @@ describe("configuration", () => {
     expect(example.cutover).toEqual(defaults.cutover);
   });
 
+  it("takes a hook's program from beside the file, or from PATH", () => {
+    const commandOf = (command: string) =>
+      parseConfig(`${minimal}\ncutover: { hook: { command: ${command} } }`, "/etc/mailferry.yaml").cutover
+        .hook?.command;
+    expect(commandOf("[./hook, ./argument]")).toEqual(["/etc/hook", "./argument"]);
+    expect(commandOf("[hook]")).toEqual(["hook"]);
+  });
+
   it.each([
     [
       "a missing key",
@@ -98,6 +106,12 @@ describe("configuration", () => {
       "a limit that lets nobody in",
       `${minimal}\nlimits: { connections: 0 }`,
       "limits.connections: expected at least 1",
+    ],
+    ["a hook that is none", `${minimal}\ncutover: { hook: {} }`, "cutover.hook: expected command or url"],
+    [
+      "a hook with a password in it",
+      `${minimal}\ncutover: { hook: { url: "https://me:secret@host/" } }`,
+      "cutover.hook.url: expected a URL like https://host/path, without user and password",
     ],
     ["an empty file", "", "the file: "],
     ["no YAML", "a: [", "not valid YAML"],

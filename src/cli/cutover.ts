@@ -42,4 +42,5 @@ async function run(user: string, options: CutoverOptions): Promise<void> {
   if (result.wasLocal) printLine(`${result.user}: is local already`);
   else if (result.heldMs === undefined) printLine(`${result.user}: nothing stands against it`);
   else printLine(`${result.user}: local; changes waited for ${result.heldMs} ms`);
+  if (result.hookProblem !== undefined) printLine(`${result.user}: ${result.hookProblem}`);
 }

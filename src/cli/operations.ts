@@ -47,6 +47,8 @@ export interface CutoverResult {
   readonly user: string;
   /** How long changes were held back, in milliseconds; none for a dry run. */
   readonly heldMs?: number | undefined;
+  /** What the operator's hook did not take in, afterwards. */
+  readonly hookProblem?: string | undefined;
   /** There was nothing to do. */
   readonly wasLocal?: boolean | undefined;
 }
@@ -57,6 +59,8 @@ export interface RollbackResult {
   readonly heldMs?: number | undefined;
   /** What could not be kept as it was. */
   readonly notes: readonly string[];
+  /** What the operator's hook did not take in. */
+  readonly hookProblem?: string | undefined;
 }
 
 /** The maildrop of the legacy POP3 server, and how much of it is known here. */

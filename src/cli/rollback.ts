@@ -39,4 +39,5 @@ async function run(user: string, options: CommonOptions): Promise<void> {
   for (const note of result.notes) printLine(note);
   if (result.heldMs === undefined) printLine(`${result.user}: nothing is to do, it is the legacy server's`);
   else printLine(`${result.user}: the legacy server's again; changes waited for ${result.heldMs} ms`);
+  if (result.hookProblem !== undefined) printLine(`${result.user}: ${result.hookProblem}`);
 }

@@ -124,19 +124,19 @@ async function cutover(
 ): Promise<CutoverResult> {
   const { signal, password } = request;
   const user = mailferry.canonicalName(userOf(request));
-  const { heldMs, wasLocal } = await mailferry.cutOver(user, {
+  const outcome = await mailferry.cutOver(user, {
     signal,
     password,
     dryRun,
     verify: (mirror, sources) => firstVerdict(mirror, sources, verifyRequest(request)),
   });
-  return { user, heldMs, wasLocal };
+  return { user, ...outcome };
 }
 
 async function rollback(mailferry: Mailferry, request: OperationRequest): Promise<RollbackResult> {
   const user = mailferry.canonicalName(userOf(request));
   const report = await mailferry.rollBack(user, request);
-  return { user, heldMs: report?.heldMs, notes: report?.notes ?? [] };
+  return { user, notes: [], ...report };
 }
 
 async function settleDeletions(
@@ -195,7 +195,8 @@ function statusOf(
   counters: AccountCounters,
 ): AccountStatus {
   const live = mailferry.liveOutcome(row.user);
-  const told = [live ? live.problem : row.lastError, mailferry.liveTrouble(row.user)].filter(
+  const { hookProblem } = mailferry.directory.cutoverNotes.read(row.user);
+  const told = [live ? live.problem : row.lastError, mailferry.liveTrouble(row.user), hookProblem].filter(
     (text) => typeof text === "string",
   );
   return {

@@ -7,6 +7,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { type CutoverNotes, openCutoverNotes } from "./cutover-notes.ts";
 
 /** The life of an account; who may go where is in migration/stage.ts. */
 export type Stage = "new" | "mirroring" | "complete" | "local";
@@ -48,6 +49,8 @@ export interface Directory {
   savePasswordHash(user: string, hash: string, at: Date): void;
   touchPasswordHash(user: string, hash: string, at: Date): void;
   dropPasswordHash(user: string, hash: string): void;
+  /** `writeStage` notes there when an account became local. */
+  readonly cutoverNotes: CutoverNotes;
   close(): void;
 }
 
@@ -78,6 +81,7 @@ export function openDirectory(dataDir: string): Directory {
   const db = new DatabaseSync(join(dataDir, "directory.db"));
   db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;");
   db.exec(schema);
+  const cutoverNotes = openCutoverNotes(db);
   const selectAll = db.prepare("SELECT * FROM accounts ORDER BY user");
   const selectOne = db.prepare("SELECT * FROM accounts WHERE user = ?");
   const insert = db.prepare(
@@ -110,9 +114,18 @@ export function openDirectory(dataDir: string): Directory {
       return row;
     },
     writeStage(user, stage) {
-      if (stage === "local") db.exec("PRAGMA synchronous = FULL");
-      updateStage.run(stage, user);
-      db.exec("PRAGMA synchronous = NORMAL");
+      if (stage !== "local") return void updateStage.run(stage, user);
+      db.exec("PRAGMA synchronous = FULL; BEGIN IMMEDIATE");
+      try {
+        updateStage.run(stage, user);
+        cutoverNotes.write(user, { cutOverAt: new Date(), equalSince: undefined, problem: undefined });
+        db.exec("COMMIT");
+      } catch (error) {
+        if (db.isTransaction) db.exec("ROLLBACK");
+        throw error;
+      } finally {
+        db.exec("PRAGMA synchronous = NORMAL");
+      }
     },
     noteLogin: (user, at) => void updateLogin.run(at.toISOString(), user),
     noteError: (user, error) => void updateError.run(error ?? null, user),
@@ -122,6 +135,7 @@ export function openDirectory(dataDir: string): Directory {
     savePasswordHash: (user, hash, at) => void upsertHash.run(user, hash, at.toISOString()),
     touchPasswordHash: (user, hash, at) => void upsertHash.run(user, hash, at.toISOString()),
     dropPasswordHash: (user, hash) => void deleteHash.run(user, hash),
+    cutoverNotes,
     close: () => db.close(),
   };
 }
