@@ -48,6 +48,8 @@ export interface Mailferry extends SideChanges {
   /** Makes an empty account in stage `local`; gives its canonical name. Throws ALREADYEXISTS. */
   createAccount(user: string, password: Secret): Promise<string>;
   isPulling(user: string): boolean;
+  /** What its user has logged in with is known, and the legacy server can be asked. */
+  hasCredentials(user: string): boolean;
   /** How the last pull of an open account ended, for people. */
   liveOutcome(user: string): { readonly problem: string | undefined } | undefined;
   /** Why the old server has not given a connection in the last minute. */
@@ -184,6 +186,7 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     listen: () => listeners.listen(),
     canonicalName: (user) => userNameOf(user).canonical,
     createAccount,
+    hasCredentials: (user) => mirrors.get(user)?.hasCredentials() ?? false,
     isPulling: (user) => mirrors.get(user)?.mirror.busy ?? false,
     liveOutcome: (user) => mirrors.get(user)?.outcome(),
     liveTrouble: (user) => mirrors.get(user)?.sources?.imap?.trouble(),

@@ -82,6 +82,8 @@ export interface AccountStatus extends AccountCounters {
   readonly stage: Stage;
   readonly legacy: string;
   readonly pulling: boolean;
+  /** Commands that ask the legacy server need no password file. */
+  readonly credentialsKnown: boolean;
   readonly lastLoginAt: string | null;
   readonly lastError: string | null;
   /** Only when one user was asked for. */

@@ -204,6 +204,7 @@ function statusOf(
     stage: row.stage,
     legacy: row.legacy,
     pulling,
+    credentialsKnown: mailferry.hasCredentials(row.user),
     lastLoginAt: row.lastLoginAt ?? null,
     lastError: told.length === 0 ? null : told.join("; "),
     ...counters,

@@ -44,7 +44,7 @@ it("keeps the account as it is where it refuses, and is told what was done", asy
   await writeFile(answer, `if tail -1 '${told}' | grep -q after; then echo 'no disk'; exit 1; fi\n`);
   const done = await cutover();
   expect(done).toMatchObject({ code: 0, stderr: "" });
-  expect(done.stdout).toContain("alice: after-cutover: the hook refuses (exit code 1): no disk\n");
+  expect(done.stdout).toContain("; after-cutover: the hook refuses (exit code 1): no disk\n");
   expect(await status()).toMatchObject({
     stage: "local",
     lastError: "after-cutover: the hook refuses (exit code 1): no disk",
