@@ -7,6 +7,7 @@ import { dirname, resolve } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
 import { isNetwork } from "./auth/networks.ts";
+import { parseDailyHours } from "./daily-hours.ts";
 import { ConfigError } from "./errors.ts";
 import { parseUidlFormat, uidlPresets } from "./mail/uidl-format.ts";
 
@@ -70,6 +71,7 @@ function isPlainUrl(text: string): boolean {
   return /^https?:$/.test(protocol) && username === "" && password === "";
 }
 
+const hoursExpected = 'expected hours like "22:00-05:00"';
 const legacyList = "expected a list of legacy servers";
 
 const schema = z.strictObject({
@@ -101,6 +103,16 @@ const schema = z.strictObject({
     .strictObject({
       sweepDays: z.int("expected a number of days").min(0).default(30),
       hook: hook.optional(),
+      auto: z.boolean("expected true or false").default(false),
+      afterVerifiedDays: z.number("expected a number of days").min(0).default(1),
+      hours: z
+        .string(hoursExpected)
+        .transform((value, { addIssue }) => {
+          const hours = parseDailyHours(value);
+          if (!hours) addIssue(hoursExpected);
+          return hours ?? z.NEVER;
+        })
+        .prefault("00:00-24:00"),
     })
     .prefault({}),
   limits: z
@@ -151,6 +163,9 @@ export function parseConfig(source: string, file: string): Config {
     );
   }
   checkListeners(result.data, file);
+  const { auth, cutover } = result.data;
+  if (cutover.auto && !auth.capturePasswords)
+    throw new ConfigError(`${file}: cutover.auto: needs auth.capturePasswords, or nobody could log in`);
   return withAbsolutePaths(result.data, dirname(resolve(file)));
 }
 

@@ -48,6 +48,8 @@ export interface Mailferry extends SideChanges {
   /** Makes an empty account in stage `local`; gives its canonical name. Throws ALREADYEXISTS. */
   createAccount(user: string, password: Secret): Promise<string>;
   isPulling(user: string): boolean;
+  /** Of accounts that are open, and not local. */
+  openUsers(): readonly string[];
   /** What its user has logged in with is known, and the legacy server can be asked. */
   hasCredentials(user: string): boolean;
   /** How the last pull of an open account ended, for people. */
@@ -186,6 +188,7 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     listen: () => listeners.listen(),
     canonicalName: (user) => userNameOf(user).canonical,
     createAccount,
+    openUsers: () => [...mirrors.keys()],
     hasCredentials: (user) => mirrors.get(user)?.hasCredentials() ?? false,
     isPulling: (user) => mirrors.get(user)?.mirror.busy ?? false,
     liveOutcome: (user) => mirrors.get(user)?.outcome(),

@@ -34,7 +34,7 @@ describe("configuration", () => {
         mailboxes: "inbox",
         onUnmatched: "passthrough",
       },
-      cutover: { sweepDays: 30 },
+      cutover: { sweepDays: 30, auto: false, afterVerifiedDays: 1, hours: { from: 0, to: 1440 } },
       limits: { connections: 10_000, connectionsPerAddress: 1_000, sessionsPerUserAndAddress: 20 },
       legacy: [
         {
@@ -106,6 +106,16 @@ describe("configuration", () => {
       "a limit that lets nobody in",
       `${minimal}\nlimits: { connections: 0 }`,
       "limits.connections: expected at least 1",
+    ],
+    [
+      "hours that are none",
+      `${minimal}\ncutover: { hours: "22-5" }`,
+      'cutover.hours: expected hours like "22:00-05:00"',
+    ],
+    [
+      "cutovers by policy of accounts that nobody could log in to",
+      `${minimal}\nauth: { capturePasswords: false }\ncutover: { auto: true }`,
+      "cutover.auto: needs auth.capturePasswords",
     ],
     ["a hook that is none", `${minimal}\ncutover: { hook: {} }`, "cutover.hook: expected command or url"],
     [

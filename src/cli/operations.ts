@@ -84,6 +84,8 @@ export interface AccountStatus extends AccountCounters {
   readonly pulling: boolean;
   /** Commands that ask the legacy server need no password file. */
   readonly credentialsKnown: boolean;
+  /** Both sides have been equal since, as far as the automatic cutover has looked. */
+  readonly equalSince: string | null;
   readonly lastLoginAt: string | null;
   readonly lastError: string | null;
   /** Only when one user was asked for. */

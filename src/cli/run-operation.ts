@@ -108,9 +108,13 @@ async function pullUntilThere(mirror: Mirror, signal: AbortSignal): Promise<read
 }
 
 async function verify(mailferry: Mailferry, request: OperationRequest): Promise<AccountVerdict> {
-  return mailferry.withMirror(userOf(request), request.password, request.signal, (_, mirror, sources) =>
-    verifyAccount(mirror, sources, verifyRequest(request)),
-  );
+  const { password, signal } = request;
+  return mailferry.withMirror(userOf(request), password, signal, async (user, mirror, sources) => {
+    const verdict = await verifyAccount(mirror, sources, verifyRequest(request));
+    // A cutover by policy waits for as many days as if it had found that itself.
+    if (!verdict.equal) mailferry.directory.cutoverNotes.write(user, { equalSince: undefined });
+    return verdict;
+  });
 }
 
 function verifyRequest({ signal, samplePercent, onProgress }: OperationRequest): VerifyRequest {
@@ -195,15 +199,19 @@ function statusOf(
   counters: AccountCounters,
 ): AccountStatus {
   const live = mailferry.liveOutcome(row.user);
-  const { hookProblem } = mailferry.directory.cutoverNotes.read(row.user);
-  const told = [live ? live.problem : row.lastError, mailferry.liveTrouble(row.user), hookProblem].filter(
-    (text) => typeof text === "string",
-  );
+  const { equalSince, problem, hookProblem } = mailferry.directory.cutoverNotes.read(row.user);
+  const told = [
+    live ? live.problem : row.lastError,
+    mailferry.liveTrouble(row.user),
+    row.stage !== "local" && problem && `automatic cutover: ${problem}`,
+    hookProblem,
+  ].filter((text) => typeof text === "string");
   return {
     user: row.user,
     stage: row.stage,
     legacy: row.legacy,
     pulling,
+    equalSince: equalSince?.toISOString() ?? null,
     credentialsKnown: mailferry.hasCredentials(row.user),
     lastLoginAt: row.lastLoginAt ?? null,
     lastError: told.length === 0 ? null : told.join("; "),

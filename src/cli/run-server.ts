@@ -1,4 +1,5 @@
 import type { Config } from "../config.ts";
+import { startCutoverPolicy } from "../cutover-policy.ts";
 import { MailError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { createMailferry, type Mailferry } from "../server.ts";
@@ -16,6 +17,7 @@ export async function withServer<T>(
   if (!lock) throw new MailError("INUSE", `${config.dataDir} is in use by another process`);
   try {
     const mailferry = await createMailferry(config, logger);
+    const policy = startCutoverPolicy({ config: config.cutover, mailferry, logger });
     try {
       const control = await serveControl(config.dataDir, (operation, request) =>
         runOperation(mailferry, operation, request),
@@ -26,7 +28,9 @@ export async function withServer<T>(
         await control.close();
       }
     } finally {
+      policy.stop();
       await mailferry.close();
+      await policy.ended;
     }
   } finally {
     lock.release();
