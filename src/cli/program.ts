@@ -32,6 +32,7 @@ Examples:
   mailferry verify -c /etc/mailferry.yaml alice@example.com --password-file alice.pw
   mailferry cutover -c /etc/mailferry.yaml alice@example.com
   mailferry handover -c /etc/mailferry.yaml alice@example.com --script alice.sh
+  mailferry rollback -c /etc/mailferry.yaml alice@example.com
   mailferry status -c /etc/mailferry.yaml`,
   );
 for (const command of [
