@@ -1,7 +1,7 @@
 /** Real POP3 clients that leave mail on the server do not notice that it is another one. */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
@@ -10,6 +10,14 @@ import Pop3Command from "node-pop3";
 import { expect, it, onTestFinished } from "vitest";
 import { alikeMessages } from "../helpers/alike-mail.ts";
 import { type Dovecot, startDovecot } from "../helpers/dovecot.ts";
+import {
+  fetcherEnv,
+  fetchmail,
+  makeDelivery,
+  makeMaildir,
+  subjectOf,
+  takeAll,
+} from "../helpers/fetchmail.ts";
 import { fillAccount, type MessagePlan } from "../helpers/filler.ts";
 import { startForwarder } from "../helpers/forwarder.ts";
 import { type Mailferry, plainListeners, runCli, startMailferry } from "../helpers/mailferry.ts";
@@ -57,50 +65,10 @@ interface MailClient {
   fetch(port: number, folder: string): Promise<readonly string[]>;
 }
 
-/** Wherever it is folded: getmail folds long ones. */
-const subjectOf = (text: string): string => /^Subject:\s*(.*?)\r?$/m.exec(text)?.[1] ?? "none";
-
-/** What is in a Maildir, which is emptied. */
-async function takeAll(maildir: string): Promise<readonly string[]> {
-  const files = (await readdir(join(maildir, "new"))).map((name) => join(maildir, "new", name));
-  const texts = await Promise.all(files.map((file) => readFile(file, "latin1")));
-  for (const file of files) await rm(file);
-  return texts.map(subjectOf).toSorted();
-}
-
-async function makeMaildir(folder: string): Promise<string> {
-  const maildir = join(folder, "received");
-  for (const part of ["cur", "new", "tmp"]) await mkdir(join(maildir, part), { recursive: true });
-  return maildir;
-}
-
-/** A delivery agent for those that want one: a file for each message. */
-async function makeDelivery(folder: string, maildir: string): Promise<string> {
-  const script = join(folder, "deliver");
-  await writeFile(script, `#!/bin/sh\ncat >"$(mktemp ${join(maildir, "new")}/XXXXXXXX)"\n`);
-  await chmod(script, 0o755);
-  return script;
-}
-
-const env = (folder: string) => ({ ...process.env, HOME: folder, FETCHMAILHOME: folder });
-
 const clients: readonly MailClient[] = [
   {
     name: "fetchmail",
-    async fetch(port, folder) {
-      const maildir = await makeMaildir(folder);
-      const mda = await makeDelivery(folder, maildir);
-      const settings = `poll 127.0.0.1 protocol pop3 port ${port} uidl: user "${user}" password "${password}" keep no rewrite sslproto "" mda "${mda}"\n`;
-      await writeFile(join(folder, "rc"), settings, { mode: 0o600 });
-      const options = ["-f", join(folder, "rc"), "-i", join(folder, "ids"), "--pidfile", join(folder, "pid")];
-      // 1: there was nothing to fetch.
-      await run("fetchmail", [...options, "--nodetach", "--nosyslog"], { env: env(folder) }).catch(
-        (error) => {
-          if (error.code !== 1) throw error;
-        },
-      );
-      return takeAll(maildir);
-    },
+    fetch: (port, folder) => fetchmail({ protocol: "pop3", port, user, password }, folder),
   },
   {
     name: "getmail",
@@ -121,7 +89,7 @@ read_all = false
 delete = false
 `;
       await writeFile(join(folder, "getmailrc"), settings, { mode: 0o600 });
-      await run("getmail", [`--getmaildir=${folder}`, "-q"], { env: env(folder) });
+      await run("getmail", [`--getmaildir=${folder}`, "-q"], { env: fetcherEnv(folder) });
       return takeAll(maildir);
     },
   },
@@ -141,7 +109,7 @@ uidls_file ${join(folder, "uidls")}
 delivery maildir ${maildir}
 `;
       await writeFile(join(folder, "mpoprc"), settings, { mode: 0o600 });
-      await run("mpop", ["-C", join(folder, "mpoprc"), "-q"], { env: env(folder) });
+      await run("mpop", ["-C", join(folder, "mpoprc"), "-q"], { env: fetcherEnv(folder) });
       return takeAll(maildir);
     },
   },

@@ -2,71 +2,20 @@
  * mbsync and offlineimap, with state that they made against the legacy server, are pointed at Mailferry by
  * the port alone: they find nothing to do, and then work both ways.
  */
-import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { plainAccount } from "../helpers/account-plans.ts";
 import { type Dovecot, startDovecot } from "../helpers/dovecot.ts";
 import { fillAccount } from "../helpers/filler.ts";
 import { type Mailferry, startMailferry } from "../helpers/mailferry.ts";
-import { mbsyncAtWork, messageFilesIn, runMbsync } from "../helpers/mbsync.ts";
+import { mbsyncAtWork, messageFilesIn } from "../helpers/mbsync.ts";
 import { takeSnapshot } from "../helpers/snapshot.ts";
 import { diffSnapshots } from "../helpers/snapshot-diff.ts";
+import { mbsync, offlineimap } from "../helpers/sync-clients.ts";
 
 const user = "alice";
-const run = promisify(execFile);
-
-interface SyncClient {
-  readonly name: string;
-  /** Writes its configuration, and runs it once; what it printed. */
-  sync(folder: string, port: number, password: string): Promise<string>;
-  /** Where it keeps the INBOX. */
-  readonly inbox: string;
-}
-
-const mbsync: SyncClient = {
-  name: "mbsync",
-  inbox: "mail/INBOX",
-  sync: (folder, port, password) => runMbsync(folder, { port, user, password }),
-};
-
-const offlineimap: SyncClient = {
-  name: "offlineimap",
-  inbox: "mail/INBOX",
-  async sync(folder, port, password) {
-    const config = join(folder, "offlineimaprc");
-    await writeFile(
-      config,
-      `[general]
-accounts = a
-metadata = ${folder}/metadata
-ui = basic
-[Account a]
-localrepository = here
-remoterepository = there
-[Repository here]
-type = Maildir
-localfolders = ${folder}/mail
-[Repository there]
-type = IMAP
-remotehost = 127.0.0.1
-remoteport = ${port}
-remoteuser = ${user}
-remotepass = ${password}
-ssl = no
-starttls = no
-auth_mechanisms = PLAIN
-`,
-    );
-    const { stdout, stderr } = await run("offlineimap", ["-o", "-c", config], {
-      env: { ...process.env, HOME: folder },
-    });
-    return stdout + stderr;
-  },
-};
 
 describe.each([mbsync, offlineimap])("$name", ({ sync, inbox }) => {
   let folder: string;
@@ -86,11 +35,12 @@ describe.each([mbsync, offlineimap])("$name", ({ sync, inbox }) => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  const here = (): Promise<string> => sync(folder, mailferry.port("imap"), legacy.passwordOf(user));
+  const login = (port: number) => ({ port, user, password: legacy.passwordOf(user) });
+  const here = (): Promise<string> => sync(folder, login(mailferry.port("imap")));
 
   it("finds nothing to do when only the port has changed", async () => {
-    await sync(folder, legacy.ports.imap, legacy.passwordOf(user));
-    await sync(folder, legacy.ports.imap, legacy.passwordOf(user));
+    await sync(folder, login(legacy.ports.imap));
+    await sync(folder, login(legacy.ports.imap));
     const before = await messageFilesIn(join(folder, "mail"));
     expect(before.length).toBeGreaterThanOrEqual(60);
     const straight = await legacy.client(user);
