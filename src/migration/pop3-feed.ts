@@ -3,14 +3,13 @@
  * maildrop. What a client deletes here is deleted there; what others delete there goes here.
  *
  * What always holds
- * - A message's UIDL and its UID are written down before its file: whatever cuts in, it is not fetched twice.
+ * - Nothing is fetched twice (pop3-pull.ts).
  * - Nothing is deleted there but what a client has deleted.
  */
-import { isRefused, unlessRefused } from "../errors.ts";
+import { isRefused } from "../errors.ts";
 import type { Pop3Session } from "../legacy/pop3-client.ts";
 import type { Pop3Source } from "../legacy/pop3-source.ts";
 import type { Logger } from "../log.ts";
-import { type Uid, uid } from "../mail/ids.ts";
 import type { MaildropEntry } from "../store/maildrop-table.ts";
 import type { AccountStore } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
@@ -18,11 +17,11 @@ import { takeTurns } from "../waiting.ts";
 import { createListingBelief } from "./believe-listing.ts";
 import { arrange, type Placed, pairUp } from "./follow-maildrop.ts";
 import { createIdentification } from "./identify-messages.ts";
-import { addMessages, removeMessages } from "./local-messages.ts";
+import { removeMessages } from "./local-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import { type ListedMessage, lacksUidls, listedThere, listingOf } from "./maildrop-listing.ts";
 import { problemsOf } from "./maildrop-mirror.ts";
-import { discardAll, type Retrieved, retrieveAll } from "./pop3-retrieve.ts";
+import { createPop3Pull, isEntryHere } from "./pop3-pull.ts";
 import { chunks } from "./pull-meta.ts";
 import type { Pop3Side } from "./uidl-match.ts";
 
@@ -59,13 +58,6 @@ export interface Pop3FeedOptions {
   readonly signal: AbortSignal;
 }
 
-/** Fetched together: a bound on memory, and on what a lost connection costs. */
-const rangeBytes = 4 << 20;
-const rangeMessages = 100;
-const firstRangeMessages = 10;
-/** How often a message may break the connection before it is put aside, and for how long. */
-const maxFailures = 3;
-const retryMs = 10 * 60_000;
 /** Of a client that waits. */
 const questionsOfClient = 100;
 /** Marked before it is looked whether a client has come. */
@@ -77,11 +69,8 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
   const identification = createIdentification();
   /** Who moves rows or messages of the maildrop is alone with it. */
   const inTurn = takeTurns();
-  /** By UIDL: of messages at which the connection broke. */
-  const failures = new Map<string, { count: number; retryAt: number }>();
-
-  const isHere = ({ message }: MaildropEntry): boolean =>
-    message !== undefined && state.table.get(message.uid) !== undefined;
+  const pull = createPop3Pull({ store, inbox });
+  const isHere = isEntryHere(inbox);
 
   const isWhole = async (): Promise<boolean> =>
     (await store.maildrop.entries()).every((entry) => entry.isRemoved || isHere(entry));
@@ -115,60 +104,6 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
       const entry = entries[index];
       return listed && entry ? [{ number: listed.number, entry }] : [];
     });
-  };
-  const noteFailure = (entry: MaildropEntry | undefined): void => {
-    if (!entry) return;
-    const { count } = failures.get(entry.uidl) ?? { count: 0 };
-    failures.set(entry.uidl, { count: count + 1, retryAt: performance.now() + retryMs });
-    if (count + 1 < maxFailures) return;
-    const problem = `asked for ${count + 1} times, the old server breaks off`;
-    store.maildrop.noteProblem(entry, problem);
-  };
-  const isPutAside = ({ uidl }: MaildropEntry): boolean => {
-    const failure = failures.get(uidl);
-    return failure !== undefined && failure.count >= maxFailures && failure.retryAt > performance.now();
-  };
-  const pull = async (
-    session: Pop3Session,
-    messages: readonly ListedMessage[],
-    signal: AbortSignal,
-    onNews: () => void,
-  ): Promise<void> => {
-    const missing = messages.filter(({ entry }) => !isHere(entry) && !entry.isRemoved && !isPutAside(entry));
-    for (let from = 0; from < missing.length; ) {
-      signal.throwIfAborted();
-      // Something to see first.
-      const range = rangeFrom(missing, from, from === 0 ? firstRangeMessages : rangeMessages);
-      from += range.length;
-      const { retrieved, failure } = await retrieveAll(store, session, range);
-      try {
-        await file(retrieved);
-      } finally {
-        discardAll(retrieved);
-      }
-      onNews();
-      if (failure === undefined) continue;
-      if (!signal.aborted && !(failure instanceof StoreTrouble)) noteFailure(range[retrieved.length]?.entry);
-      throw failure;
-    }
-    // What was read servers note at QUIT, and RSET has some forget it: no client has read it.
-    if (missing.length > 0) await unlessRefused(session.reset());
-  };
-  const file = async (retrieved: readonly Retrieved[]): Promise<void> => {
-    const refused = retrieved.filter((one) => one.kind === "refused");
-    const whole = retrieved.filter((one) => one.kind === "whole");
-    for (const { entry, problem } of refused) store.maildrop.noteProblem(entry, problem);
-    const writeDown = (first: Uid): void => {
-      const { id: mailbox } = state.record;
-      for (const [index, { entry, print }] of whole.entries())
-        store.maildrop.noteMessage(entry, { mailbox, uid: uid(first + index) }, print);
-    };
-    await addMessages(
-      store,
-      inbox,
-      whole.map(({ addition }) => addition),
-      writeDown,
-    );
   };
 
   /** Those that it does not delete stay marked: they are tried again. */
@@ -211,7 +146,7 @@ export function createPop3Feed({ store, source, inbox, logger, signal: closing }
     let removed: readonly MaildropEntry[] = [];
     await source.inBackground(closing, async (session, signal) => {
       const messages = await follow(session, Number.POSITIVE_INFINITY, signal);
-      await pull(session, messages, signal, onNews);
+      await pull({ session, messages, signal, onNews });
       removed = await removeThere(session, messages, signal);
     });
     // QUIT was answered with OK.
@@ -280,19 +215,4 @@ function inPlace(
     placed.push({ listed, entry });
   }
   return [...placed, ...waiting.map((entry) => ({ entry }))];
-}
-
-function rangeFrom(
-  messages: readonly ListedMessage[],
-  from: number,
-  maxMessages: number,
-): readonly ListedMessage[] {
-  let sizeBytes = 0;
-  const range: ListedMessage[] = [];
-  for (const message of messages.slice(from, from + maxMessages)) {
-    sizeBytes += message.entry.sizeBytes;
-    if (sizeBytes > rangeBytes && range.length > 0) break;
-    range.push(message);
-  }
-  return range;
 }
