@@ -98,13 +98,14 @@ export function createSideChanges(parts: SideChangeParts): SideChanges {
     if (cutOverAt(account.mirror.store) === undefined) throw noWayBack(name);
     if (!account.hasCredentials()) throw unknownPassword(name);
     const isCommitted = (): boolean => directory.account(name)?.stage !== "local";
-    const source = account.joinLegacy()?.imap;
+    const sources = account.joinLegacy();
     try {
-      if (!source) throw noWayBack(name);
+      if (!sources) throw noWayBack(name);
       await hook.before("rollback", name, signal);
       const report = await rollBack({
         signal,
-        source,
+        source: sources.imap,
+        probe: (waiting) => probe(sources, waiting),
         switching: account.switching,
         endSweep: account.endSweep,
         openLegacy: account.openLegacy,
@@ -212,6 +213,11 @@ export function createSideChanges(parts: SideChangeParts): SideChanges {
       );
     },
   };
+}
+
+async function probe({ imap, pop3 }: LegacySources, signal: AbortSignal): Promise<void> {
+  if (imap) await imap.use({ priority: "interactive", signal }, async () => undefined);
+  else await pop3?.inBackground(signal, async () => undefined);
 }
 
 /** To the legacy server only a password that is known in clear opens. */

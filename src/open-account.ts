@@ -10,15 +10,16 @@ import { createPop3Source, type Pop3Source } from "./legacy/pop3-source.ts";
 import type { LegacyHost, LegacyProof } from "./legacy-host.ts";
 import type { Logger } from "./log.ts";
 import type { MailboxId } from "./mail/ids.ts";
-import { keepSource, OtherSource } from "./migration/account-source.ts";
+import { fedBy, keepSource, OtherSource } from "./migration/account-source.ts";
 import type { PullOutcome } from "./migration/background-pull.ts";
 import { openLocalMirror } from "./migration/local-mirror.ts";
 import type { MailboxState } from "./migration/mailbox-state.ts";
 import { type Mirror, openMirror } from "./migration/mirror.ts";
 import { openPop3Mirror } from "./migration/pop3-mirror.ts";
+import { markRemovedFrom, pop3Look } from "./migration/pop3-sweep.ts";
 import { progressOf, sumProgress } from "./migration/progress.ts";
 import { moveToStage } from "./migration/stage.ts";
-import { createSweep, type Sweep } from "./migration/straggler-sweep.ts";
+import { createSweep, imapLook, type Sweep } from "./migration/straggler-sweep.ts";
 import { createSwitchingMirror, type SwitchingMirror } from "./migration/switching-mirror.ts";
 import type { Directory } from "./store/directory.ts";
 import { openAccountStore } from "./store/open.ts";
@@ -132,12 +133,13 @@ export async function openAccount(place: AccountPlace, options: AccountOptions):
     if (imap)
       return openMirror({ ...common, source: imap, pop3: pop3 && { ...maildrop, source: pop3 }, states });
     if (!pop3) throw new Error("a legacy server has IMAP, POP3 or both");
-    return openPop3Mirror({ ...common, source: pop3 });
+    return openPop3Mirror({ ...common, source: pop3, states });
   };
   const openLocal = async (states?: OpenStates): Promise<Mirror> => {
     sources = undefined;
     sweep = host && openSweep(place, { host, days: sweepDays, store, credentials: () => credentials });
-    return openLocalMirror({ store, logger, sweep, ...(states && { states }) });
+    const onRemoving = fedBy(store) === "pop3" ? markRemovedFrom(store) : undefined;
+    return openLocalMirror({ store, logger, sweep, states, onRemoving });
   };
   const opened = await (isLocal() ? openLocal() : openLegacy()).catch(async (error) => {
     await sweep?.close();
@@ -197,11 +199,18 @@ interface SweepRequest {
 
 function openSweep(
   { user, logger }: AccountPlace,
-  { host: { imap }, days, store, credentials }: SweepRequest,
+  { host: { imap, pop3 }, days, store, credentials }: SweepRequest,
 ): Sweep | undefined {
-  if (!imap || days === 0) return undefined;
-  const source = createImapSource({ config: imap.target, budget: imap.budget, credentials, logger, user });
-  return createSweep({ store, source, logger, days });
+  if (days === 0) return undefined;
+  const common = { store, logger, days };
+  if (imap) {
+    const source = createImapSource({ config: imap.target, budget: imap.budget, credentials, logger, user });
+    return createSweep({ ...common, source, look: imapLook({ store, source, logger }) });
+  }
+  // Of one that IMAP has fed, the maildrop's rows do not tell what is here.
+  if (!pop3 || fedBy(store) !== "pop3") return undefined;
+  const source = createPop3Source({ config: pop3.target, budget: pop3.budget, credentials, user });
+  return createSweep({ ...common, source, look: pop3Look({ store, source }) });
 }
 
 async function closeSources({ imap, pop3 }: LegacySources): Promise<void> {

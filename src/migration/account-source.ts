@@ -23,7 +23,12 @@ export class OtherSource extends MailError {
 
 /** Throws OtherSource where the account was begun with the other one. */
 export function keepSource(store: AccountStore, source: AccountSource): void {
-  const kept = store.readSetting(sourceKey);
+  const kept = fedBy(store);
   if (kept === undefined) store.writeSetting(sourceKey, source);
-  else if (kept !== source) throw new OtherSource(kept as AccountSource);
+  else if (kept !== source) throw new OtherSource(kept);
+}
+
+/** undefined for an account that was made here. */
+export function fedBy(store: AccountStore): AccountSource | undefined {
+  return store.readSetting(sourceKey) as AccountSource | undefined;
 }

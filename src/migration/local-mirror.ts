@@ -30,9 +30,9 @@ export interface LocalMirrorOptions {
   readonly store: AccountStore;
   readonly logger: Logger;
   /** Called before messages are removed that somebody wants removed. */
-  readonly onRemoving?: OnRemoving;
+  readonly onRemoving?: OnRemoving | undefined;
   /** Mailboxes that are open already, and have become local. */
-  readonly states?: ReadonlyMap<MailboxId, MailboxState>;
+  readonly states?: ReadonlyMap<MailboxId, MailboxState> | undefined;
   /** What may still come from the legacy server. Closed with the mirror. */
   readonly sweep?: Sweep | undefined;
 }
@@ -58,7 +58,7 @@ export async function openLocalMirror(options: LocalMirrorOptions): Promise<Mirr
   };
   const stateOf = async (record: MailboxRecord): Promise<MailboxState> => {
     const known = states?.get(record.id);
-    known?.adopt({ signal, source: nobody });
+    known?.adopt({ signal, source: nobody, onRemoving });
     return (
       known ?? openMailboxState({ store, record, logger, signal, onRemoving, source: nobody, local: true })
     );

@@ -114,8 +114,8 @@ export interface MailboxState {
    * are above ours; where they are not, they go on being counted here.
    */
   becomeMirrored(modSeqs: "theirs" | "counted"): void;
-  /** Another mirror has the mailbox from now on, with its signal and whom it asks. */
-  adopt(next: Pick<MailboxStateOptions, "signal" | "source">): void;
+  /** Another mirror has the mailbox from now on, with its signal, and whom it asks and tells. */
+  adopt(next: Required<Pick<MailboxStateOptions, "signal" | "source" | "onRemoving">>): void;
 }
 
 /** Somebody wants it, its file is gone, or it has left at the old POP3 server. */

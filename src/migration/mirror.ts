@@ -92,7 +92,7 @@ export function openMirror({ store, source, pop3, logger, onOutcome, states }: M
     const known = mirrors.get(record.id);
     if (known) return known;
     const state = states?.get(record.id);
-    state?.adopt({ signal, source });
+    state?.adopt({ signal, source, onRemoving: undefined });
     const opening = openMailboxMirror({ store, source, logger, signal, record, onItsWay, state }).then(
       (mirror) => {
         opened.set(record.id, mirror);

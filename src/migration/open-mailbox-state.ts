@@ -20,7 +20,7 @@ import { sameRecord } from "./same-record.ts";
 
 export async function openMailboxState(options: MailboxStateOptions): Promise<MailboxState> {
   const { store, logger } = options;
-  let { signal, source, local: isLocal = false } = options;
+  let { signal, source, onRemoving, local: isLocal = false } = options;
   const transientKey = `transient:${options.record.id}`;
   let isTransient = store.readSetting(transientKey) === "yes";
   const loaded = await loadMailbox(isTransient ? { ...options, record: await emptied(options) } : options);
@@ -223,7 +223,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     countModSeqs,
     nextModSeq: () => next(record.highestModSeq),
     logExpunged(uids, cause) {
-      if (cause === "wanted") options.onRemoving?.(record, uids);
+      if (cause === "wanted") onRemoving?.(record, uids);
       const at = next(record.highestModSeq);
       modSeqs.logExpunged(uids, at);
       raise(at);
@@ -388,7 +388,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       [isLocal, listed, atCutover] = [false, false, undefined];
     },
     adopt(next) {
-      ({ signal, source } = next);
+      ({ signal, source, onRemoving } = next);
     },
     announceGone(reason) {
       isGone = true;

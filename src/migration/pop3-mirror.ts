@@ -7,7 +7,7 @@ import { isUnavailable, MailError } from "../errors.ts";
 import { closeWhenAborted } from "../legacy/pop3-client.ts";
 import type { Pop3Source } from "../legacy/pop3-source.ts";
 import type { Logger } from "../log.ts";
-import { type EncodedMailboxName, inbox, type Uid } from "../mail/ids.ts";
+import { type EncodedMailboxName, inbox, type MailboxId, type Uid } from "../mail/ids.ts";
 import type { AccountStore } from "../store/store.ts";
 import { anyOf, singleFlight, waitWith } from "../waiting.ts";
 import { type BackgroundPull, createBackgroundPull, type PullOutcome } from "./background-pull.ts";
@@ -16,6 +16,7 @@ import { keptListing } from "./listing.ts";
 import { beginLocalAccount, openLocalMirror } from "./local-mirror.ts";
 import { isTransferring } from "./local-transfer.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
+import type { MailboxState } from "./mailbox-state.ts";
 import type { MaildropMirror } from "./maildrop-mirror.ts";
 import type { Mirror } from "./mirror.ts";
 import { createPop3Feed, type Pop3Feed } from "./pop3-feed.ts";
@@ -27,6 +28,8 @@ export interface Pop3MirrorOptions {
   readonly logger: Logger;
   /** Called whenever a pull has ended. */
   readonly onOutcome: (outcome: PullOutcome) => void;
+  /** Mailboxes that are open already. */
+  readonly states?: ReadonlyMap<MailboxId, MailboxState> | undefined;
 }
 
 /** Between two looks at a maildrop: each is a login there. */
@@ -39,6 +42,7 @@ export async function openPop3Mirror({
   source,
   logger,
   onOutcome,
+  states,
 }: Pop3MirrorOptions): Promise<Mirror> {
   let background: BackgroundPull | undefined;
   let isBehind = false;
@@ -50,6 +54,7 @@ export async function openPop3Mirror({
   const local = await openLocalMirror({
     store,
     logger,
+    states,
     onRemoving: ({ id, name }, uids) => {
       const rescued = new Set(name === inbox ? rescuedIn(store) : []);
       store.maildrop.forgetMessages(

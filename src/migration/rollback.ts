@@ -12,7 +12,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { isUnavailable, MailError, OutcomeUnknown } from "../errors.ts";
 import type { ImapSource } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
-import type { MailboxId, Uid } from "../mail/ids.ts";
+import { inbox, type MailboxId, type Uid } from "../mail/ids.ts";
 import { pause, waitWith } from "../waiting.ts";
 import { noteRollback } from "./cutover-marks.ts";
 import {
@@ -33,8 +33,10 @@ import type { SwitchingMirror } from "./switching-mirror.ts";
 
 export interface RollbackOptions {
   readonly switching: SwitchingMirror;
-  /** Of the legacy server; not closed. */
-  readonly source: ImapSource;
+  /** Of the legacy server; not closed. undefined where it has POP3 only: it has kept its mail, and takes none. */
+  readonly source: ImapSource | undefined;
+  /** Whether it is there at all, and takes the password. */
+  readonly probe: (signal: AbortSignal) => Promise<void>;
   /** Nothing more is brought over. */
   readonly endSweep: () => Promise<void>;
   /** The mirror of the legacy server, on mailboxes that are open. */
@@ -70,9 +72,8 @@ export async function rollBack(options: RollbackOptions): Promise<RollbackReport
   const { switching, source, signal, logger } = options;
   const { store } = switching.mirror;
   const { authority } = switching.current;
-  // Whether it is there at all, before anything is done.
-  await source.use({ priority: "interactive", signal }, async () => undefined);
-  noteRollback(store);
+  await options.probe(signal);
+  if (source) noteRollback(store);
   await options.endSweep();
   const account: Account = {
     mirror: switching.mirror,
@@ -82,7 +83,7 @@ export async function rollBack(options: RollbackOptions): Promise<RollbackReport
   };
   for (let tries = maxTries; ; tries--) {
     try {
-      await giveBack(account, { store, source, authority, signal }, false);
+      if (source) await giveBack(account, { store, source, authority, signal }, false);
       return await hold(options, account);
     } catch (error) {
       const passes = error instanceof TryAgain || isUnavailable(error) || error instanceof OutcomeUnknown;
@@ -164,7 +165,7 @@ async function hold(options: RollbackOptions, account: Account): Promise<Rollbac
   await within(closingMs, options.signal, (signal) => gate.close(signal));
   try {
     const states = await within(holdMs, options.signal, async (signal) => {
-      await giveBack(account, { store, source, authority, signal }, true);
+      if (source) await giveBack(account, { store, source, authority, signal }, true);
       const all = (await mirror.all()).map(({ state }) => state);
       await waitWith(
         alone(all, async () => {
@@ -183,23 +184,23 @@ async function hold(options: RollbackOptions, account: Account): Promise<Rollbac
     const heldMs = Math.round(performance.now() - started);
     gate.open();
     logger.info({ heldMs }, "the account is the legacy server's again");
-    for (const state of states) await forgetChanged(state);
+    if (source) for (const state of states) await forgetChanged(state);
     mirror.wake();
-    return { heldMs, notes: notesOf(account, states) };
+    return { heldMs, notes: source ? notesOf(account, states) : staying(states) };
   } finally {
     gate.open();
   }
 }
 
 function commit(
-  { commit: write, isCommitted, logger }: RollbackOptions,
+  { commit: write, isCommitted, logger, source }: RollbackOptions,
   account: Account,
   states: readonly MailboxState[],
 ): void {
   const { store } = account.mirror;
   for (const state of states)
-    if (!isDone(account, state)) throw new TryAgain(`${state.record.name} has changed`);
-  for (const state of states) {
+    if (source && !isDone(account, state)) throw new TryAgain(`${state.record.name} has changed`);
+  for (const state of source ? states : []) {
     const { uidValidity, changed } = returnOf(account, state);
     noteGivenBack(store, state.record.id, { uidValidity, changed });
   }
@@ -209,7 +210,7 @@ function commit(
     if (!isCommitted()) throw error;
     logger.error({ err: error }, "not all of the stage could be written down");
   }
-  for (const state of states) {
+  for (const state of source ? states : []) {
     const { modSeqs } = returnOf(account, state);
     state.becomeMirrored(modSeqs === "theirs" ? "theirs" : "counted");
   }
@@ -222,12 +223,13 @@ function returnOf({ returns }: Account, state: MailboxState): GivenBack {
 }
 
 async function switchBack(
-  { switching, openLegacy }: RollbackOptions,
+  { switching, openLegacy, source }: RollbackOptions,
   states: readonly MailboxState[],
 ): Promise<void> {
   const { current } = switching;
   await Promise.race([current.retire(), delay(retireMs, undefined, { ref: false })]);
-  current.store.becomeMirrored();
+  // By POP3 alone what is here keeps having no other home.
+  if (source) current.store.becomeMirrored();
   const mirror = await openLegacy(new Map(states.map((state) => [state.record.id, state])));
   await switching.switchTo(mirror).catch(async (error: unknown) => {
     await mirror.retire();
@@ -265,6 +267,13 @@ function notesOf(account: Account, states: readonly MailboxState[]): readonly st
     ];
   });
   return [...(kept ?? []), ...(stuck ?? []), ...ofMailboxes];
+}
+
+/** POP3 takes no mail, and knows no mailboxes: what was filed here stays here, as before the cutover. */
+function staying(states: readonly MailboxState[]): readonly string[] {
+  return states
+    .filter(({ record, table }) => record.name !== inbox && table.uids.length > 0)
+    .map(({ record, table }) => `${record.name}: its ${table.uids.length} messages stay here`);
 }
 
 /** Of an account that was never cut over, or that has none to go back to. */

@@ -1,6 +1,6 @@
 /**
  * Mail that still arrives at the legacy server after a cutover: it is brought over, each message once, whatever cuts
- * in. What was there at the cutover is known by UIDNEXT of that moment.
+ * in. By IMAP, what was there at the cutover is known by UIDNEXT of that moment (by POP3 alone: pop3-sweep.ts).
  */
 import { isUnavailable, MailError } from "../errors.ts";
 import type { ImapSource, MailboxLease } from "../legacy/source.ts";
@@ -15,32 +15,41 @@ import { addMessages } from "./local-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 
+/** Opens a mailbox here. */
+export type OpenHere = (record: MailboxRecord) => Promise<MailboxMirror>;
+
 export interface Sweep {
   /** Looks in the background, if it has not looked a moment ago. */
-  wake(mailbox: (record: MailboxRecord) => Promise<MailboxMirror>): void;
+  wake(mailbox: OpenHere): void;
   /** Before the store is closed. */
   close(): Promise<void>;
 }
 
+/** Brings over what has come; how many messages. */
+export type Look = (mailbox: OpenHere, signal: AbortSignal) => Promise<number>;
+
 export interface SweepParts {
   readonly store: AccountStore;
+  readonly look: Look;
   /** Closed with the sweep. */
-  readonly source: ImapSource;
+  readonly source: Pick<ImapSource, "close">;
   readonly logger: Logger;
   /** For so many days after the cutover. */
   readonly days: number;
 }
 
-interface SweepOptions extends Omit<SweepParts, "days"> {
-  readonly mailbox: (record: MailboxRecord) => Promise<MailboxMirror>;
+interface SweepOptions {
+  readonly store: AccountStore;
+  readonly source: ImapSource;
+  readonly logger: Logger;
+  readonly mailbox: OpenHere;
   readonly signal: AbortSignal;
 }
 
 const pauseMs = 60_000;
 const dayMs = 24 * 60 * 60_000;
 
-export function createSweep({ days, ...parts }: SweepParts): Sweep {
-  const { store, source, logger } = parts;
+export function createSweep({ store, look, source, logger, days }: SweepParts): Sweep {
   const closing = new AbortController();
   const { signal } = closing;
   let lookedAt = Number.NEGATIVE_INFINITY;
@@ -51,7 +60,10 @@ export function createSweep({ days, ...parts }: SweepParts): Sweep {
       if (since === undefined || Date.now() > since + days * dayMs || isRollingBack(store)) return;
       if (running || signal.aborted || performance.now() < lookedAt + pauseMs) return;
       lookedAt = performance.now();
-      running = sweepStragglers({ ...parts, mailbox, signal })
+      running = look(mailbox, signal)
+        .then((messages) => {
+          if (messages > 0) logger.info({ messages }, "mail that came to the legacy server was brought over");
+        })
         .catch((error: unknown) => {
           if (!signal.aborted) logger.debug({ err: error }, "the legacy server was not looked at");
         })
@@ -67,7 +79,11 @@ export function createSweep({ days, ...parts }: SweepParts): Sweep {
   };
 }
 
-/** How many messages were brought over. One mailbox's trouble is not the others'. */
+/** In every mailbox that was there at the cutover. One's trouble is not the others'. */
+export function imapLook(parts: Pick<SweepOptions, "store" | "source" | "logger">): Look {
+  return (mailbox, signal) => sweepStragglers({ ...parts, mailbox, signal });
+}
+
 async function sweepStragglers(options: SweepOptions): Promise<number> {
   const { store, source, logger, signal } = options;
   let count = 0;
@@ -85,7 +101,6 @@ async function sweepStragglers(options: SweepOptions): Promise<number> {
       logger.warn({ err: error, mailbox: record.name }, "the legacy server's mailbox could not be looked at");
     }
   }
-  if (count > 0) logger.info({ messages: count }, "mail that came to the legacy server was brought over");
   return count;
 }
 
