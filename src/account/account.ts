@@ -19,6 +19,8 @@ import type { Maildrop } from "./maildrop.ts";
 export interface AccountHandle {
   /** The account's canonical name. */
   readonly user: string;
+  /** Why the session has to log in again, if so: the account was closed under it. */
+  ended(): string | undefined;
   namespaces(signal: AbortSignal): Promise<AccountNamespaces>;
   /** Every name the legacy server lists, as it lists it now (as last seen while it is away). */
   mailboxes(signal: AbortSignal): Promise<readonly ListedMailbox[]>;

@@ -46,6 +46,8 @@ interface Entry<Login> {
   readonly user: string;
   readonly opening: Promise<OpenedMirror<Login>>;
   readonly maildropLock: MaildropLock;
+  /** Closed under its sessions: why. */
+  ended: string | undefined;
   holders: number;
   timer: NodeJS.Timeout | undefined;
   /** Runs while somebody holds it. */
@@ -66,6 +68,7 @@ export function createAccounts<Login>(options: AccountsOptions<Login>): Accounts
       user,
       opening: options.open(user, login),
       maildropLock: { isHeld: false },
+      ended: undefined,
       holders: 0,
       timer: undefined,
       polling: undefined,
@@ -128,6 +131,7 @@ export function createAccounts<Login>(options: AccountsOptions<Login>): Accounts
         pop3: options.pop3,
         logger: logger.child({ account: user }),
         onRelease: () => release(entry),
+        ended: () => entry.ended,
       });
     },
     async withMirror(user, login, work) {
@@ -142,9 +146,9 @@ export function createAccounts<Login>(options: AccountsOptions<Login>): Accounts
     async drop(user) {
       const entry = entries.get(user);
       if (!entry) return;
+      entry.ended = "The account is opened anew, please log in again";
       const { mirror } = await entry.opening;
-      for (const { state } of mirror.opened())
-        state.announceGone("The account is opened anew, please log in again");
+      for (const { state } of mirror.opened()) state.announceGone(entry.ended);
       await closeEntry(entry);
     },
     isRelaying: (user) => entries.get(user)?.maildropLock.isRelayed === true,

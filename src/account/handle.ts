@@ -22,6 +22,7 @@ export interface HandleOptions {
   readonly pop3: Pop3Options;
   readonly logger: Logger;
   readonly onRelease: () => void;
+  readonly ended: () => string | undefined;
 }
 
 export function createHandle({
@@ -32,12 +33,14 @@ export function createHandle({
   pop3,
   logger,
   onRelease,
+  ended,
 }: HandleOptions): AccountHandle {
   const open = new Set<OpenMailbox>();
   let unwatchInbox: (() => void) | undefined;
   let released = false;
   return {
     user,
+    ended,
     namespaces: async (signal) => (await mirror.listing(signal)).namespaces,
     mailboxes: async (signal) => (await mirror.listing(signal)).mailboxes,
     subscriptions: async (signal) => (await mirror.listing(signal)).subscriptions,

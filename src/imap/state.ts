@@ -66,9 +66,10 @@ export interface Session {
   wake: () => void;
 }
 
-/** Why the session cannot go on, if so: its mailbox is gone. */
+/** Why the session cannot go on, if so: its mailbox is gone, or its account was closed. */
 export function farewellOf({ state }: Session): string | undefined {
-  return state.kind === "selected" ? state.view.gone : undefined;
+  if (state.kind === "selected") return state.view.gone ?? state.account.ended();
+  return state.kind === "authenticated" ? state.account.ended() : undefined;
 }
 
 /** The state after leaving the selected mailbox, if one is. */

@@ -31,3 +31,19 @@ it("asks about mailboxes that nobody has open as long as somebody is there", asy
   expect([wakes, closes]).toEqual([5, 1]);
   await accounts.close();
 });
+
+it("tells those whose account is closed under them", async () => {
+  const mirror = { wake: () => undefined, busy: false, opened: () => [] } as unknown as Mirror;
+  const accounts = createAccounts<string>({
+    open: async () => ({ mirror, renew: () => undefined, close: async () => undefined }),
+    logger: silentLogger,
+    pop3: { uidlFormat: "%u", markSeen: true },
+  });
+  const before = await accounts.attach("alice", "login");
+  expect(before.ended()).toBe(undefined);
+  await accounts.drop("alice");
+  const after = await accounts.attach("alice", "login");
+  expect(before.ended()).toMatch(/log in again/);
+  expect(after.ended()).toBe(undefined);
+  await accounts.close();
+});

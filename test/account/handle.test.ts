@@ -23,6 +23,7 @@ it("a mailbox that is deleted while it is opened is not there, or is told to be 
     pop3: { uidlFormat: "%u", markSeen: true },
     logger: silentLogger,
     onRelease: () => undefined,
+    ended: () => undefined,
   });
   for (let turns = 0; turns < 20; turns++) {
     await account.create("Short");

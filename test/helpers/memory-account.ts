@@ -141,6 +141,7 @@ export function createMemoryAccount(user = "alice", password = "secret"): Memory
     let released = false;
     sessions++;
     return {
+      ended: () => undefined,
       user,
       namespaces: async (): Promise<AccountNamespaces> => ({
         personal: [{ prefix: "", separator: "/" }],
