@@ -1,4 +1,5 @@
 /** `npm run bench -- NAME`: side-by-side measurements. */
+import { cutoverHold } from "./cutover-hold.ts";
 import { firstLogin } from "./first-login.ts";
 import { hostile } from "./hostile.ts";
 import { migrate } from "./migrate.ts";
@@ -7,6 +8,7 @@ const benches: Readonly<Record<string, (args: readonly string[]) => Promise<void
   migrate,
   "first-login": firstLogin,
   hostile,
+  "cutover-hold": cutoverHold,
 };
 
 const [name = "", ...args] = process.argv.slice(2);

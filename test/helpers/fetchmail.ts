@@ -40,7 +40,7 @@ export interface FetchmailLogin {
   readonly password: string;
 }
 
-/** With `keep`: by POP3 it knows messages by their UIDLs, by IMAP by \\Seen. The subjects of what it took, sorted. */
+/** With `keep`: by POP3 it knows messages by their UIDLs, by IMAP by \Seen. The subjects of what it took, sorted. */
 export async function fetchmail(
   { protocol, port, user, password }: FetchmailLogin,
   folder: string,
