@@ -10,7 +10,7 @@ import { MailError } from "./errors.ts";
 import type { Logger } from "./log.ts";
 import type { Secret } from "./mail/secret.ts";
 import { type CutoverOptions, type CutoverReport, cutOver } from "./migration/cutover.ts";
-import { cutOverAt } from "./migration/cutover-marks.ts";
+import { cutOverAt, isRollingBack } from "./migration/cutover-marks.ts";
 import { type HandoverReport, handOver } from "./migration/handover.ts";
 import type { Mirror } from "./migration/mirror.ts";
 import { noWayBack, type RollbackReport, rollBack } from "./migration/rollback.ts";
@@ -105,11 +105,13 @@ export function createSideChanges(parts: SideChangeParts): SideChanges {
       const report = await rollBack({
         signal,
         source: sources.imap,
+        hasPop3: sources.pop3 !== undefined,
         probe: (waiting) => probe(sources, waiting),
         switching: account.switching,
         endSweep: account.endSweep,
         openLegacy: account.openLegacy,
         commit() {
+          directory.noteError(name, undefined);
           hook.due("rollback", name);
           moveToStage(directory, folderOf(name), name, "mirroring");
         },
@@ -120,9 +122,10 @@ export function createSideChanges(parts: SideChangeParts): SideChanges {
       return { ...report, hookProblem: await hook.after("rollback", name, { heldMs: report.heldMs }) };
     } catch (error) {
       if (isCommitted()) await hook.after("rollback", name);
+      else if (isRollingBack(account.mirror.store))
+        directory.noteError(name, `a rollback has not ended, and is to be run again: ${describe(error)}`);
+      await account.leaveLegacy();
       throw error;
-    } finally {
-      if (!isCommitted()) await account.leaveLegacy();
     }
   };
 
@@ -219,6 +222,8 @@ async function probe({ imap, pop3 }: LegacySources, signal: AbortSignal): Promis
   if (imap) await imap.use({ priority: "interactive", signal }, async () => undefined);
   else await pop3?.inBackground(signal, async () => undefined);
 }
+
+const describe = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** To the legacy server only a password that is known in clear opens. */
 function unknownPassword(name: string): MailError {

@@ -13,6 +13,7 @@ import {
   uidValidity,
 } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
+import { forgetLost } from "./lost-messages.ts";
 
 export interface CutoverMark {
   /** There; it may have another name here by now. */
@@ -22,10 +23,6 @@ export interface CutoverMark {
   readonly known: Uid;
   /** What came there since, and is below, was brought over. */
   readonly next: Uid;
-  /** Of what came later some: a rollback does not wait for its turn. */
-  readonly brought: readonly Uid[];
-  /** A message there was about to become one here. */
-  readonly becoming: { readonly from: Uid; readonly uid: Uid } | undefined;
 }
 
 const cutOverKey = "cut-over-at";
@@ -46,9 +43,8 @@ export function markCutover(store: AccountStore, mailboxes: readonly MailboxReco
       uidValidity,
       known: uidNext,
       next: uidNext,
-      brought: [],
-      becoming: undefined,
     });
+    forgetLost(store, id);
   }
   store.writeSetting(markedKey, JSON.stringify(marked));
 }
@@ -70,21 +66,26 @@ export function writeMark(store: AccountStore, id: MailboxId, mark: CutoverMark)
 export function readMark(store: AccountStore, id: MailboxId): CutoverMark | undefined {
   const kept = store.readSetting(markKey(id));
   if (kept === undefined) return undefined;
-  const { name, uidValidity: validity, known, next, brought, becoming } = JSON.parse(kept) as CutoverMark;
+  const { name, uidValidity: validity, known, next } = JSON.parse(kept) as CutoverMark;
   return {
     name: encodedMailboxName(name),
     uidValidity: uidValidity(validity) as UidValidity,
     known: uid(known),
     next: uid(next),
-    brought: brought.map(uid),
-    becoming: becoming && { from: uid(becoming.from), uid: uid(becoming.uid) },
   };
 }
 
-/** It came to the legacy server since the cutover, and is here under another UID. */
-export function isBroughtOver({ known, next, brought }: CutoverMark): (uid: Uid) => boolean {
-  const later = new Set(brought);
-  return (one) => (one >= known && one < next) || later.has(one);
+const broughtKey = (id: MailboxId, from: Uid): string => `brought:${id}:${from}`;
+
+/** Before the message of the legacy server is added here. */
+export function noteBroughtOver(store: AccountStore, id: MailboxId, from: Uid, here: Uid): void {
+  store.writeSetting(broughtKey(id, from), String(here));
+}
+
+/** As which UID a message of the legacy server was to be added here; whether it was, the mailbox tells. */
+export function broughtOverAs(store: AccountStore, id: MailboxId, from: Uid): Uid | undefined {
+  const here = Number(store.readSetting(broughtKey(id, from))) || undefined;
+  return here === undefined ? undefined : uid(here);
 }
 
 /** From then on nothing more is brought over: what is there may be what is given back. */

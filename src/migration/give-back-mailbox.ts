@@ -1,34 +1,31 @@
 /**
  * One pass over one mailbox: the legacy server comes to hold what is here, under the same UIDs where they are free.
  * What was done is known by looking, so that a pass that was cut off is just made again; one that changes nothing
- * has proved that both sides are equal.
+ * has proved that both sides are equal. The first looks at all of it, the others at what has changed here or was
+ * changed there since.
  */
 import { isUnavailable, MailError } from "../errors.ts";
 import type { ImapSource, MailboxLease } from "../legacy/source.ts";
-import { type Flags, flagsOf } from "../mail/flags.ts";
-import { type Uid, type UidValidity, uid } from "../mail/ids.ts";
-import { uidSetOf } from "../mail/number-set.ts";
+import type { Flags } from "../mail/flags.ts";
+import { maxUid, type Uid, type UidValidity, uid } from "../mail/ids.ts";
+import { type UidSet, uidSetOf } from "../mail/number-set.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
 import type { Authority } from "./authority.ts";
 import { digestHere } from "./compare-bytes.ts";
-import { isBroughtOver, readMark } from "./cutover-marks.ts";
+import { readMark } from "./cutover-marks.ts";
 import { digestingSink } from "./digests.ts";
-import {
-  type BothSides,
-  type Digests,
-  flagChanges,
-  type GiveBackPlan,
-  planGiveBack,
-  unsure,
-} from "./give-back-plan.ts";
+import { giveFlags, permitted } from "./give-back-flags.ts";
+import { addMissing, bringUp, moveUp } from "./give-back-messages.ts";
+import { type BothSides, type Digests, type GiveBackPlan, planGiveBack, unsure } from "./give-back-plan.ts";
 import { lenientDigest, lenientDigestOf } from "./lenient-digest.ts";
 import type { FullMessage } from "./local-messages.ts";
-import { lostMessages } from "./lost-messages.ts";
+import { removedHere } from "./lost-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import { placeholderText, raiseUidNext } from "./placeholders.ts";
 import { chunks } from "./pull-meta.ts";
 import { type Raised, raiseModSeq } from "./raise-modseq.ts";
-import { bringOver } from "./straggler-sweep.ts";
+import { removeThere } from "./remove-there.ts";
+import { broughtOver } from "./straggler-sweep.ts";
 
 export interface GiveBackParts {
   readonly store: AccountStore;
@@ -38,151 +35,198 @@ export interface GiveBackParts {
   readonly signal: AbortSignal;
 }
 
-export interface GivenBack {
-  /** How much was changed, there or here. */
-  readonly changes: number;
-  /** Messages that could not keep their UIDs, with those that they have now, here as well. */
-  readonly moved: ReadonlyMap<Uid, Uid>;
-  /** What it has there, where it could not keep its own. */
-  readonly uidValidity: UidValidity | undefined;
-  /** Whether its MODSEQs are above ours. */
-  readonly modSeqs: Raised;
-  /** Messages that the legacy server tells otherwise: their dates, or sizes. */
-  readonly changed: readonly Uid[];
-  /** Keywords that the legacy server cannot keep. */
-  readonly lostKeywords: readonly string[];
-}
-
-/** Of messages there that came since the cutover: bytes of a UID never change. */
-export type KnownDigests = Map<Uid, string>;
-
-export interface PassOptions {
-  readonly digests: KnownDigests;
-  /** Nothing is added here any more: UIDs may be used up. */
-  readonly isLast: boolean;
-}
-
 /** What is here, of one moment. */
 export interface Here {
   readonly record: MailboxRecord;
   readonly messages: readonly FullMessage[];
 }
 
+/** What the passes over one mailbox have come to know. */
+export interface Progress {
+  /** At the last pass; undefined before the first. */
+  here: ReadonlyMap<Uid, FullMessage> | undefined;
+  /** What the last pass has changed there. */
+  touched: ReadonlySet<Uid>;
+  /** The legacy server's, at the beginning of the last pass. */
+  uidNext: Uid;
+  /** Of messages that came since the cutover, on either side: bytes of a UID never change. */
+  readonly digests: { readonly here: Map<Uid, string>; readonly there: Map<Uid, string> };
+  /** Changes of keywords that the last pass has made. */
+  tried: ReadonlySet<string>;
+  /** Keywords that the legacy server cannot keep. */
+  readonly lostKeywords: Set<string>;
+  /** Messages that it tells otherwise: their dates, or sizes. */
+  readonly changed: Set<Uid>;
+  /** Messages that could not keep their UIDs, with those that they have now, here as well. */
+  readonly moved: Map<Uid, Uid>;
+  /** Messages there that are missing here, and that nobody has removed. */
+  readonly unexplained: Set<Uid>;
+  /** What it has there, where it could not keep its own. */
+  uidValidity: UidValidity | undefined;
+  /** Whether its MODSEQs are above ours. */
+  modSeqs: Raised;
+}
+
+export function createProgress(): Progress {
+  return {
+    here: undefined,
+    touched: new Set(),
+    uidNext: uid(1),
+    digests: { here: new Map(), there: new Map() },
+    tried: new Set(),
+    lostKeywords: new Set(),
+    changed: new Set(),
+    moved: new Map(),
+    unexplained: new Set(),
+    uidValidity: undefined,
+    modSeqs: "none",
+  };
+}
+
+/**
+ * How much was changed, there or here. `isLast`: nothing is added here any more, and UIDs may be used up. Throws
+ * CANNOT where the legacy server is not what it was at the cutover.
+ */
 export function giveBackMailbox(
   parts: GiveBackParts,
   mailbox: MailboxMirror,
   { record, messages }: Here,
-  { digests: known, isLast }: PassOptions,
-): Promise<GivenBack> {
-  const { source, signal } = parts;
-  return source.useMailbox(record.name, { priority: "interactive", signal, write: true }, async (lease) => {
+  progress: Progress,
+  isLast: boolean,
+): Promise<number> {
+  const { source, signal, store } = parts;
+  const request = { priority: "interactive", signal, write: true } as const;
+  const pass = async (lease: MailboxLease): Promise<number> => {
     const { permanentFlags, uidValidity } = lease.examined;
-    const sides = await bothSides(parts, record, messages, lease);
-    const { keepsUids } = sides;
-    const digests = await digestsOf(parts, record, sides, lease, known);
-    const plan = planGiveBack(sides, digests, placeholderDigest);
-    const isPermitted = permits(permanentFlags);
-    const flagged = await giveFlags(lease, plan, isPermitted);
-    const added = await addMissing(parts, record, lease, plan, { isPermitted, keepsUids });
-    const raised = keepsUids
-      ? (await raiseUidNext(lease, record.name, record.uidNext, removeFrom(lease))).left
-      : [];
-    await removeThere(lease, [...plan.surplus, ...added.placeholders, ...raised]);
-    const modSeqs = keepsUids ? await raiseModSeq(lease, record, isLast) : "theirs";
-    const moved = await moveUp(parts, mailbox, plan.passed);
+    const keepsUids = uidValidity === record.uidValidity;
+    // Before anything is changed there: what is changed must be above what clients were told.
+    if (keepsUids) await raiseModSeq(lease, record, isLast);
+    const here = new Map(messages.map((message) => [message.uid, message]));
+    const scope = keepsUids ? scopeOf(progress, here) : "all";
+    const sides = await bothSides(parts, mailbox, record, messages, lease, scope);
+    const plan = planGiveBack(
+      sides,
+      await digestsOf(parts, record, sides, lease, progress),
+      placeholderDigest,
+    );
+    const isPermitted = permitted(permanentFlags, progress.lostKeywords);
+    const flagged = await giveFlags(lease, plan, isPermitted, progress);
+    await addMissing(parts, record, lease, plan, keepsUids);
+    if (keepsUids) await raiseUidNext(lease, record.name, record.uidNext);
+    await removeThere(lease, plan.surplus);
+    await noteToldOtherwise(lease, plan, sides, progress);
+    const moved = await moveUp(parts, mailbox, plan.passed, progress);
     // What is above all of ours may stay where it is, once nothing is added here.
     const inBetween = plan.arrived.filter((one) => !isLast || one < record.uidNext);
-    for (const one of inBetween) await bringUp(parts, mailbox, lease, one);
-    return {
-      changes:
-        flagged + plan.missing.length + plan.surplus.length + raised.length + moved.size + inBetween.length,
-      moved,
-      uidValidity: keepsUids ? undefined : uidValidity,
-      modSeqs,
-      changed: keepsUids ? await toldOtherwise(lease, plan, sides.known) : [],
-      lostKeywords: lostKeywords(sides.here, isPermitted),
-    };
+    await bringUp(store, mailbox, lease, inBetween);
+    for (const one of plan.unexplained) progress.unexplained.add(one);
+    progress.here = here;
+    const added = plan.missing.map((one) => one.uid);
+    progress.touched = new Set([...flagged.uids, ...added, ...plan.surplus, ...inBetween]);
+    progress.uidNext = sides.uidNext;
+    progress.uidValidity = keepsUids ? undefined : uidValidity;
+    progress.modSeqs = keepsUids ? await raiseModSeq(lease, record, isLast) : "theirs";
+    return flagged.count + plan.missing.length + plan.surplus.length + moved + inBetween.length;
+  };
+  return source.useMailbox(record.name, request, pass).catch((error: unknown) => {
+    if (isUnavailable(error) || !(error instanceof MailError)) throw error;
+    throw new MailError(error.code, `${record.name}: ${error.message}`, error);
   });
-}
-
-/** Of those that were given back under their own UIDs. */
-async function toldOtherwise(
-  lease: MailboxLease,
-  { pairs }: GiveBackPlan,
-  known: Uid,
-): Promise<readonly Uid[]> {
-  const given = new Map<Uid, FullMessage>();
-  for (const { message, uid: there } of pairs)
-    if (there === message.uid && there >= known) given.set(there, message);
-  const changed: Uid[] = [];
-  if (given.size === 0) return changed;
-  await lease.fetchMeta(uidSetOf(given.keys()), ({ uid: one, sizeBytes, internalDate }) => {
-    const here = given.get(one);
-    if (!here) return;
-    const isSame =
-      here.sizeBytes === sizeBytes &&
-      here.internalDate.epochSeconds === internalDate.epochSeconds &&
-      here.internalDate.zoneMinutes === internalDate.zoneMinutes;
-    if (!isSame) changed.push(one);
-  });
-  return changed;
-}
-
-/** Room for what comes meanwhile, so that the next pass is not too late again. */
-const uidGap = 20;
-
-/** Messages whose UIDs are used up there get others here; that is told as one going, and one coming. */
-async function moveUp(
-  { authority }: GiveBackParts,
-  mailbox: MailboxMirror,
-  passed: readonly FullMessage[],
-): Promise<ReadonlyMap<Uid, Uid>> {
-  const uids = passed.map(({ uid: one }) => one);
-  if (uids.length === 0) return new Map();
-  mailbox.state.reserveUids(uidGap);
-  const copied = await authority.move(mailbox, uids, mailbox.state.record.name);
-  return new Map(copied?.from.map((from, index) => [from, copied.to[index] ?? from]));
-}
-
-/** Below UIDs that clients know here, they would never look for it. */
-async function bringUp(
-  { store }: GiveBackParts,
-  mailbox: MailboxMirror,
-  lease: MailboxLease,
-  from: Uid,
-): Promise<void> {
-  mailbox.state.reserveUids(uidGap);
-  await bringOver(store, mailbox, lease, from);
 }
 
 const placeholderDigest = lenientDigestOf(placeholderText);
 
+interface Scope {
+  readonly uids: ReadonlySet<Uid>;
+  /** And all above. */
+  readonly from: Uid;
+}
+
+function scopeOf(
+  { here: before, touched, uidNext }: Progress,
+  here: ReadonlyMap<Uid, FullMessage>,
+): Scope | "all" {
+  if (!before) return "all";
+  const uids = new Set(touched);
+  for (const [one, message] of here) if (before.get(one) !== message) uids.add(one);
+  for (const one of before.keys()) if (!here.has(one)) uids.add(one);
+  return { uids, from: uidNext };
+}
+
 async function bothSides(
   { store }: GiveBackParts,
+  { state }: MailboxMirror,
   record: MailboxRecord,
-  here: readonly FullMessage[],
+  messages: readonly FullMessage[],
   lease: MailboxLease,
+  scope: Scope | "all",
 ): Promise<BothSides> {
-  const there = new Map<Uid, Flags>();
-  const uids = await lease.listUids();
-  for (const one of uids) there.set(one, flagsOf([]));
-  if (uids.length > 0)
-    await lease.fetchFlags(uidSetOf(uids), (told) => {
-      if (there.has(told.uid)) there.set(told.uid, told.flags);
-    });
   const { uidValidity, uidNext: told } = lease.examined;
-  const uidNext = uid(Math.max(told, (uids.at(-1) ?? 0) + 1));
   const keepsUids = uidValidity === record.uidValidity;
   const mark = keepsUids ? readMark(store, record.id) : undefined;
+  if (mark && told < mark.known)
+    throw new MailError("CANNOT", `UIDNEXT there is ${told}, and was ${mark.known} at the cutover`);
+  const isAsked = (one: Uid): boolean => scope === "all" || scope.uids.has(one) || one >= scope.from;
+  const here = messages.filter((message) => isAsked(message.uid));
+  const known = mark?.known ?? uid(1);
+  const there =
+    scope === "all"
+      ? await lookAtAll(store, record, lease, here, known)
+      : await lookAt(lease, [...uidSetOf(scope.uids), { from: scope.from, to: maxUid }]);
   return {
     here,
     there,
-    uidNext,
+    uidNext: uid(Math.max(told, ...[...there.keys()].slice(-1).map((one) => one + 1))),
     keepsUids,
-    known: mark?.known ?? uid(1),
-    isBroughtOver: mark ? isBroughtOver(mark) : () => false,
-    lost: lostMessages(store, record),
+    known,
+    isBroughtOver: mark ? broughtOver(store, state) : () => false,
+    isRemovedHere: removedHere(store, record),
   };
+}
+
+/** In the order of the UIDs. */
+function sorted(flags: ReadonlyMap<Uid, Flags>): ReadonlyMap<Uid, Flags> {
+  return new Map([...flags].sort(([a], [b]) => a - b));
+}
+
+async function lookAt(lease: MailboxLease, uids: UidSet): Promise<ReadonlyMap<Uid, Flags>> {
+  const there = new Map<Uid, Flags>();
+  await lease.fetchFlags(uids, (told) => there.set(told.uid, told.flags));
+  return sorted(there);
+}
+
+/** A server that was put back from a backup gives the same UIDs to other messages. */
+async function lookAtAll(
+  store: AccountStore,
+  record: MailboxRecord,
+  lease: MailboxLease,
+  here: readonly FullMessage[],
+  known: Uid,
+): Promise<ReadonlyMap<Uid, Flags>> {
+  const ours = new Map(here.filter(({ uid: one }) => one < known).map((message) => [message.uid, message]));
+  const there = new Map<Uid, Flags>();
+  const doubted: FullMessage[] = [];
+  const uids = await lease.listUids();
+  if (uids.length === 0) return there;
+  await lease.fetchMeta(uidSetOf(uids), ({ uid: one, flags, sizeBytes, internalDate }) => {
+    there.set(one, flags);
+    const message = ours.get(one);
+    if (!message) return;
+    const isSame =
+      message.sizeBytes === sizeBytes && message.internalDate.epochSeconds === internalDate.epochSeconds;
+    if (!isSame) doubted.push(message);
+  });
+  for (const part of chunks(doubted, messagesAtOnce)) {
+    const digests = new Map<Uid, string>();
+    const asked = uidSetOf(part.map((message) => message.uid));
+    await lease.fetchBodies(asked, digestingSink(digests, lenientDigest));
+    for (const message of part) {
+      const digest = await digestHere(() => store.openMessage(record, message), lenientDigest);
+      if (digest !== digests.get(message.uid))
+        throw new MailError("CANNOT", `UID ${message.uid} is another message there`);
+    }
+  }
+  return sorted(there);
 }
 
 async function digestsOf(
@@ -190,111 +234,39 @@ async function digestsOf(
   record: MailboxRecord,
   sides: BothSides,
   lease: MailboxLease,
-  known: KnownDigests,
+  { digests }: Progress,
 ): Promise<Digests> {
   const asked = unsure(sides);
-  const unknown = asked.there.filter((one) => !known.has(one));
+  const unknown = asked.there.filter((one) => !digests.there.has(one));
   for (const part of chunks(unknown, messagesAtOnce))
-    await lease.fetchBodies(uidSetOf(part), digestingSink(known, lenientDigest));
-  const here = new Map<Uid, string>();
-  for (const message of asked.here)
-    here.set(message.uid, await digestHere(() => store.openMessage(record, message), lenientDigest));
-  return { here, there: known };
+    await lease.fetchBodies(uidSetOf(part), digestingSink(digests.there, lenientDigest));
+  for (const message of asked.here) {
+    if (digests.here.has(message.uid)) continue;
+    const digest = await digestHere(() => store.openMessage(record, message), lenientDigest);
+    digests.here.set(message.uid, digest);
+  }
+  return digests;
 }
 
 const messagesAtOnce = 200;
 
-/** Without PERMANENTFLAGS all can be kept (RFC 3501 7.1). */
-function permits(permanentFlags: readonly string[]): (flag: string) => boolean {
-  const named = new Set(permanentFlags.map((flag) => flag.toLowerCase()));
-  if (named.size === 0) return () => true;
-  return (flag) => named.has(flag.toLowerCase()) || (named.has("\\*") && !flag.startsWith("\\"));
-}
-
-function lostKeywords(
-  messages: readonly FullMessage[],
-  isPermitted: (flag: string) => boolean,
-): readonly string[] {
-  return [...new Set(messages.flatMap(({ flags }) => flags))].filter((flag) => !isPermitted(flag));
-}
-
-async function giveFlags(
+/** Of those that were given back under their own UIDs. */
+async function noteToldOtherwise(
   lease: MailboxLease,
-  plan: GiveBackPlan,
-  isPermitted: (flag: string) => boolean,
-): Promise<number> {
-  const changes = flagChanges(plan, isPermitted);
-  for (const { kind, flag, uids } of changes)
-    await lease.store(uidSetOf(uids), { kind, flags: [flag] }, () => undefined);
-  return changes.length;
-}
-
-interface Adding {
-  readonly isPermitted: (flag: string) => boolean;
-  readonly keepsUids: boolean;
-}
-
-interface Added {
-  readonly placeholders: readonly Uid[];
-}
-
-/**
- * In the order of their UIDs: up to each one those that are not used here are used up there. What does not get its own
- * UID in spite of that is found by the next pass.
- */
-async function addMissing(
-  { store, signal }: GiveBackParts,
-  record: MailboxRecord,
-  lease: MailboxLease,
-  { missing }: GiveBackPlan,
-  { isPermitted, keepsUids }: Adding,
-): Promise<Added> {
-  const placeholders: Uid[] = [];
-  let next: number | undefined;
-  for (const message of missing) {
-    signal.throwIfAborted();
-    if (keepsUids && message.uid !== next) {
-      const raised = await raiseUidNext(lease, record.name, message.uid, removeFrom(lease));
-      placeholders.push(...raised.left);
-      if (raised.uidNext !== message.uid) break;
-    }
-    const content = store.openMessage(record, message);
-    try {
-      const flags = message.flags.filter(isPermitted);
-      const { internalDate } = message;
-      const appended = await lease.append(record.name, { content, flags, internalDate });
-      next = appended && appended.uid + 1;
-    } catch (error) {
-      if (isUnavailable(error) || !(error instanceof MailError)) throw error;
-      throw new MailError(error.code, `${record.name} UID ${message.uid}: ${error.message}`, error);
-    } finally {
-      content.close();
-    }
-  }
-  return { placeholders };
-}
-
-const removeFrom =
-  (lease: MailboxLease) =>
-  (uids: readonly Uid[]): Promise<void> =>
-    removeThere(lease, uids);
-
-/** Without UIDPLUS what others have marked \Deleted would go along: it is unmarked meanwhile. */
-async function removeThere(lease: MailboxLease, uids: readonly Uid[]): Promise<void> {
-  if (uids.length === 0) return;
-  const removed = uidSetOf(uids);
-  const mark = { kind: "add", flags: ["\\Deleted"] } as const;
-  if (lease.capabilities.has("UIDPLUS")) {
-    await lease.store(removed, mark, () => undefined);
-    return lease.expunge(removed);
-  }
-  const named = new Set(uids);
-  const others = uidSetOf((await lease.listDeleted()).filter((one) => !named.has(one)));
-  if (others.length > 0) await lease.store(others, { ...mark, kind: "remove" }, () => undefined);
-  try {
-    await lease.store(removed, mark, () => undefined);
-    await lease.expunge();
-  } finally {
-    if (others.length > 0) await lease.store(others, mark, () => undefined);
-  }
+  { pairs }: GiveBackPlan,
+  { keepsUids, known }: BothSides,
+  { changed }: Progress,
+): Promise<void> {
+  const given = new Map<Uid, FullMessage>();
+  for (const { message, uid: there } of keepsUids ? pairs : []) if (there >= known) given.set(there, message);
+  if (given.size === 0) return;
+  await lease.fetchMeta(uidSetOf(given.keys()), ({ uid: one, sizeBytes, internalDate }) => {
+    const here = given.get(one);
+    if (!here) return;
+    const isSame =
+      here.sizeBytes === sizeBytes &&
+      here.internalDate.epochSeconds === internalDate.epochSeconds &&
+      here.internalDate.zoneMinutes === internalDate.zoneMinutes;
+    if (!isSame) changed.add(one);
+  });
 }

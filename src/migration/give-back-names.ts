@@ -1,5 +1,5 @@
 /** Rollback: the legacy server's mailboxes get the names that they have here, and subscriptions likewise. */
-import { MailError, unlessRefused } from "../errors.ts";
+import { isUnavailable, MailError, OutcomeUnknown } from "../errors.ts";
 import type { ImapLease, Listing } from "../legacy/source.ts";
 import { type EncodedMailboxName, encodedMailboxName, type MailboxId } from "../mail/ids.ts";
 import type { NameChange } from "../mail/name-change.ts";
@@ -62,46 +62,82 @@ async function deleteThere(
     .filter(({ name, mark }) => name === undefined && there.has(mark.name))
     .sort((a, b) => b.mark.name.length - a.mark.name.length);
   let changes = 0;
-  for (const { mark } of deleted) {
-    const { uidNext, uidValidity } = await lease.status(mark.name);
-    if (uidValidity !== mark.uidValidity) continue;
-    if (uidNext === undefined || uidNext > mark.next) kept.push(mark.name);
-    else {
-      await lease.changeName({ kind: "DELETE", name: mark.name });
+  for (const one of deleted) {
+    if (await isAsAtCutover(lease, one.mark)) {
+      await deleteAside(store, lease, one);
       changes++;
-    }
+    } else kept.push(one.mark.name);
   }
   return changes;
 }
 
+async function isAsAtCutover(lease: ImapLease, mark: CutoverMark): Promise<boolean> {
+  const { uidNext, uidValidity } = await lease.status(mark.name);
+  return uidValidity === mark.uidValidity && uidNext !== undefined && uidNext <= mark.next;
+}
+
+/** Under another name first, where no mail comes to it in between. */
+async function deleteAside(store: AccountStore, lease: ImapLease, { id, mark }: Marked): Promise<void> {
+  const { name } = mark;
+  const aside = encodedMailboxName(`${name}-leaving-${id}`);
+  if (!name.endsWith(`-leaving-${id}`)) {
+    await lease.changeName({ kind: "RENAME", name, to: aside });
+    writeMark(store, id, { ...mark, name: aside });
+    const { uidNext } = await lease.status(aside);
+    if (uidNext === undefined || uidNext > mark.next) {
+      await lease.changeName({ kind: "RENAME", name: aside, to: name });
+      return writeMark(store, id, mark);
+    }
+  }
+  await lease.changeName({ kind: "DELETE", name: readMark(store, id)?.name ?? name });
+}
+
 /** One at a time, each written down: where one was cut off, the old name is not there any more. */
 async function renameThere(store: AccountStore, lease: ImapLease): Promise<number> {
-  const separator = keptListing(store)?.namespaces.personal?.[0]?.separator ?? "";
   for (let changes = 0; ; changes++) {
     const there = namesOf(await lease.listing());
     followRenames(store, there);
-    const pending = marked(store).filter(
+    const all = marked(store);
+    const pending = all.filter(
       ({ name, mark }) => name !== undefined && name !== mark.name && there.has(mark.name),
     );
     const ready = pending.find(({ name }) => !there.has(name ?? ""));
-    const one = ready ?? pending[0];
-    if (!one?.name) return changes;
-    if (changes > 2 * markedMailboxes(store).length)
-      throw new MailError("CANNOT", `${one.mark.name}: it cannot be renamed there`);
-    const to = ready ? one.name : passingName(one);
-    const from = one.mark.name;
-    await lease.changeName({ kind: "RENAME", name: from, to });
-    for (const { id, mark } of marked(store)) {
-      const isBelow = separator !== "" && mark.name.startsWith(from + separator);
-      if (mark.name !== from && !isBelow) continue;
-      writeMark(store, id, { ...mark, name: encodedMailboxName(to + mark.name.slice(from.length)) });
+    if (ready?.name) {
+      await renameOne(store, lease, ready, ready.name);
+      continue;
     }
+    const [blocked] = pending;
+    if (!blocked?.name) return changes;
+    const blocker = all.find(({ mark }) => mark.name === blocked.name);
+    // One that has to go elsewhere, or that was deleted here and is kept: else it is somebody else's.
+    if (!blocker || blocker.name === blocker.mark.name || changes > 2 * all.length)
+      throw new MailError(
+        "CANNOT",
+        `${blocked.mark.name} cannot be renamed to ${blocked.name} there: there is another mailbox of that name`,
+      );
+    await renameOne(store, lease, blocker, passingName(blocker));
+  }
+}
+
+/** What lies below goes along. */
+async function renameOne(
+  store: AccountStore,
+  lease: ImapLease,
+  { mark: { name: from } }: Marked,
+  to: EncodedMailboxName,
+): Promise<void> {
+  const separator = keptListing(store)?.namespaces.personal?.[0]?.separator ?? "";
+  await lease.changeName({ kind: "RENAME", name: from, to });
+  for (const { id, mark } of marked(store)) {
+    const isBelow = separator !== "" && mark.name.startsWith(from + separator);
+    if (mark.name !== from && !isBelow) continue;
+    writeMark(store, id, { ...mark, name: encodedMailboxName(to + mark.name.slice(from.length)) });
   }
 }
 
 /** Where its own is still another one's. */
 const passingName = ({ id, name, mark }: Marked): EncodedMailboxName =>
-  encodedMailboxName(`${name ?? mark.name}-moving-${id}`);
+  encodedMailboxName(name === undefined ? `${mark.name}-kept-${id}` : `${name}-moving-${id}`);
 
 function followRenames(store: AccountStore, there: ReadonlySet<string>): void {
   const all = marked(store);
@@ -131,7 +167,7 @@ async function subscribeThere(
 ): Promise<{ readonly changes: number; readonly stuck: readonly EncodedMailboxName[] }> {
   const asked = subscriptionChanges(store, await lease.listing());
   if (asked.length === 0) return { changes: 0, stuck: [] };
-  for (const change of asked) await unlessRefused(lease.changeName(change));
+  for (const change of asked) await lease.changeName(change).catch(unlessItPasses);
   const stuck = subscriptionChanges(store, await lease.listing()).map(({ name }) => name);
   return { changes: asked.length - stuck.length, stuck };
 }
@@ -151,4 +187,9 @@ function subscriptionChanges(
     ...[...wanted].filter((name) => !known.has(name)).map((name) => ({ kind: "SUBSCRIBE", name }) as const),
     ...[...known].filter((name) => !wanted.has(name)).map((name) => ({ kind: "UNSUBSCRIBE", name }) as const),
   ];
+}
+
+/** What it refuses, in whatever words, is told afterwards. */
+function unlessItPasses(error: unknown): void {
+  if (isUnavailable(error) || error instanceof OutcomeUnknown || !(error instanceof MailError)) throw error;
 }

@@ -15,8 +15,8 @@ export interface BothSides {
   readonly known: Uid;
   /** It came there since, and has another UID here. */
   readonly isBroughtOver: (uid: Uid) => boolean;
-  /** Messages that are lost here: nobody has wanted them removed. */
-  readonly lost: ReadonlySet<Uid>;
+  /** Somebody has wanted it: else what is not here was lost. */
+  readonly isRemovedHere: (uid: Uid) => boolean;
 }
 
 /** Of what `unsure` names. */
@@ -36,6 +36,8 @@ export interface GiveBackPlan {
   readonly arrived: readonly Uid[];
   /** To be removed there, once `missing` is added. */
   readonly surplus: readonly Uid[];
+  /** Are there, and missing here, and nobody has removed them: they stay. */
+  readonly unexplained: readonly Uid[];
 }
 
 export interface Pair {
@@ -50,7 +52,7 @@ type Known = Pick<BothSides, "known" | "isBroughtOver">;
 const isLater = ({ known, isBroughtOver }: Known, uid: Uid): boolean => uid >= known && !isBroughtOver(uid);
 
 /** Whose bytes have to be looked at. */
-export function unsure({ here, there, ...known }: Omit<BothSides, "lost">): {
+export function unsure({ here, there, ...known }: Omit<BothSides, "isRemovedHere">): {
   readonly here: readonly FullMessage[];
   readonly there: readonly Uid[];
 } {
@@ -63,19 +65,21 @@ export function unsure({ here, there, ...known }: Omit<BothSides, "lost">): {
 export function planGiveBack(sides: BothSides, digests: Digests, placeholder: string): GiveBackPlan {
   const { pairs, unpaired } = pairUp(sides, digests);
   const paired = new Set(pairs.map(({ uid }) => uid));
-  const { there, keepsUids, uidNext, lost } = sides;
+  const { there, keepsUids, uidNext, known, isRemovedHere } = sides;
   const isOurs = ({ uid }: FullMessage): boolean => !keepsUids || uid >= uidNext;
   // One of ours that has got another UID there than it should: it is added once more.
   const unplaced = new Set(keepsUids ? unpaired.map(({ uid }) => digests.here.get(uid)) : []);
   const surplus: Uid[] = [];
   const arrived: Uid[] = [];
+  const unexplained: Uid[] = [];
   for (const uid of there.keys()) {
     if (paired.has(uid)) continue;
     const digest = digests.there.get(uid);
     if (!isLater(sides, uid)) {
-      if (!lost.has(uid)) surplus.push(uid);
+      if (uid >= known || isRemovedHere(uid)) surplus.push(uid);
+      else unexplained.push(uid);
     } else if (digest === placeholder || (digest !== undefined && unplaced.has(digest))) surplus.push(uid);
-    else if (keepsUids) arrived.push(uid);
+    else (keepsUids ? arrived : unexplained).push(uid);
   }
   return {
     pairs,
@@ -83,6 +87,7 @@ export function planGiveBack(sides: BothSides, digests: Digests, placeholder: st
     passed: unpaired.filter((message) => !isOurs(message)),
     arrived,
     surplus,
+    unexplained,
   };
 }
 

@@ -11,6 +11,7 @@ import { piecesOf } from "../mail/message-content.ts";
 import { createMessagePrint } from "../mail/message-print.ts";
 import { readHeader } from "../mail/read-header.ts";
 import type { MaildropEntry } from "../store/maildrop-table.ts";
+import { uidlRecipeKey } from "../store/pop3-fields.ts";
 import type { AccountStore } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
 import { breathe, createPipeline, waitWith } from "../waiting.ts";
@@ -49,7 +50,6 @@ export type PrintCache = Map<string, string>;
 
 const noneLikeIt = "no message that IMAP shows is like it";
 const notYet = "not matched yet";
-const recipeKey = "maildrop-recipe";
 /** Sent ahead where the server bears it. */
 const questionsAtOnce = 20;
 const readsPerTurn = 50;
@@ -107,7 +107,7 @@ function openSides({ entries, listing, mailboxes }: MatchRequest): Matching {
 }
 
 function byRecipe(store: AccountStore, matching: Matching, isWhole: boolean): Matching {
-  const known = store.readSetting(recipeKey);
+  const known = store.readSetting(uidlRecipeKey);
   if (known !== undefined && !isWhole) return matchByKnownRecipe(matching, known);
   if (!isWhole) return matching;
   const { recipe, ...matched } = matchByRecipe(matching);
@@ -118,7 +118,7 @@ function byRecipe(store: AccountStore, matching: Matching, isWhole: boolean): Ma
 /** On a full disk it is found again. */
 function keepRecipe(store: AccountStore, recipe: string): void {
   try {
-    store.writeSetting(recipeKey, recipe);
+    store.writeSetting(uidlRecipeKey, recipe);
   } catch (error) {
     if (!(error instanceof StoreTrouble)) throw error;
   }

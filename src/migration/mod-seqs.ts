@@ -12,8 +12,8 @@ export interface ModSeqs {
   readonly counted: boolean;
   /** The legacy server has none. */
   count(uidValidity: UidValidity): void;
-  /** The legacy server's are above all of ours, and are taken from now on. */
-  follow(): void;
+  /** Local no more: the legacy server's are above all of ours, and are taken from now on, or they go on being counted. */
+  leaveLocal(next: "theirs" | "counted"): void;
   /** The log of expunges begins anew with the mailbox. */
   restart(): void;
   /** `at` 0: nobody knows when, and the log cannot tell any more. */
@@ -31,7 +31,7 @@ export interface ModSeqsOptions {
 }
 
 /** Where more go at once the log begins anew: it would hold up everybody, and soon forget the rest. */
-const maxAtOnce = 10_000;
+export const maxLoggedAtOnce = 10_000;
 
 const firstModSeq: ModSeq = modSeq(1n);
 
@@ -48,7 +48,7 @@ export function openModSeqs({ store, record: { id, uidValidity }, isLocal }: Mod
   };
   const logExpunged: ModSeqs["logExpunged"] = (uids, at) => {
     if (uids.length === 0 || begin === undefined) return;
-    if (at > 0n && uids.length <= maxAtOnce) store.expunges.add(id, uids, at);
+    if (at > 0n && uids.length <= maxLoggedAtOnce) store.expunges.add(id, uids, at);
     else startAnew(at);
   };
   return {
@@ -59,9 +59,10 @@ export function openModSeqs({ store, record: { id, uidValidity }, isLocal }: Mod
       store.writeSetting(countedKey, `counted:${uidValidity}`);
       counted = true;
     },
-    follow() {
-      store.writeSetting(countedKey, "");
-      counted = isOurs = false;
+    leaveLocal(next) {
+      counted = next === "counted";
+      isOurs = false;
+      store.writeSetting(countedKey, counted ? `counted:${uidValidity}` : "");
     },
     restart() {
       counted = isOurs;
@@ -71,7 +72,7 @@ export function openModSeqs({ store, record: { id, uidValidity }, isLocal }: Mod
     logUnseen(from, to, listed, at) {
       if (from >= to || begin === undefined) return;
       const unseen = withoutNumbers([{ from, to: to - 1 }], listed);
-      if (sizeOfRanges(unseen) > maxAtOnce) startAnew(at);
+      if (sizeOfRanges(unseen) > maxLoggedAtOnce) startAnew(at);
       else logExpunged(numbersOf(unseen) as Uid[], at);
     },
     startLog(highest) {

@@ -382,9 +382,9 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       [isLocal, listed, readOnly] = [true, true, false];
       beLocal();
     },
-    becomeMirrored(theirs) {
+    becomeMirrored(next) {
       keepListing.write(false);
-      if (theirs === "theirs") modSeqs.follow();
+      modSeqs.leaveLocal(next);
       [isLocal, listed, atCutover] = [false, false, undefined];
     },
     adopt(next) {

@@ -1,11 +1,12 @@
 /**
  * Messages that are added to a mailbox of the legacy server for nothing but their UIDs, and removed again: so the
- * next message gets the UID that it has here. They are told by their bytes, whatever cuts in.
+ * next message gets the UID that it has here. They are told by their Message-ID, whatever cuts in.
  */
 import type { MailboxLease } from "../legacy/source.ts";
 import { type EncodedMailboxName, type Uid, uid } from "../mail/ids.ts";
 import { contentOf } from "../mail/message-content.ts";
 import { uidSetOf } from "../mail/number-set.ts";
+import { removeThere } from "./remove-there.ts";
 
 export const placeholderText = Buffer.from(
   [
@@ -19,42 +20,49 @@ export const placeholderText = Buffer.from(
   ].join("\r\n"),
   "latin1",
 );
+const itsMessageId = /^message-id: <placeholder@mailferry\.invalid>\r?$/im;
 
 /** Of many that are there at once some are removed, or a big gap would fill the disk. */
 const maxAtOnce = 500;
 
-export interface RaisedUidNext {
-  readonly uidNext: Uid;
-  /** Placeholders that are left. */
-  readonly left: readonly Uid[];
-}
-
-/** UIDNEXT becomes `wanted`, or more where mail came meanwhile. */
-export async function raiseUidNext(
-  lease: MailboxLease,
-  name: EncodedMailboxName,
-  wanted: Uid,
-  remove: (uids: readonly Uid[]) => Promise<void>,
-): Promise<RaisedUidNext> {
+/** UIDNEXT becomes `wanted`, or more where mail came meanwhile: what it is then. No placeholder is left there. */
+export async function raiseUidNext(lease: MailboxLease, name: EncodedMailboxName, wanted: Uid): Promise<Uid> {
   let { uidNext } = await lease.examineAgain();
   let there: readonly Uid[] = [];
   while (uidNext < wanted) {
     const before = uidNext;
-    if (there.length === 0) await addPlaceholder(lease, name);
+    if (there.length === 0) await append(lease, name);
     else await lease.copy(uidSetOf(there.slice(0, wanted - uidNext)), name);
-    ({ uidNext } = await lease.examineAgain());
+    const told = (await lease.examineAgain()).uidNext;
     there = [...there, ...(await placeholdersFrom(lease, before))];
-    // A server that takes it in without a UID of its own would go on for ever.
-    if (uidNext <= before) uidNext = uid(Math.max(uidNext, (there.at(-1) ?? 0) + 1));
+    uidNext = uid(Math.max(told, (there.at(-1) ?? 0) + 1));
     if (uidNext <= before) throw new Error("the legacy server gives a new message no new UID");
     if (there.length <= maxAtOnce) continue;
-    await remove(there.slice(maxAtOnce));
+    await removeThere(lease, there.slice(maxAtOnce));
     there = there.slice(0, maxAtOnce);
   }
-  return { uidNext, left: there };
+  await removeThere(lease, there);
+  return uidNext;
 }
 
-export async function addPlaceholder(lease: MailboxLease, name: EncodedMailboxName): Promise<void> {
+/** Runs `work` on one, and removes it. */
+export async function withPlaceholder<T>(
+  lease: MailboxLease,
+  name: EncodedMailboxName,
+  work: (on: Uid) => Promise<T>,
+): Promise<T> {
+  const { uidNext } = await lease.examineAgain();
+  await append(lease, name);
+  await lease.examineAgain();
+  const there = await placeholdersFrom(lease, uidNext);
+  const [on] = there;
+  if (on === undefined) throw new Error("the legacy server does not show a message that it has taken");
+  const result = await work(on);
+  await removeThere(lease, there);
+  return result;
+}
+
+async function append(lease: MailboxLease, name: EncodedMailboxName): Promise<void> {
   const content = contentOf(placeholderText);
   await lease.append(name, { content, flags: ["\\Seen", "\\Deleted"], internalDate: undefined });
 }
@@ -64,7 +72,7 @@ async function placeholdersFrom(lease: MailboxLease, first: Uid): Promise<readon
   const found: Uid[] = [];
   if (arrived.length === 0) return found;
   await lease.fetchHeaders(uidSetOf(arrived), (one, header) => {
-    if (header.includes("<placeholder@mailferry.invalid>")) found.push(one);
+    if (itsMessageId.test(header.toString("latin1"))) found.push(one);
   });
   return found.sort((a, b) => a - b);
 }

@@ -3,10 +3,10 @@
  * for since theirs must not leave out what changes there from now on.
  */
 import type { MailboxLease } from "../legacy/source.ts";
-import type { Uid } from "../mail/ids.ts";
+import type { ModSeq, Uid } from "../mail/ids.ts";
 import { uidSetOf } from "../mail/number-set.ts";
 import type { MailboxRecord } from "../store/store.ts";
-import { addPlaceholder } from "./placeholders.ts";
+import { withPlaceholder } from "./placeholders.ts";
 
 /** One change raises it by one; a mailbox that is further behind goes on being counted here. */
 const maxChanges = 20_000;
@@ -24,26 +24,23 @@ export async function raiseModSeq(
   { name, highestModSeq }: Pick<MailboxRecord, "name" | "highestModSeq">,
   isLast: boolean,
 ): Promise<Raised> {
-  const told = await lease.examineAgain();
-  if (told.highestModSeq === undefined) return "none";
-  let there: bigint = told.highestModSeq;
+  const { highestModSeq: there } = await lease.examineAgain();
+  if (there === undefined) return "none";
   if (there >= highestModSeq) return "theirs";
   if (highestModSeq - there > BigInt(maxChanges)) return "behind";
-  const [last] = (await lease.listUids()).slice(-1);
-  if (last === undefined && !isLast) return "empty";
-  if (last === undefined) await addPlaceholder(lease, name);
-  const on = last ?? (await lease.listUids()).at(-1);
-  if (on === undefined) return "behind";
-  for (let before = there; there < highestModSeq; before = there) {
-    await toggle(lease, on, Math.min(changesAtOnce, Math.ceil(Number(highestModSeq - there) / 2)));
-    there = (await lease.examineAgain()).highestModSeq ?? 0n;
-    if (there <= before) break;
+  const last = (await lease.listUids()).at(-1);
+  if (last !== undefined) return raiseOn(lease, last, highestModSeq);
+  return isLast ? withPlaceholder(lease, name, (on) => raiseOn(lease, on, highestModSeq)) : "empty";
+}
+
+async function raiseOn(lease: MailboxLease, on: Uid, wanted: ModSeq): Promise<Raised> {
+  for (let before = 0n; ; ) {
+    const there: bigint = (await lease.examineAgain()).highestModSeq ?? 0n;
+    if (there >= wanted) return "theirs";
+    if (there <= before) return "behind";
+    before = there;
+    await toggle(lease, on, Math.min(changesAtOnce, Math.ceil(Number(wanted - there) / 2)));
   }
-  if (last === undefined) {
-    await lease.store(uidSetOf([on]), { kind: "add", flags: ["\\Deleted"] }, () => undefined);
-    await lease.expunge(lease.capabilities.has("UIDPLUS") ? uidSetOf([on]) : undefined);
-  }
-  return there >= highestModSeq ? "theirs" : "behind";
 }
 
 /** And back: the message ends as it was. */

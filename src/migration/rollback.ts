@@ -13,14 +13,10 @@ import { isUnavailable, MailError, OutcomeUnknown } from "../errors.ts";
 import type { ImapSource } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
 import { inbox, type MailboxId, type Uid } from "../mail/ids.ts";
+import { uidlRecipeKey } from "../store/pop3-fields.ts";
 import { pause, waitWith } from "../waiting.ts";
-import { noteRollback } from "./cutover-marks.ts";
-import {
-  type GiveBackParts,
-  type GivenBack,
-  giveBackMailbox,
-  type KnownDigests,
-} from "./give-back-mailbox.ts";
+import { noteRollback, readMark } from "./cutover-marks.ts";
+import { createProgress, type GiveBackParts, giveBackMailbox, type Progress } from "./give-back-mailbox.ts";
 import { type GivenNames, giveBackNames } from "./give-back-names.ts";
 import { forgetChanged, noteGivenBack } from "./given-back.ts";
 import { alone, breakOff, closingMs, holdMs, TryAgain, within } from "./hold.ts";
@@ -28,13 +24,14 @@ import { isFull } from "./local-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import type { Mirror } from "./mirror.ts";
-import { settledMark } from "./straggler-sweep.ts";
 import type { SwitchingMirror } from "./switching-mirror.ts";
 
 export interface RollbackOptions {
   readonly switching: SwitchingMirror;
   /** Of the legacy server; not closed. undefined where it has POP3 only: it has kept its mail, and takes none. */
   readonly source: ImapSource | undefined;
+  /** It has POP3, too. */
+  readonly hasPop3: boolean;
   /** Whether it is there at all, and takes the password. */
   readonly probe: (signal: AbortSignal) => Promise<void>;
   /** Nothing more is brought over. */
@@ -73,12 +70,10 @@ export async function rollBack(options: RollbackOptions): Promise<RollbackReport
   const { store } = switching.mirror;
   const { authority } = switching.current;
   await options.probe(signal);
-  if (source) noteRollback(store);
   await options.endSweep();
   const account: Account = {
     mirror: switching.mirror,
     returns: new Map(),
-    moved: new Map(),
     names: undefined,
   };
   for (let tries = maxTries; ; tries--) {
@@ -96,24 +91,22 @@ export async function rollBack(options: RollbackOptions): Promise<RollbackReport
 
 interface Account {
   readonly mirror: Mirror;
-  /** Whose UIDs had to become others here. */
-  readonly moved: Map<MailboxState, Map<Uid, Uid>>;
   readonly returns: Map<MailboxState, Return>;
   names: GivenNames | undefined;
 }
 
-/** The last pass over a mailbox. */
+/** The last pass over a mailbox, and what all have come to know. */
 interface Return {
   readonly revision: number;
   readonly uidNext: Uid;
-  readonly given: GivenBack;
-  readonly digests: KnownDigests;
+  readonly changes: number;
+  readonly progress: Progress;
 }
 
 /** A pass that has changed nothing, and nothing has changed here since it began. */
 function isDone({ returns }: Account, state: MailboxState): boolean {
   const last = returns.get(state);
-  if (!last || last.given.changes > 0) return false;
+  if (!last || last.changes > 0) return false;
   return last.revision === state.table.revision && last.uidNext === state.record.uidNext;
 }
 
@@ -122,9 +115,11 @@ async function giveBack(account: Account, parts: GiveBackParts, isLast: boolean)
   for (let round = 0; round < maxRounds; round++) {
     const names = await giveBackNames(parts);
     account.names = names;
+    // What is there from now on may be what is given back.
+    noteRollback(parts.store);
     let { changes } = names;
     for (const mailbox of await account.mirror.all()) {
-      const needsUid = isLast && account.returns.get(mailbox.state)?.given.modSeqs === "empty";
+      const needsUid = isLast && account.returns.get(mailbox.state)?.progress.modSeqs === "empty";
       if (!isDone(account, mailbox.state) || needsUid)
         changes += await giveBackOne(account, parts, mailbox, isLast);
     }
@@ -134,24 +129,22 @@ async function giveBack(account: Account, parts: GiveBackParts, isLast: boolean)
 }
 
 async function giveBackOne(
-  { returns, moved }: Account,
+  { returns }: Account,
   parts: GiveBackParts,
   mailbox: MailboxMirror,
   isLast: boolean,
 ): Promise<number> {
   const { state } = mailbox;
-  settledMark(parts.store, state);
-  const digests = returns.get(state)?.digests ?? new Map<Uid, string>();
+  const progress = returns.get(state)?.progress ?? createProgress();
   // Alone: a UID that is taken for a message that is still being added is not free.
   const { revision, ...here } = await state.exclusive(async () => ({
     revision: state.table.revision,
     record: state.record,
     messages: state.table.uids.map((uid) => state.table.get(uid)).filter(isFull),
   }));
-  const given = await giveBackMailbox(parts, mailbox, here, { digests, isLast });
-  returns.set(state, { revision, uidNext: here.record.uidNext, given, digests });
-  moved.set(state, new Map([...(moved.get(state) ?? []), ...given.moved]));
-  return given.changes;
+  const changes = await giveBackMailbox(parts, mailbox, here, progress, isLast);
+  returns.set(state, { revision, uidNext: here.record.uidNext, changes, progress });
+  return changes;
 }
 
 /** Changes wait; afterwards they go to the legacy server. */
@@ -184,9 +177,16 @@ async function hold(options: RollbackOptions, account: Account): Promise<Rollbac
     const heldMs = Math.round(performance.now() - started);
     gate.open();
     logger.info({ heldMs }, "the account is the legacy server's again");
-    if (source) for (const state of states) await forgetChanged(state);
+    // It is written down; the next opening does what is left.
+    for (const state of source ? states : [])
+      await forgetChanged(state).catch((error: unknown) =>
+        logger.warn(
+          { err: error, mailbox: state.record.name },
+          "what is told otherwise there was not forgotten",
+        ),
+      );
     mirror.wake();
-    return { heldMs, notes: source ? notesOf(account, states) : staying(states) };
+    return { heldMs, notes: source ? notesOf(options, account, states) : staying(states) };
   } finally {
     gate.open();
   }
@@ -201,8 +201,8 @@ function commit(
   for (const state of states)
     if (source && !isDone(account, state)) throw new TryAgain(`${state.record.name} has changed`);
   for (const state of source ? states : []) {
-    const { uidValidity, changed } = returnOf(account, state);
-    noteGivenBack(store, state.record.id, { uidValidity, changed });
+    const { uidValidity, changed } = progressOf(account, state);
+    noteGivenBack(store, state.record.id, { uidValidity, changed: [...changed] });
   }
   try {
     write();
@@ -211,15 +211,15 @@ function commit(
     logger.error({ err: error }, "not all of the stage could be written down");
   }
   for (const state of source ? states : []) {
-    const { modSeqs } = returnOf(account, state);
+    const { modSeqs } = progressOf(account, state);
     state.becomeMirrored(modSeqs === "theirs" ? "theirs" : "counted");
   }
 }
 
-function returnOf({ returns }: Account, state: MailboxState): GivenBack {
+function progressOf({ returns }: Account, state: MailboxState): Progress {
   const last = returns.get(state);
   if (!last) throw new Error(`${state.record.name} was not given back`);
-  return last.given;
+  return last.progress;
 }
 
 async function switchBack(
@@ -237,36 +237,53 @@ async function switchBack(
   });
 }
 
-function notesOf(account: Account, states: readonly MailboxState[]): readonly string[] {
-  const kept = account.names?.kept.map(
-    (name) => `${name}: deleted here, and kept there, where mail has come to it`,
-  );
-  const stuck = account.names?.stuck.map((name) => `${name}: its subscription cannot be changed there`);
-  const ofMailboxes = states.flatMap((state) => {
-    const { name } = state.record;
-    const { uidValidity, modSeqs, lostKeywords, changed } = returnOf(account, state);
-    const isNew = uidValidity !== undefined && state.table.uids.length > 0;
-    return [
-      ...(isNew
-        ? [`${name}: it is new there, and has another UIDVALIDITY (${uidValidity}): clients load it anew`]
-        : []),
-      ...[...(account.moved.get(state) ?? [])].map(
-        ([before, after]) => `${name}: the message of UID ${before} has UID ${after} now`,
-      ),
-      ...(lostKeywords.length > 0
-        ? [`${name}: keywords that it cannot keep: ${lostKeywords.join(" ")}`]
-        : []),
-      ...(changed.length > 0
-        ? [`${name}: ${changed.length} messages have another date or size there, and are fetched anew`]
-        : []),
-      ...(modSeqs === "behind"
-        ? [
-            `${name}: its MODSEQs there are below those told here: clients with QRESYNC are to come through Mailferry`,
-          ]
-        : []),
-    ];
-  });
-  return [...(kept ?? []), ...(stuck ?? []), ...ofMailboxes];
+function notesOf(
+  { hasPop3 }: RollbackOptions,
+  account: Account,
+  states: readonly MailboxState[],
+): readonly string[] {
+  const { kept = [], stuck = [] } = account.names ?? {};
+  return [
+    ...kept.map((name) => `${name}: deleted here, and kept there, where mail has come to it`),
+    ...stuck.map((name) => `${name}: its subscription cannot be changed there`),
+    ...states.flatMap((state) => notesOfMailbox(state, progressOf(account, state))),
+    ...states.flatMap((state) => (hasPop3 ? notesOfUidls(state) : [])),
+  ];
+}
+
+/** Where they are a function of UID and UIDVALIDITY they stay. */
+function notesOfUidls({ record, table, store }: MailboxState): readonly string[] {
+  const mark = record.name === inbox ? readMark(store, record.id) : undefined;
+  if (!mark || store.readSetting(uidlRecipeKey) !== undefined) return [];
+  const count = table.uids.filter((uid) => uid >= mark.known).length;
+  return count === 0
+    ? []
+    : [`POP3: the ${count} messages that came since the cutover get UIDLs of its own there`];
+}
+
+function notesOfMailbox(
+  { table, store, record }: MailboxState,
+  { moved, uidValidity, modSeqs, lostKeywords, changed, unexplained }: Progress,
+): readonly string[] {
+  const notes: string[] = [];
+  const isNew = readMark(store, record.id) === undefined;
+  if (uidValidity !== undefined && table.uids.length > 0)
+    notes.push(
+      isNew
+        ? `it is new there, and has another UIDVALIDITY (${uidValidity}): clients load it anew`
+        : `its UIDVALIDITY there is another one now (${uidValidity}): clients load it anew`,
+    );
+  for (const [before, after] of moved) notes.push(`the message of UID ${before} has UID ${after} now`);
+  if (unexplained.size > 0)
+    notes.push(`${unexplained.size} messages are there that are missing here, removed by nobody: they stay`);
+  if (lostKeywords.size > 0) notes.push(`keywords that it cannot keep: ${[...lostKeywords].join(" ")}`);
+  if (changed.size > 0)
+    notes.push(`${changed.size} messages have another date or size there, and are fetched anew`);
+  if (modSeqs === "behind")
+    notes.push(
+      "its MODSEQs there are below those told here: clients with QRESYNC are to come through Mailferry",
+    );
+  return notes.map((note) => `${record.name}: ${note}`);
 }
 
 /** POP3 takes no mail, and knows no mailboxes: what was filed here stays here, as before the cutover. */

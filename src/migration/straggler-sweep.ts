@@ -10,8 +10,17 @@ import type { MessageMeta } from "../mail/message.ts";
 import type { IncomingMessage } from "../mail/new-message.ts";
 import { uidSetOf } from "../mail/number-set.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
-import { type CutoverMark, cutOverAt, isRollingBack, readMark, writeMark } from "./cutover-marks.ts";
+import {
+  broughtOverAs,
+  type CutoverMark,
+  cutOverAt,
+  isRollingBack,
+  noteBroughtOver,
+  readMark,
+  writeMark,
+} from "./cutover-marks.ts";
 import { addMessages } from "./local-messages.ts";
+import { removedHere } from "./lost-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 
@@ -88,11 +97,10 @@ async function sweepStragglers(options: SweepOptions): Promise<number> {
   const { store, source, logger, signal } = options;
   let count = 0;
   for (const record of store.mailboxes()) {
-    if (!readMark(store, record.id)) continue;
+    const mark = readMark(store, record.id);
+    if (!mark) continue;
     try {
       const target = await options.mailbox(record);
-      const mark = settledMark(store, target.state);
-      if (!mark) continue;
       count += await source.useMailbox(mark.name, { priority: "background", signal }, (lease) =>
         sweepMailbox(options, target, lease, mark),
       );
@@ -104,17 +112,6 @@ async function sweepStragglers(options: SweepOptions): Promise<number> {
   return count;
 }
 
-/** What was cut off is here, or not. */
-export function settledMark(store: AccountStore, { record, table }: MailboxState): CutoverMark | undefined {
-  const mark = readMark(store, record.id);
-  if (mark?.becoming === undefined) return mark;
-  const { from, uid: here } = mark.becoming;
-  const isHere = table.get(here) !== undefined;
-  const settled = { ...mark, brought: isHere ? [...mark.brought, from] : mark.brought, becoming: undefined };
-  writeMark(store, record.id, settled);
-  return settled;
-}
-
 async function sweepMailbox(
   options: SweepOptions,
   target: MailboxMirror,
@@ -122,6 +119,7 @@ async function sweepMailbox(
   mark: CutoverMark,
 ): Promise<number> {
   const { store, logger, signal } = options;
+  const { id } = target.state.record;
   if (lease.examined.uidValidity !== mark.uidValidity) {
     logger.warn(
       { mailbox: mark.name },
@@ -130,16 +128,27 @@ async function sweepMailbox(
     return 0;
   }
   if (lease.examined.uidNext <= mark.next) return 0;
-  const arrived = (await lease.listUids()).filter((one) => one >= mark.next && !mark.brought.includes(one));
+  const arrived = (await lease.listUids()).filter((one) => one >= mark.next);
+  const isHere = broughtOver(store, target.state);
+  let count = 0;
   for (const one of arrived) {
     signal.throwIfAborted();
-    await bringOver(store, target, lease, one);
-    const now = readMark(store, target.state.record.id) ?? mark;
-    const next = uid(one + 1);
-    const brought = now.brought.filter((other) => other >= next);
-    writeMark(store, target.state.record.id, { ...now, next, brought });
+    if (!isHere(one)) {
+      await bringOver(store, target, lease, one);
+      count++;
+    }
+    writeMark(store, id, { ...mark, next: uid(one + 1) });
   }
-  return arrived.length;
+  return count;
+}
+
+/** Tells of UIDs of the legacy server whether the message is here, or was, under another UID. */
+export function broughtOver(store: AccountStore, { record, table }: MailboxState): (from: Uid) => boolean {
+  const isRemoved = removedHere(store, record);
+  return (from) => {
+    const here = broughtOverAs(store, record.id, from);
+    return here !== undefined && (table.get(here) !== undefined || isRemoved(here));
+  };
 }
 
 /** One message of the legacy server becomes one here, once, whatever cuts in. */
@@ -149,11 +158,20 @@ export async function bringOver(
   lease: MailboxLease,
   from: Uid,
 ): Promise<void> {
-  const { record } = target.state;
   const message = await fetchMessage(store, lease, from);
-  if (message) await addStraggler(store, target, from, message);
-  const mark = readMark(store, record.id);
-  if (mark) writeMark(store, record.id, { ...mark, brought: [...mark.brought, from], becoming: undefined });
+  if (!message) return;
+  const { meta, incoming } = message;
+  const { flags, internalDate } = meta;
+  const content = incoming.open();
+  try {
+    const addition = { flags, internalDate, sizeBytes: content.sizeBytes, bytes: { content } };
+    await addMessages(store, target, [addition], (here) =>
+      noteBroughtOver(store, target.state.record.id, from, here),
+    );
+  } finally {
+    content.close();
+    incoming.discard();
+  }
 }
 
 interface Straggler {
@@ -189,24 +207,4 @@ async function fetchMessage(
     if (!isWhole || !meta) incoming?.discard();
   }
   return isWhole && meta && incoming ? { meta, incoming } : undefined;
-}
-
-async function addStraggler(
-  store: AccountStore,
-  target: MailboxMirror,
-  from: Uid,
-  { meta: { flags, internalDate }, incoming }: Straggler,
-): Promise<void> {
-  const { id } = target.state.record;
-  const content = incoming.open();
-  try {
-    const addition = { flags, internalDate, sizeBytes: content.sizeBytes, bytes: { content } };
-    await addMessages(store, target, [addition], (becoming) => {
-      const mark = readMark(store, id);
-      if (mark) writeMark(store, id, { ...mark, becoming: { from, uid: becoming } });
-    });
-  } finally {
-    content.close();
-    incoming.discard();
-  }
 }

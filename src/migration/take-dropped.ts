@@ -16,6 +16,8 @@ export async function takeDropped(mailbox: MailboxState): Promise<"done" | "agai
 
 function takeSome(mailbox: MailboxState): Promise<{ readonly count: number; readonly waiting: boolean }> {
   return mailbox.exclusive(async () => {
+    // Who waited for his turn while the mailbox got another master.
+    if (!mailbox.isLocal) return { count: 0, waiting: false };
     const { store, record } = mailbox;
     const { dropped, waiting } = await store.readDropped(record);
     if (dropped.length > 0) {

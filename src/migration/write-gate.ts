@@ -11,9 +11,9 @@ export interface WriteGate {
    * gate open again.
    */
   close(signal: AbortSignal): Promise<void>;
-  /** Idempotent. */
+  /** Idempotent; nothing opens it once it has failed. */
   open(): void;
-  /** What waits, and what comes, is refused. */
+  /** What waits, and what comes, is refused, for good. */
   fail(reason: unknown): void;
 }
 
@@ -21,7 +21,9 @@ export function createWriteGate(): WriteGate {
   const running = new Set<Promise<unknown>>();
   const inside = new AsyncLocalStorage<true>();
   let closed: PromiseWithResolvers<void> | undefined;
+  let hasFailed = false;
   const open = (): void => {
+    if (hasFailed) return;
     closed?.resolve();
     closed = undefined;
   };
@@ -46,6 +48,11 @@ export function createWriteGate(): WriteGate {
       }
     },
     open,
-    fail: (reason) => closed?.reject(reason),
+    fail(reason) {
+      hasFailed = true;
+      closed ??= Promise.withResolvers();
+      closed.promise.catch(() => undefined);
+      closed.reject(reason);
+    },
   };
 }

@@ -10,6 +10,8 @@ import type { StoreContext } from "./store-context.ts";
 
 /** The format of the first maildrop that was shown is the account's for good: its clients know those UIDLs. */
 export const uidlFormatKey = "uidl-format";
+/** The legacy server's own, where it was found out: should it have the last word again, UIDLs stay as they are. */
+export const uidlRecipeKey = "maildrop-recipe";
 
 export type Pop3FieldsOf = (uid: Uid) => readonly string[];
 
@@ -20,14 +22,15 @@ export interface Pop3Place {
   readonly position: number | undefined;
 }
 
-/** `configured` where no maildrop was shown yet. */
+/** Where no maildrop was shown yet, the legacy server's, or else `configured`. */
 export function keepUidlFormat(
   store: Pick<AccountStore, "readSetting" | "writeSetting">,
   configured: string,
 ): UidlFormat {
   const kept = store.readSetting(uidlFormatKey);
-  const format = parseUidlFormat(kept ?? configured);
-  if (!format) throw new Error(`${kept ?? configured} is no UIDL format`);
+  const wanted = kept ?? store.readSetting(uidlRecipeKey) ?? configured;
+  const format = parseUidlFormat(wanted);
+  if (!format) throw new Error(`${wanted} is no UIDL format`);
   if (kept === undefined) store.writeSetting(uidlFormatKey, format.text);
   return format;
 }

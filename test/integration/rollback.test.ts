@@ -67,7 +67,9 @@ async function workOn(client: ImapClient, { prefix }: LegacyKind["layout"]): Pro
 
 /** But for what was told: a mailbox that was made there has another UIDVALIDITY. */
 function withoutMade({ mailboxes, ...rest }: AccountSnapshot, told: string): AccountSnapshot {
-  const made = new Set([...told.matchAll(/^(.*): it is new there/gm)].map(([, name]) => name));
+  const made = new Set(
+    [...told.matchAll(/^(.*): (?:it is new|its UIDVALIDITY) there/gm)].map(([, name]) => name),
+  );
   const lasting = ([item]: [string, string]): boolean => item !== "UIDVALIDITY" && item !== "UIDNEXT";
   return {
     ...rest,
