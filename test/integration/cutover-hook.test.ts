@@ -63,4 +63,20 @@ it("keeps the account as it is where it refuses, and is told what was done", asy
     heldMs: expect.any(Number),
   });
   expect(lines.join()).not.toContain(legacy.passwordOf(user));
+
+  const rollback = () => runCli(["rollback", "-c", mailferry.configFile, user]);
+  await writeFile(answer, "echo 'not today'; exit 1\n");
+  expect(await rollback()).toMatchObject({
+    code: 1,
+    stderr: "the hook refuses (exit code 1): not today\n",
+  });
+  expect(await status()).toMatchObject({ stage: "local" });
+  await writeFile(answer, "");
+  expect((await rollback()).stdout).toContain("alice: the legacy server's again");
+  const last = (await readFile(told, "utf8")).trim().split("\n").filter(Boolean).slice(3);
+  expect(last.map((line) => JSON.parse(line).event)).toEqual([
+    "before-rollback",
+    "before-rollback",
+    "after-rollback",
+  ]);
 });
