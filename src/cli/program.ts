@@ -51,6 +51,12 @@ for (const command of [
 }
 program.exitOverride();
 
+// Who reads the output may have enough of it, as head(1) does.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit();
+});
+
 try {
   await program.parseAsync();
 } catch (error) {

@@ -1,6 +1,8 @@
 /** The command line as an operator uses it, with and without a running server. */
+import { execFile } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { plainAccount } from "../helpers/account-plans.ts";
 import { type Dovecot, startDovecot } from "../helpers/dovecot.ts";
@@ -31,6 +33,15 @@ beforeAll(async () => {
 afterAll(async () => {
   await mailferry?.close();
   await legacy?.close();
+});
+
+it("ends quietly when nobody reads on", async () => {
+  const cli = join(import.meta.dirname, "../../src/cli.ts");
+  const { stderr } = await promisify(execFile)("sh", [
+    "-c",
+    `'${process.execPath}' '${cli}' cutover --help | true`,
+  ]);
+  expect(stderr).toBe("");
 });
 
 describe("usage", () => {
