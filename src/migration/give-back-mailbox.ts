@@ -100,7 +100,7 @@ export function giveBackMailbox(
     const { permanentFlags, uidValidity } = lease.examined;
     const keepsUids = uidValidity === record.uidValidity;
     // Before anything is changed there: what is changed must be above what clients were told.
-    if (keepsUids) await raiseModSeq(lease, record, isLast);
+    const modSeqs = keepsUids ? await raiseModSeq(lease, record, isLast) : "theirs";
     const here = new Map(messages.map((message) => [message.uid, message]));
     const scope = keepsUids ? scopeOf(progress, here) : "all";
     const sides = await bothSides(parts, mailbox, record, messages, lease, scope);
@@ -112,7 +112,7 @@ export function giveBackMailbox(
     const isPermitted = permitted(permanentFlags, progress.lostKeywords);
     const flagged = await giveFlags(lease, plan, isPermitted, progress);
     await addMissing(parts, record, lease, plan, keepsUids);
-    if (keepsUids) await raiseUidNext(lease, record.name, record.uidNext);
+    if (keepsUids && sides.uidNext < record.uidNext) await raiseUidNext(lease, record.name, record.uidNext);
     await removeThere(lease, plan.surplus);
     await noteToldOtherwise(lease, plan, sides, progress);
     const moved = await moveUp(parts, mailbox, plan.passed, progress);
@@ -125,7 +125,7 @@ export function giveBackMailbox(
     progress.touched = new Set([...flagged.uids, ...added, ...plan.surplus, ...inBetween]);
     progress.uidNext = sides.uidNext;
     progress.uidValidity = keepsUids ? undefined : uidValidity;
-    progress.modSeqs = keepsUids ? await raiseModSeq(lease, record, isLast) : "theirs";
+    progress.modSeqs = modSeqs;
     return flagged.count + plan.missing.length + plan.surplus.length + moved + inBetween.length;
   };
   return source.useMailbox(record.name, request, pass).catch((error: unknown) => {

@@ -18,29 +18,31 @@ const changesAtOnce = 50;
  */
 export type Raised = "theirs" | "none" | "behind" | "empty";
 
-/** `isLast`: UIDs may be used up. */
+/** On a mailbox that was selected just now. `isLast`: UIDs may be used up. */
 export async function raiseModSeq(
   lease: MailboxLease,
   { name, highestModSeq }: Pick<MailboxRecord, "name" | "highestModSeq">,
   isLast: boolean,
 ): Promise<Raised> {
-  const { highestModSeq: there } = await lease.examineAgain();
+  const { highestModSeq: there, exists } = lease.examined;
   if (there === undefined) return "none";
   if (there >= highestModSeq) return "theirs";
   if (highestModSeq - there > BigInt(maxChanges)) return "behind";
-  const last = (await lease.listUids()).at(-1);
-  if (last !== undefined) return raiseOn(lease, last, highestModSeq);
-  return isLast ? withPlaceholder(lease, name, (on) => raiseOn(lease, on, highestModSeq)) : "empty";
+  const raise = (on: Uid): Promise<Raised> => raiseOn(lease, on, there, highestModSeq);
+  const last = exists === 0 ? undefined : (await lease.listUids()).at(-1);
+  if (last !== undefined) return raise(last);
+  return isLast ? withPlaceholder(lease, name, raise) : "empty";
 }
 
-async function raiseOn(lease: MailboxLease, on: Uid, wanted: ModSeq): Promise<Raised> {
-  for (let before = 0n; ; ) {
-    const there: bigint = (await lease.examineAgain()).highestModSeq ?? 0n;
-    if (there >= wanted) return "theirs";
-    if (there <= before) return "behind";
-    before = there;
+async function raiseOn(lease: MailboxLease, on: Uid, from: ModSeq, wanted: ModSeq): Promise<Raised> {
+  let there: bigint = from;
+  while (there < wanted) {
+    const before = there;
     await toggle(lease, on, Math.min(changesAtOnce, Math.ceil(Number(wanted - there) / 2)));
+    there = (await lease.examineAgain()).highestModSeq ?? 0n;
+    if (there <= before) return "behind";
   }
+  return "theirs";
 }
 
 /** And back: the message ends as it was. */
