@@ -108,7 +108,7 @@ export function createSideChanges(parts: SideChangeParts): SideChanges {
         hasPop3: sources.pop3 !== undefined,
         probe: (waiting) => probe(sources, waiting),
         switching: account.switching,
-        endSweep: account.endSweep,
+        restSweep: account.restSweep,
         openLegacy: account.openLegacy,
         commit() {
           directory.noteError(name, undefined);

@@ -51,8 +51,8 @@ export interface OpenAccount {
   readonly leaveLegacy: () => Promise<void>;
   /** The mirror of a legacy server that was joined, on mailboxes that are open. */
   readonly openLegacy: (states: OpenStates) => Promise<Mirror>;
-  /** Nothing more is brought over. */
-  readonly endSweep: () => Promise<void>;
+  /** Nothing more is brought over, until the legacy server is left. */
+  readonly restSweep: () => Promise<void>;
 }
 
 type OpenStates = ReadonlyMap<MailboxId, MailboxState>;
@@ -106,6 +106,7 @@ export async function openAccount(place: AccountPlace, options: AccountOptions):
   const leaveLegacy = async (): Promise<void> => {
     const left = sources;
     sources = undefined;
+    sweep?.resume();
     if (left) await closeSources(left);
   };
   // What is here of an account with POP3 only has no other home: flags, and mailboxes but INBOX.
@@ -164,7 +165,7 @@ export async function openAccount(place: AccountPlace, options: AccountOptions):
       joinLegacy: open,
       leaveLegacy,
       openLegacy,
-      endSweep: async () => sweep?.close(),
+      restSweep: async () => sweep?.rest(),
     },
     close: () => closeMirror(place, mirror),
     renew: (renewed) => {

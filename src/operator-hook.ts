@@ -80,7 +80,6 @@ export function createOperatorHook({ config, directory, logger }: OperatorHookOp
   };
   return {
     async before(change, user, signal) {
-      note(user, undefined);
       await track(tell(`before-${change}`, user, {}, signal));
     },
     due: (change, user) => note(user, `after-${change}: the hook was not told`),

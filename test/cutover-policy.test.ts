@@ -197,6 +197,15 @@ describe("a running policy", () => {
     expect(done).toHaveLength(3);
   });
 
+  it("a date that is yet to come, of a clock that was wrong once, is not believed", async () => {
+    directory.ensureAccount("alice", "imap://old");
+    directory.cutoverNotes.write("alice", { equalSince: at(300, 12), lookedAt: at(300, 12) });
+    start({});
+    await rests();
+    expect(note()).toMatchObject({ equalSince: at(1, 12), lookedAt: at(1, 12) });
+    expect(done).toEqual(["verify alice"]);
+  });
+
   it("a cutover that fails is tried again an hour later, and not in between", async () => {
     let fails = true;
     start({

@@ -13,7 +13,6 @@ import {
   uidValidity,
 } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
-import { forgetLost } from "./lost-messages.ts";
 
 export interface CutoverMark {
   /** There; it may have another name here by now. */
@@ -44,7 +43,6 @@ export function markCutover(store: AccountStore, mailboxes: readonly MailboxReco
       known: uidNext,
       next: uidNext,
     });
-    forgetLost(store, id);
   }
   store.writeSetting(markedKey, JSON.stringify(marked));
 }

@@ -19,12 +19,12 @@ import { addMissing, bringUp, moveUp } from "./give-back-messages.ts";
 import { type BothSides, type Digests, type GiveBackPlan, planGiveBack, unsure } from "./give-back-plan.ts";
 import { lenientDigest, lenientDigestOf } from "./lenient-digest.ts";
 import type { FullMessage } from "./local-messages.ts";
-import { removedHere } from "./lost-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import { placeholderText, raiseUidNext } from "./placeholders.ts";
 import { chunks } from "./pull-meta.ts";
 import { type Raised, raiseModSeq } from "./raise-modseq.ts";
 import { removeThere } from "./remove-there.ts";
+import { removedHere } from "./removed-here.ts";
 import { broughtOver } from "./straggler-sweep.ts";
 
 export interface GiveBackParts {
@@ -111,9 +111,10 @@ export function giveBackMailbox(
     );
     const isPermitted = permitted(permanentFlags, progress.lostKeywords);
     const flagged = await giveFlags(lease, plan, isPermitted, progress);
-    await addMissing(parts, record, lease, plan, keepsUids);
+    const isAllAdded = await addMissing(parts, record, lease, plan, keepsUids);
     if (keepsUids && sides.uidNext < record.uidNext) await raiseUidNext(lease, record.name, record.uidNext);
-    await removeThere(lease, plan.surplus);
+    // Of what was brought over there may be no other copy there yet.
+    if (isAllAdded) await removeThere(lease, plan.surplus);
     await noteToldOtherwise(lease, plan, sides, progress);
     const moved = await moveUp(parts, mailbox, plan.passed, progress);
     // What is above all of ours may stay where it is, once nothing is added here.
@@ -122,13 +123,15 @@ export function giveBackMailbox(
     for (const one of plan.unexplained) progress.unexplained.add(one);
     progress.here = here;
     const added = plan.missing.map((one) => one.uid);
-    progress.touched = new Set([...flagged.uids, ...added, ...plan.surplus, ...inBetween]);
+    progress.touched = new Set([...flagged.uids, ...added, ...plan.surplus, ...plan.arrived]);
     progress.uidNext = sides.uidNext;
     progress.uidValidity = keepsUids ? undefined : uidValidity;
     progress.modSeqs = modSeqs;
     return flagged.count + plan.missing.length + plan.surplus.length + moved + inBetween.length;
   };
   return source.useMailbox(record.name, request, pass).catch((error: unknown) => {
+    // What it has left half done is anywhere: the next one looks at all of it.
+    progress.here = undefined;
     if (isUnavailable(error) || !(error instanceof MailError)) throw error;
     throw new MailError(error.code, `${record.name}: ${error.message}`, error);
   });

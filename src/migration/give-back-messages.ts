@@ -14,7 +14,7 @@ import { bringOver } from "./straggler-sweep.ts";
 /**
  * In the order of their UIDs: up to each one those that are not used here are used up there. What does not get its own
  * UID in spite of that is found by the next pass, and so are keywords, which some servers refuse together with the
- * message.
+ * message. Tells whether all were added.
  */
 export async function addMissing(
   { store, signal }: GiveBackParts,
@@ -22,12 +22,12 @@ export async function addMissing(
   lease: MailboxLease,
   { missing }: GiveBackPlan,
   keepsUids: boolean,
-): Promise<void> {
+): Promise<boolean> {
   let next: number | undefined;
   for (const message of missing) {
     signal.throwIfAborted();
     if (keepsUids && message.uid !== next) {
-      if ((await raiseUidNext(lease, record.name, message.uid)) !== message.uid) return;
+      if ((await raiseUidNext(lease, record.name, message.uid)) !== message.uid) return false;
     }
     const content = store.openMessage(record, message);
     try {
@@ -42,6 +42,7 @@ export async function addMissing(
       content.close();
     }
   }
+  return true;
 }
 
 /** Room for what comes meanwhile, so that the next pass is not too late again. */

@@ -1,5 +1,5 @@
 /** Rollback: the legacy server's mailboxes get the names that they have here, and subscriptions likewise. */
-import { isUnavailable, MailError, OutcomeUnknown } from "../errors.ts";
+import { isNonexistent, isUnavailable, MailError, OutcomeUnknown } from "../errors.ts";
 import type { ImapLease, Listing } from "../legacy/source.ts";
 import { type EncodedMailboxName, encodedMailboxName, type MailboxId } from "../mail/ids.ts";
 import type { NameChange } from "../mail/name-change.ts";
@@ -48,6 +48,10 @@ function marked(store: AccountStore): readonly Marked[] {
   });
 }
 
+/** One that no name holds, where there is none. */
+const separatorOf = (store: AccountStore): string =>
+  keptListing(store)?.namespaces.personal?.[0]?.separator ?? "\0";
+
 const namesOf = ({ mailboxes }: Listing): ReadonlySet<string> =>
   new Set(mailboxes.filter(isSelectable).map(({ name }) => name));
 
@@ -58,29 +62,41 @@ async function deleteThere(
   kept: EncodedMailboxName[],
 ): Promise<number> {
   const there = namesOf(await lease.listing());
+  followRenames(store, there);
   const deleted = marked(store)
     .filter(({ name, mark }) => name === undefined && there.has(mark.name))
     .sort((a, b) => b.mark.name.length - a.mark.name.length);
   let changes = 0;
   for (const one of deleted) {
-    if (await isAsAtCutover(lease, one.mark)) {
-      await deleteAside(store, lease, one);
-      changes++;
-    } else kept.push(one.mark.name);
+    const state = await stateSince(lease, one.mark);
+    if (state === "changed") kept.push(one.mark.name);
+    if (state !== "same") continue;
+    // What lies below would go aside along.
+    const hasBelow = [...there].some((name) => name.startsWith(one.mark.name + separatorOf(store)));
+    if (hasBelow) await lease.changeName({ kind: "DELETE", name: one.mark.name });
+    else await deleteAside(store, lease, one);
+    changes++;
   }
   return changes;
 }
 
-async function isAsAtCutover(lease: ImapLease, mark: CutoverMark): Promise<boolean> {
-  const { uidNext, uidValidity } = await lease.status(mark.name);
-  return uidValidity === mark.uidValidity && uidNext !== undefined && uidNext <= mark.next;
+/** Some list a deleted mailbox for as long as others lie below it. */
+async function stateSince(lease: ImapLease, mark: CutoverMark): Promise<"same" | "changed" | "gone"> {
+  try {
+    const { uidNext, uidValidity } = await lease.status(mark.name);
+    const isSame = uidValidity === mark.uidValidity && uidNext !== undefined && uidNext <= mark.next;
+    return isSame ? "same" : "changed";
+  } catch (error) {
+    if (isNonexistent(error)) return "gone";
+    throw error;
+  }
 }
 
 /** Under another name first, where no mail comes to it in between. */
 async function deleteAside(store: AccountStore, lease: ImapLease, { id, mark }: Marked): Promise<void> {
   const { name } = mark;
-  const aside = encodedMailboxName(`${name}-leaving-${id}`);
-  if (!name.endsWith(`-leaving-${id}`)) {
+  const aside = asideName(id, name);
+  if (name !== aside) {
     await lease.changeName({ kind: "RENAME", name, to: aside });
     writeMark(store, id, { ...mark, name: aside });
     const { uidNext } = await lease.status(aside);
@@ -89,14 +105,16 @@ async function deleteAside(store: AccountStore, lease: ImapLease, { id, mark }: 
       return writeMark(store, id, mark);
     }
   }
-  await lease.changeName({ kind: "DELETE", name: readMark(store, id)?.name ?? name });
+  await lease.changeName({ kind: "DELETE", name: aside });
 }
+
+const asideName = (id: MailboxId, name: EncodedMailboxName): EncodedMailboxName =>
+  encodedMailboxName(name.endsWith(`-leaving-${id}`) ? name : `${name}-leaving-${id}`);
 
 /** One at a time, each written down: where one was cut off, the old name is not there any more. */
 async function renameThere(store: AccountStore, lease: ImapLease): Promise<number> {
   for (let changes = 0; ; changes++) {
     const there = namesOf(await lease.listing());
-    followRenames(store, there);
     const all = marked(store);
     const pending = all.filter(
       ({ name, mark }) => name !== undefined && name !== mark.name && there.has(mark.name),
@@ -126,10 +144,9 @@ async function renameOne(
   { mark: { name: from } }: Marked,
   to: EncodedMailboxName,
 ): Promise<void> {
-  const separator = keptListing(store)?.namespaces.personal?.[0]?.separator ?? "";
   await lease.changeName({ kind: "RENAME", name: from, to });
   for (const { id, mark } of marked(store)) {
-    const isBelow = separator !== "" && mark.name.startsWith(from + separator);
+    const isBelow = mark.name.startsWith(from + separatorOf(store));
     if (mark.name !== from && !isBelow) continue;
     writeMark(store, id, { ...mark, name: encodedMailboxName(to + mark.name.slice(from.length)) });
   }
@@ -144,8 +161,9 @@ function followRenames(store: AccountStore, there: ReadonlySet<string>): void {
   const claimed = new Set<string>(all.map(({ mark }) => mark.name).filter((name) => there.has(name)));
   for (const one of all) {
     const { id, mark, name } = one;
-    if (name === undefined || there.has(mark.name)) continue;
-    const now = [name, passingName(one)].find((other) => there.has(other) && !claimed.has(other));
+    if (there.has(mark.name)) continue;
+    const others = [name ?? asideName(id, mark.name), passingName(one)];
+    const now = others.find((other) => there.has(other) && !claimed.has(other));
     if (now !== undefined) writeMark(store, id, { ...mark, name: now });
   }
 }

@@ -98,11 +98,12 @@ async function writeAndCheck(
   const listing = keptListing(store) ?? firstListing;
   const names = (): string => JSON.stringify([keptListing(store) ?? firstListing, recordNames(states)]);
   const before = names();
+  const known = new Set(recordNames(states));
   const isWhole = (): boolean =>
     names() === before &&
     !isTransferring(store) &&
     store.mailboxes().length === states.length &&
-    store.mailboxes().every(({ name }) => recordNames(states).includes(name));
+    store.mailboxes().every(({ name }) => known.has(name));
   if (!isWhole()) return undefined;
   const messages = states.map(({ table }) => table.uids.flatMap((uid) => table.get(uid) ?? []));
   const maildir = await store.handOver({

@@ -5,7 +5,6 @@
 import { type ModSeq, maxUid, uid } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord, StoredMessage } from "../store/store.ts";
 import { breathe } from "../waiting.ts";
-import { noteLost, removedHere } from "./lost-messages.ts";
 import type { MailboxStateOptions } from "./mailbox-state.ts";
 import { farAbove, highestCounted, type ModSeqs, next, openModSeqs } from "./mod-seqs.ts";
 
@@ -61,10 +60,6 @@ async function withoutRemains(store: AccountStore, loaded: LoadedMailbox): Promi
   const whole = messages.filter(({ presence }) => presence === "full");
   if (whole.length === messages.length) return loaded;
   const remains = messages.filter(({ presence }) => presence !== "full").map((message) => message.uid);
-  // Before a message is removed that is logged: all others are lost.
-  const isRemoved = removedHere(store, record);
-  const lost = remains.filter((one) => !isRemoved(one));
-  if (lost.length > 0) noteLost(store, record, lost);
   const highestModSeq = next(record.highestModSeq);
   modSeqs.logExpunged(remains, highestModSeq);
   await store.removeMessages(record, remains);

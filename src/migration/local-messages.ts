@@ -4,10 +4,9 @@ import { type Uid, uid } from "../mail/ids.ts";
 import type { InternalDate } from "../mail/internal-date.ts";
 import type { MessageContent } from "../mail/message.ts";
 import type { AccountStore, MailboxRecord, MessageToAdd, StoredMessage } from "../store/store.ts";
-import { noteLost, noteManyRemoved } from "./lost-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState, RemovalCause } from "./mailbox-state.ts";
-import { maxLoggedAtOnce } from "./mod-seqs.ts";
+import { noteRemoved } from "./removed-here.ts";
 
 /** What is added, but for its UID. */
 export interface Addition {
@@ -68,7 +67,7 @@ export async function removeAlone(
 ): Promise<void> {
   const present = uids.filter((one) => state.table.get(one) !== undefined);
   if (present.length === 0) return;
-  if (cause === "wanted" && present.length > maxLoggedAtOnce) noteManyRemoved(store, state.record, present);
+  if (cause === "wanted") noteRemoved(store, state.record, present);
   state.logExpunged(present, cause);
   await store.removeMessages(state.record, present);
   store.syncFolder(state.record);
@@ -87,7 +86,6 @@ export async function dropLost(
   if (lost.length === 0) return;
   logger.error({ mailbox: record.name, uids: lost }, "messages are lost");
   store.setAside(record, lost);
-  noteLost(store, record, lost);
   await removeAlone(store, state, lost, "lost");
 }
 

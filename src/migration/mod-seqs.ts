@@ -31,7 +31,7 @@ export interface ModSeqsOptions {
 }
 
 /** Where more go at once the log begins anew: it would hold up everybody, and soon forget the rest. */
-export const maxLoggedAtOnce = 10_000;
+const maxAtOnce = 10_000;
 
 const firstModSeq: ModSeq = modSeq(1n);
 
@@ -48,7 +48,7 @@ export function openModSeqs({ store, record: { id, uidValidity }, isLocal }: Mod
   };
   const logExpunged: ModSeqs["logExpunged"] = (uids, at) => {
     if (uids.length === 0 || begin === undefined) return;
-    if (at > 0n && uids.length <= maxLoggedAtOnce) store.expunges.add(id, uids, at);
+    if (at > 0n && uids.length <= maxAtOnce) store.expunges.add(id, uids, at);
     else startAnew(at);
   };
   return {
@@ -72,7 +72,7 @@ export function openModSeqs({ store, record: { id, uidValidity }, isLocal }: Mod
     logUnseen(from, to, listed, at) {
       if (from >= to || begin === undefined) return;
       const unseen = withoutNumbers([{ from, to: to - 1 }], listed);
-      if (sizeOfRanges(unseen) > maxLoggedAtOnce) startAnew(at);
+      if (sizeOfRanges(unseen) > maxAtOnce) startAnew(at);
       else logExpunged(numbersOf(unseen) as Uid[], at);
     },
     startLog(highest) {

@@ -61,7 +61,10 @@ async function retrieve(
 ): Promise<Retrieved> {
   try {
     const { content, discard } = await received(store, session, number);
-    const header = await headerOf(content);
+    const header = await headerOf(content).catch((error: unknown) => {
+      discard();
+      throw error;
+    });
     const internalDate = receivedDate(header) ?? now();
     const { sizeBytes } = content;
     return {

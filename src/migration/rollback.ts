@@ -35,7 +35,7 @@ export interface RollbackOptions {
   /** Whether it is there at all, and takes the password. */
   readonly probe: (signal: AbortSignal) => Promise<void>;
   /** Nothing more is brought over. */
-  readonly endSweep: () => Promise<void>;
+  readonly restSweep: () => Promise<void>;
   /** The mirror of the legacy server, on mailboxes that are open. */
   readonly openLegacy: (states: ReadonlyMap<MailboxId, MailboxState>) => Promise<Mirror>;
   /** Writes down, for good, whose account it is. */
@@ -70,7 +70,7 @@ export async function rollBack(options: RollbackOptions): Promise<RollbackReport
   const { store } = switching.mirror;
   const { authority } = switching.current;
   await options.probe(signal);
-  await options.endSweep();
+  await options.restSweep();
   const account: Account = {
     mirror: switching.mirror,
     returns: new Map(),

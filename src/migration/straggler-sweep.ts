@@ -20,9 +20,9 @@ import {
   writeMark,
 } from "./cutover-marks.ts";
 import { addMessages } from "./local-messages.ts";
-import { removedHere } from "./lost-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
+import { removedHere } from "./removed-here.ts";
 
 /** Opens a mailbox here. */
 export type OpenHere = (record: MailboxRecord) => Promise<MailboxMirror>;
@@ -30,6 +30,9 @@ export type OpenHere = (record: MailboxRecord) => Promise<MailboxMirror>;
 export interface Sweep {
   /** Looks in the background, if it has not looked a moment ago. */
   wake(mailbox: OpenHere): void;
+  /** Looks no more until `resume`; resolves when no look is under way. */
+  rest(): Promise<void>;
+  resume(): void;
   /** Before the store is closed. */
   close(): Promise<void>;
 }
@@ -63,19 +66,36 @@ export function createSweep({ store, look, source, logger, days }: SweepParts): 
   const { signal } = closing;
   let lookedAt = Number.NEGATIVE_INFINITY;
   let running: Promise<unknown> | undefined;
+  let isResting = false;
+  let lastFailure: string | undefined;
+  const noteFailure = (error: unknown): void => {
+    if (signal.aborted) return;
+    const told = String(error);
+    // Once: it is tried again each minute.
+    if (told !== lastFailure)
+      logger.warn({ err: error }, "the legacy server cannot be looked at for new mail");
+    lastFailure = told;
+  };
   return {
+    async rest() {
+      isResting = true;
+      await running;
+    },
+    resume() {
+      isResting = false;
+    },
     wake(mailbox) {
+      if (isResting) return;
       const since = cutOverAt(store);
       if (since === undefined || Date.now() > since + days * dayMs || isRollingBack(store)) return;
       if (running || signal.aborted || performance.now() < lookedAt + pauseMs) return;
       lookedAt = performance.now();
       running = look(mailbox, signal)
         .then((messages) => {
+          lastFailure = undefined;
           if (messages > 0) logger.info({ messages }, "mail that came to the legacy server was brought over");
         })
-        .catch((error: unknown) => {
-          if (!signal.aborted) logger.debug({ err: error }, "the legacy server was not looked at");
-        })
+        .catch(noteFailure)
         .finally(() => {
           running = undefined;
         });

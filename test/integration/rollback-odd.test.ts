@@ -203,6 +203,31 @@ it("names may be swapped, taken, odd, and made and deleted", async () => {
   expect(await uidsOf(straight, "ALL", '"a b"')).toEqual([]);
 });
 
+it("what lies below a mailbox that was deleted here stays as it is", async () => {
+  const { mailferry, client, straight } = await startCutOver();
+  await straight.ok("CREATE Par");
+  for (const name of ["Par.kid"]) {
+    await straight.ok(`CREATE ${name}`);
+    for (let index = 0; index < 3; index++) await straight.ok(`APPEND ${name} `, mail(`kid-${index}`));
+    await straight.ok(`SELECT ${name}`);
+    await straight.ok("UID STORE 1 +FLAGS (\\Deleted)");
+    await straight.ok("EXPUNGE");
+    await straight.ok("CLOSE");
+  }
+  await rollBack(mailferry);
+  expect((await cli(mailferry, "migrate")).stdout).toContain("complete");
+  expect((await cli(mailferry, "cutover")).stdout).toContain("alice: local");
+  const statusOf = async (): Promise<string> =>
+    (await straight.ok("STATUS Par.kid (MESSAGES UIDVALIDITY UIDNEXT)")).untagged.join("");
+  const before = await statusOf();
+  await client.ok("DELETE Par");
+  await rollBack(mailferry);
+  expect(await statusOf()).toBe(before);
+  expect(await uidsOf(straight, "ALL", "Par.kid")).toEqual([2, 3]);
+  const left = (await namesOf(straight)).filter((name) => name.startsWith("Par") && name !== "Par");
+  expect(left).toEqual(["Par.kid"]);
+});
+
 it("a mailbox that was deleted here and has new mail there is kept, under another name if need be", async () => {
   const { mailferry, client, straight } = await startCutOver();
   await straight.ok("APPEND Work ", mail("late-work"));
