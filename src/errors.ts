@@ -62,6 +62,11 @@ export function isUnavailable(error: unknown): error is MailError {
   return hasCode(error, "UNAVAILABLE", "INUSE");
 }
 
+/** In whatever words: the legacy server would not, and will not when it is asked again. */
+export function isLasting(error: unknown): error is MailError {
+  return error instanceof MailError && !isUnavailable(error);
+}
+
 /** A wrong password, or one that opens something else; not a server that could not tell. */
 export function isWrongLogin(error: unknown): error is MailError {
   return hasCode(error, "AUTHENTICATIONFAILED", "AUTHORIZATIONFAILED");

@@ -9,11 +9,10 @@ import { createImapSource, type ImapConnectionPool } from "./legacy/imap-source.
 import { createPop3Source, type Pop3Source } from "./legacy/pop3-source.ts";
 import type { LegacyHost, LegacyProof } from "./legacy-host.ts";
 import type { Logger } from "./log.ts";
-import type { MailboxId } from "./mail/ids.ts";
 import { fedBy, keepSource, OtherSource } from "./migration/account-source.ts";
 import type { PullOutcome } from "./migration/background-pull.ts";
+import type { OpenStates } from "./migration/hold.ts";
 import { openLocalMirror } from "./migration/local-mirror.ts";
-import type { MailboxState } from "./migration/mailbox-state.ts";
 import { type Mirror, openMirror } from "./migration/mirror.ts";
 import { openPop3Mirror } from "./migration/pop3-mirror.ts";
 import { markRemovedFrom, pop3Look } from "./migration/pop3-sweep.ts";
@@ -54,8 +53,6 @@ export interface OpenAccount {
   /** Nothing more is brought over, until the legacy server is left. */
   readonly restSweep: () => Promise<void>;
 }
-
-type OpenStates = ReadonlyMap<MailboxId, MailboxState>;
 
 export interface AccountPlace {
   readonly user: string;

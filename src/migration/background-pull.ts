@@ -3,7 +3,7 @@
  * that no mailbox holds a connection for long; again after each failure, ever less often; and done when
  * every message is `full` (or put aside) and every mailbox has its dovecot-uidlist.
  */
-import { isUnavailable, MailError } from "../errors.ts";
+import { isLasting, MailError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { inbox } from "../mail/ids.ts";
 import type { AccountStore } from "../store/store.ts";
@@ -66,7 +66,7 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
       }
       await store.makeDurable();
       const refusals = [...troubles].map(([mailbox, error]) => {
-        if (!isRefusal(error)) throw named(mailbox, error);
+        if (!isLasting(error)) throw named(mailbox, error);
         return `${mailbox.state.record.name}: ${error.message}`;
       });
       const problems = [...refusals, ...mailboxes.flatMap(problemsOf), ...(await matchMaildrop())];
@@ -99,7 +99,7 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
       return maildrop.problems();
     } catch (error) {
       // The user may have no POP3 there; trying again does not help.
-      if (!isRefusal(error)) throw error;
+      if (!isLasting(error)) throw error;
       logger.warn({ err: error }, "the maildrop could not be matched");
       return [`POP3: ${error.message}`];
     }
@@ -166,11 +166,6 @@ async function pullMailbox(mailbox: MailboxMirror, signal: AbortSignal): Promise
 function problemsOf(mailbox: MailboxMirror): string[] {
   const { name, problems } = progressOf(mailbox);
   return problems.map((problem) => `${name}: ${problem}`);
-}
-
-/** The legacy server would not, and will not when it is asked again. */
-function isRefusal(error: unknown): error is MailError {
-  return error instanceof MailError && !isUnavailable(error);
 }
 
 /** Which mailbox it was; of the disk's troubles none is to blame. */

@@ -1,45 +1,32 @@
-/**
- * The cutover of one account: the last word passes from the legacy server to Mailferry, under the sessions that are
- * open. Everything that takes long comes before; while changes are held back there is only the last delta.
- *
- * What always holds
- * - Until `commit` has returned the account is the legacy server's, untouched; from then on it is ours.
- * - What the legacy server had when changes were held back is here, whole and on stable storage.
- * - Nothing is taken in between the last look and the switch.
- */
-import { setTimeout as delay } from "node:timers/promises";
 import { isUnavailable, MailError } from "../errors.ts";
 import type { ImapSource, Listing } from "../legacy/source.ts";
-import type { Logger } from "../log.ts";
-import type { MailboxId, Uid } from "../mail/ids.ts";
 import { pause, waitWith } from "../waiting.ts";
 import { markCutover } from "./cutover-marks.ts";
-import { alone, breakOff, closingMs, holdMs, TryAgain, within } from "./hold.ts";
+import {
+  isStill,
+  type Moment,
+  momentOf,
+  type OpenStates,
+  type SideChange,
+  switchWhileHeld,
+  TryAgain,
+  writeForGood,
+} from "./hold.ts";
 import { fetchListing, keptListing } from "./listing.ts";
 import { keepUidGap } from "./local-mailbox.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import type { Mirror } from "./mirror.ts";
-import type { SwitchingMirror } from "./switching-mirror.ts";
 
-export interface CutoverOptions {
-  readonly switching: SwitchingMirror;
+export interface CutoverOptions extends SideChange {
   /** undefined where the legacy server has POP3 only. */
   readonly imap: ImapSource | undefined;
   /** Compares both sides anew, while people go on working. */
   readonly verify: () => Promise<FirstVerdict>;
   /** A POP3 session that the old server serves. */
   readonly isRelaying: () => boolean;
-  /** Writes down, for good, whose account it is. */
-  readonly commit: () => void;
-  /** Whether that is written down. */
-  readonly isCommitted: () => boolean;
-  /** It has failed after `commit`: the account is to be opened anew, as the local one that it is. */
-  readonly onBroken: () => void;
   /** Our own mirror, on mailboxes that are open. */
-  readonly openLocal: (states: ReadonlyMap<MailboxId, MailboxState>) => Promise<Mirror>;
-  readonly logger: Logger;
-  readonly signal: AbortSignal;
+  readonly openLocal: (states: OpenStates) => Promise<Mirror>;
   /** Only looks whether it could be done. */
   readonly dryRun: boolean;
 }
@@ -61,8 +48,6 @@ const maxTries = 10;
 const maxMissing = 200;
 const relayPauseMs = 1_000;
 const relayPatienceMs = 5 * 60_000;
-/** What the legacy server is given to end in good order. */
-const retireMs = 5_000;
 
 /** Throws CANNOT with what stands against it, in words for people. */
 export async function cutOver(options: CutoverOptions): Promise<CutoverReport> {
@@ -111,15 +96,7 @@ function refusal(reasons: readonly string[]): MailError {
 }
 
 /** What is in dovecot-uidlist and on stable storage, by mailbox. */
-type Written = Map<MailboxState, { readonly revision: number; readonly uidNext: Uid }>;
-
-const momentOf = ({ table, record }: MailboxState) => ({ revision: table.revision, uidNext: record.uidNext });
-
-function isWritten(written: Written, state: MailboxState): boolean {
-  const { revision, uidNext } = momentOf(state);
-  const known = written.get(state);
-  return known?.revision === revision && known.uidNext === uidNext;
-}
+type Written = Map<MailboxState, Moment>;
 
 /** With where its own UIDs begin, should it become local. `also`: whose UIDLs are new. */
 async function writeDown(
@@ -130,7 +107,7 @@ async function writeDown(
 ): Promise<void> {
   for (const mailbox of await mirror.all()) {
     const { state } = mailbox;
-    if (isWritten(written, state) && !also.some((one) => one.state === state)) continue;
+    if (isStill(state, written.get(state)) && !also.some((one) => one.state === state)) continue;
     await waitWith(state.removed(), signal);
     const moment = momentOf(state);
     keepUidGap(mirror.store, state.record);
@@ -144,43 +121,27 @@ async function writeDown(
   await waitWith(mirror.store.makeDurable(), signal);
 }
 
-/** Changes wait; afterwards they go to whoever has the last word then. */
 async function hold(
   options: CutoverOptions,
   verdict: FirstVerdict,
   written: Written,
 ): Promise<CutoverReport> {
-  const { switching, logger } = options;
-  const { gate, mirror } = switching;
-  const started = performance.now();
-  await within(closingMs, options.signal, (signal) => gate.close(signal));
-  try {
-    const states = await within(holdMs, options.signal, async (signal) => {
+  const { mirror } = options.switching;
+  const { heldMs } = await switchWhileHeld(options, {
+    async prepare(signal) {
       const matched = await takeLastDelta(options, signal);
       const differences = verdict.differences.length === 0 ? [] : await verdict.again(signal);
       if (differences.length > 0) throw refusal(differences);
       await writeDown(mirror, written, signal, matched);
-      const all = (await mirror.all()).map(({ state }) => state);
-      await waitWith(
-        alone(all, async () => {
-          signal.throwIfAborted();
-          commit(options, all, written);
-        }),
-        signal,
-      );
-      return all;
-    }).catch((error: unknown) => {
-      // It is written down, whatever came after.
-      if (options.isCommitted()) breakOff(gate, options.onBroken, error);
-      throw error;
-    });
-    await switchOver(options, states).catch((error: unknown) => breakOff(gate, options.onBroken, error));
-    const heldMs = Math.round(performance.now() - started);
-    logger.info({ heldMs }, "the account is local");
-    return { heldMs };
-  } finally {
-    gate.open();
-  }
+    },
+    commit: (states) => commit(options, states, written),
+    async open(states) {
+      mirror.store.becomeLocal();
+      return options.openLocal(states);
+    },
+  });
+  options.logger.info({ heldMs }, "the account is local");
+  return { heldMs };
 }
 
 /** Gives the mailboxes whose messages have got other UIDLs. */
@@ -229,29 +190,8 @@ function namesOf(listing: Listing): string {
 function commit(options: CutoverOptions, states: readonly MailboxState[], written: Written): void {
   for (const state of states) {
     if (!state.isSettled) throw new TryAgain(`${state.record.name} is not whole here`);
-    if (!isWritten(written, state)) throw new TryAgain(`${state.record.name} has changed`);
+    if (!isStill(state, written.get(state))) throw new TryAgain(`${state.record.name} has changed`);
   }
-  try {
-    options.commit();
-  } catch (error) {
-    if (!options.isCommitted()) throw error;
-    options.logger.error({ err: error }, "not all of the stage could be written down");
-  }
+  writeForGood(options);
   for (const state of states) state.becomeLocal();
-}
-
-async function switchOver(
-  { switching, openLocal }: CutoverOptions,
-  states: readonly MailboxState[],
-): Promise<void> {
-  const { current } = switching;
-  const { store } = current;
-  await Promise.race([current.retire(), delay(retireMs, undefined, { ref: false })]);
-  store.becomeLocal();
-  const byId = new Map(states.map((state) => [state.record.id, state]));
-  const local = await openLocal(byId);
-  await switching.switchTo(local).catch(async (error: unknown) => {
-    await local.retire();
-    throw error;
-  });
 }

@@ -1,5 +1,5 @@
 /** Rollback: messages get the flags there that they have here. */
-import { isUnavailable, MailError, OutcomeUnknown } from "../errors.ts";
+import { isLasting } from "../errors.ts";
 import type { MailboxLease } from "../legacy/source.ts";
 import { isSystemFlag } from "../mail/flags.ts";
 import type { Uid } from "../mail/ids.ts";
@@ -56,8 +56,7 @@ async function tryFlag(
     await lease.store(uidSetOf(uids), { kind, flags: [flag] }, () => undefined);
     return "yes";
   } catch (error) {
-    const passes = isUnavailable(error) || error instanceof OutcomeUnknown;
-    if (passes || !(error instanceof MailError) || isSystemFlag(flag)) throw error;
+    if (!isLasting(error) || isSystemFlag(flag)) throw error;
     return "no";
   }
 }

@@ -4,7 +4,7 @@
  * has proved that both sides are equal. The first looks at all of it, the others at what has changed here or was
  * changed there since.
  */
-import { isUnavailable, MailError } from "../errors.ts";
+import { isLasting, MailError } from "../errors.ts";
 import type { ImapSource, MailboxLease } from "../legacy/source.ts";
 import type { Flags } from "../mail/flags.ts";
 import { maxUid, type Uid, type UidValidity, uid } from "../mail/ids.ts";
@@ -132,7 +132,7 @@ export function giveBackMailbox(
   return source.useMailbox(record.name, request, pass).catch((error: unknown) => {
     // What it has left half done is anywhere: the next one looks at all of it.
     progress.here = undefined;
-    if (isUnavailable(error) || !(error instanceof MailError)) throw error;
+    if (!isLasting(error)) throw error;
     throw new MailError(error.code, `${record.name}: ${error.message}`, error);
   });
 }
@@ -219,16 +219,15 @@ async function lookAtAll(
       message.sizeBytes === sizeBytes && message.internalDate.epochSeconds === internalDate.epochSeconds;
     if (!isSame) doubted.push(message);
   });
-  for (const part of chunks(doubted, messagesAtOnce)) {
-    const digests = new Map<Uid, string>();
-    const asked = uidSetOf(part.map((message) => message.uid));
-    await lease.fetchBodies(asked, digestingSink(digests, lenientDigest));
-    for (const message of part) {
-      const digest = await digestHere(() => store.openMessage(record, message), lenientDigest);
-      if (digest !== digests.get(message.uid))
-        throw new MailError("CANNOT", `UID ${message.uid} is another message there`);
-    }
-  }
+  const digests = new Map<Uid, string>();
+  await readThere(
+    lease,
+    doubted.map((message) => message.uid),
+    digests,
+  );
+  for (const message of doubted)
+    if ((await readHere(store, record, message)) !== digests.get(message.uid))
+      throw new MailError("CANNOT", `UID ${message.uid} is another message there`);
   return sorted(there);
 }
 
@@ -241,17 +240,22 @@ async function digestsOf(
 ): Promise<Digests> {
   const asked = unsure(sides);
   const unknown = asked.there.filter((one) => !digests.there.has(one));
-  for (const part of chunks(unknown, messagesAtOnce))
-    await lease.fetchBodies(uidSetOf(part), digestingSink(digests.there, lenientDigest));
-  for (const message of asked.here) {
-    if (digests.here.has(message.uid)) continue;
-    const digest = await digestHere(() => store.openMessage(record, message), lenientDigest);
-    digests.here.set(message.uid, digest);
-  }
+  await readThere(lease, unknown, digests.there);
+  for (const message of asked.here)
+    if (!digests.here.has(message.uid)) digests.here.set(message.uid, await readHere(store, record, message));
   return digests;
 }
 
 const messagesAtOnce = 200;
+
+async function readThere(lease: MailboxLease, uids: readonly Uid[], into: Map<Uid, string>): Promise<void> {
+  for (const part of chunks(uids, messagesAtOnce))
+    await lease.fetchBodies(uidSetOf(part), digestingSink(into, lenientDigest));
+}
+
+function readHere(store: AccountStore, record: MailboxRecord, message: FullMessage): Promise<string> {
+  return digestHere(() => store.openMessage(record, message), lenientDigest);
+}
 
 /** Of those that were given back under their own UIDs. */
 async function noteToldOtherwise(

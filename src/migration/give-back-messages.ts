@@ -1,5 +1,5 @@
 /** Rollback: messages are added there, and get other UIDs here where theirs are used up. */
-import { isUnavailable, MailError } from "../errors.ts";
+import { isLasting, MailError } from "../errors.ts";
 import type { MailboxLease } from "../legacy/source.ts";
 import { isSystemFlag } from "../mail/flags.ts";
 import type { Uid } from "../mail/ids.ts";
@@ -36,7 +36,7 @@ export async function addMissing(
       const appended = await lease.append(record.name, { content, flags, internalDate });
       next = appended && appended.uid + 1;
     } catch (error) {
-      if (isUnavailable(error) || !(error instanceof MailError)) throw error;
+      if (!isLasting(error)) throw error;
       throw new MailError(error.code, `UID ${message.uid}: ${error.message}`, error);
     } finally {
       content.close();

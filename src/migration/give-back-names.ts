@@ -1,5 +1,5 @@
 /** Rollback: the legacy server's mailboxes get the names that they have here, and subscriptions likewise. */
-import { isNonexistent, isUnavailable, MailError, OutcomeUnknown } from "../errors.ts";
+import { isLasting, isNonexistent, MailError } from "../errors.ts";
 import type { ImapLease, Listing } from "../legacy/source.ts";
 import { type EncodedMailboxName, encodedMailboxName, type MailboxId } from "../mail/ids.ts";
 import type { NameChange } from "../mail/name-change.ts";
@@ -209,5 +209,5 @@ function subscriptionChanges(
 
 /** What it refuses, in whatever words, is told afterwards. */
 function unlessItPasses(error: unknown): void {
-  if (isUnavailable(error) || error instanceof OutcomeUnknown || !(error instanceof MailError)) throw error;
+  if (!isLasting(error)) throw error;
 }

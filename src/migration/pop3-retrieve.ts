@@ -1,5 +1,5 @@
 /** Messages of an old POP3 server on their way into a mailbox: small ones in memory, a big one on disk. */
-import { isUnavailable, MailError } from "../errors.ts";
+import { isLasting } from "../errors.ts";
 import type { Pop3Session } from "../legacy/pop3-client.ts";
 import { headerPrint } from "../mail/header-print.ts";
 import type { MessageContent } from "../mail/message.ts";
@@ -75,7 +75,7 @@ async function retrieve(
       discard,
     };
   } catch (error) {
-    if (isUnavailable(error) || !(error instanceof MailError)) throw error;
+    if (!isLasting(error)) throw error;
     return { kind: "refused", entry, problem: `the old server does not give it: ${error.message}` };
   }
 }

@@ -1,33 +1,28 @@
-/**
- * The way back: the legacy server gets what has changed here since the cutover, and has the last word again, under
- * the sessions that are open. Everything that takes long comes before; while changes are held back only what has
- * changed meanwhile is given back.
- *
- * What always holds
- * - Until `commit` has returned the account is ours, whole; from then on it is the legacy server's.
- * - By then a pass over every mailbox has found nothing left to change there.
- * - What came to the legacy server since the cutover, and was not brought over, stays there.
- */
-import { setTimeout as delay } from "node:timers/promises";
-import { isUnavailable, MailError, OutcomeUnknown } from "../errors.ts";
+import { isUnavailable, MailError } from "../errors.ts";
 import type { ImapSource } from "../legacy/source.ts";
-import type { Logger } from "../log.ts";
-import { inbox, type MailboxId, type Uid } from "../mail/ids.ts";
+import { inbox } from "../mail/ids.ts";
 import { uidlRecipeKey } from "../store/pop3-fields.ts";
-import { pause, waitWith } from "../waiting.ts";
+import { pause } from "../waiting.ts";
 import { noteRollback, readMark } from "./cutover-marks.ts";
 import { createProgress, type GiveBackParts, giveBackMailbox, type Progress } from "./give-back-mailbox.ts";
 import { type GivenNames, giveBackNames } from "./give-back-names.ts";
 import { forgetChanged, noteGivenBack } from "./given-back.ts";
-import { alone, breakOff, closingMs, holdMs, TryAgain, within } from "./hold.ts";
+import {
+  isStill,
+  type Moment,
+  momentOf,
+  type OpenStates,
+  type SideChange,
+  switchWhileHeld,
+  TryAgain,
+  writeForGood,
+} from "./hold.ts";
 import { isFull } from "./local-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import type { Mirror } from "./mirror.ts";
-import type { SwitchingMirror } from "./switching-mirror.ts";
 
-export interface RollbackOptions {
-  readonly switching: SwitchingMirror;
+export interface RollbackOptions extends SideChange {
   /** Of the legacy server; not closed. undefined where it has POP3 only: it has kept its mail, and takes none. */
   readonly source: ImapSource | undefined;
   /** It has POP3, too. */
@@ -37,15 +32,7 @@ export interface RollbackOptions {
   /** Nothing more is brought over. */
   readonly restSweep: () => Promise<void>;
   /** The mirror of the legacy server, on mailboxes that are open. */
-  readonly openLegacy: (states: ReadonlyMap<MailboxId, MailboxState>) => Promise<Mirror>;
-  /** Writes down, for good, whose account it is. */
-  readonly commit: () => void;
-  /** Whether that is written down. */
-  readonly isCommitted: () => boolean;
-  /** It has failed after `commit`: the account is to be opened anew, as the mirrored one that it is. */
-  readonly onBroken: () => void;
-  readonly logger: Logger;
-  readonly signal: AbortSignal;
+  readonly openLegacy: (states: OpenStates) => Promise<Mirror>;
 }
 
 export interface RollbackReport {
@@ -61,8 +48,6 @@ const pauseMs = 1_000;
 const maxRounds = 10;
 /** So much is left for when changes wait: where people are at work, there is always something. */
 const fewChanges = 50;
-/** What the sweep is given to end in good order. */
-const retireMs = 5_000;
 
 /** Throws CANNOT with what stands against it, in words for people. */
 export async function rollBack(options: RollbackOptions): Promise<RollbackReport> {
@@ -71,19 +56,15 @@ export async function rollBack(options: RollbackOptions): Promise<RollbackReport
   const { authority } = switching.current;
   await options.probe(signal);
   await options.restSweep();
-  const account: Account = {
-    mirror: switching.mirror,
-    returns: new Map(),
-    names: undefined,
-  };
+  const account: Account = { mirror: switching.mirror, returns: new Map(), names: undefined };
   for (let tries = maxTries; ; tries--) {
     try {
       if (source) await giveBack(account, { store, source, authority, signal }, false);
       return await hold(options, account);
     } catch (error) {
-      const passes = error instanceof TryAgain || isUnavailable(error) || error instanceof OutcomeUnknown;
+      const passes = error instanceof TryAgain || isUnavailable(error);
       if (tries <= 1 || !passes || options.isCommitted()) throw error;
-      logger.info({ reason: (error as Error).message }, "the rollback is tried again");
+      logger.info({ reason: error.message }, "the rollback is tried again");
       await pause(pauseMs, signal);
     }
   }
@@ -97,8 +78,7 @@ interface Account {
 
 /** The last pass over a mailbox, and what all have come to know. */
 interface Return {
-  readonly revision: number;
-  readonly uidNext: Uid;
+  readonly moment: Moment;
   readonly changes: number;
   readonly progress: Progress;
 }
@@ -106,8 +86,7 @@ interface Return {
 /** A pass that has changed nothing, and nothing has changed here since it began. */
 function isDone({ returns }: Account, state: MailboxState): boolean {
   const last = returns.get(state);
-  if (!last || last.changes > 0) return false;
-  return last.revision === state.table.revision && last.uidNext === state.record.uidNext;
+  return last?.changes === 0 && isStill(state, last.moment);
 }
 
 /** Until nothing is left to be done. `isLast`: nothing changes here meanwhile. */
@@ -137,80 +116,57 @@ async function giveBackOne(
   const { state } = mailbox;
   const progress = returns.get(state)?.progress ?? createProgress();
   // Alone: a UID that is taken for a message that is still being added is not free.
-  const { revision, ...here } = await state.exclusive(async () => ({
-    revision: state.table.revision,
+  const { moment, ...here } = await state.exclusive(async () => ({
+    moment: momentOf(state),
     record: state.record,
     messages: state.table.uids.map((uid) => state.table.get(uid)).filter(isFull),
   }));
   const changes = await giveBackMailbox(parts, mailbox, here, progress, isLast);
-  returns.set(state, { revision, uidNext: here.record.uidNext, changes, progress });
+  returns.set(state, { moment, changes, progress });
   return changes;
 }
 
-/** Changes wait; afterwards they go to the legacy server. */
 async function hold(options: RollbackOptions, account: Account): Promise<RollbackReport> {
-  const { switching, source, logger, onBroken } = options;
-  const { gate, mirror } = switching;
+  const { source, logger } = options;
+  const { mirror } = account;
   const { store } = mirror;
   // Past the gate.
-  const { authority } = switching.current;
-  const started = performance.now();
-  await within(closingMs, options.signal, (signal) => gate.close(signal));
-  try {
-    const states = await within(holdMs, options.signal, async (signal) => {
+  const { authority } = options.switching.current;
+  const { heldMs, states } = await switchWhileHeld(options, {
+    async prepare(signal) {
       if (source) await giveBack(account, { store, source, authority, signal }, true);
-      const all = (await mirror.all()).map(({ state }) => state);
-      await waitWith(
-        alone(all, async () => {
-          signal.throwIfAborted();
-          commit(options, account, all);
-        }),
-        signal,
-      );
-      return all;
-    }).catch((error: unknown) => {
-      // It is written down, whatever came after.
-      if (options.isCommitted()) breakOff(gate, onBroken, error);
-      throw error;
-    });
-    await switchBack(options, states).catch((error: unknown) => breakOff(gate, onBroken, error));
-    const heldMs = Math.round(performance.now() - started);
-    gate.open();
-    logger.info({ heldMs }, "the account is the legacy server's again");
-    // It is written down; the next opening does what is left.
-    for (const state of source ? states : [])
-      await forgetChanged(state).catch((error: unknown) =>
-        logger.warn(
-          { err: error, mailbox: state.record.name },
-          "what is told otherwise there was not forgotten",
-        ),
-      );
-    mirror.wake();
-    return { heldMs, notes: source ? notesOf(options, account, states) : staying(states) };
-  } finally {
-    gate.open();
-  }
+    },
+    commit: (all) => commit(options, account, all),
+    async open(all) {
+      // By POP3 alone what is here keeps having no other home.
+      if (source) store.becomeMirrored();
+      return options.openLegacy(all);
+    },
+  });
+  logger.info({ heldMs }, "the account is the legacy server's again");
+  // It is written down; the next opening does what is left.
+  for (const state of source ? states : [])
+    await forgetChanged(state).catch((error: unknown) =>
+      logger.warn(
+        { err: error, mailbox: state.record.name },
+        "what is told otherwise there was not forgotten",
+      ),
+    );
+  mirror.wake();
+  return { heldMs, notes: source ? notesOf(options, account, states) : staying(states) };
 }
 
-function commit(
-  { commit: write, isCommitted, logger, source }: RollbackOptions,
-  account: Account,
-  states: readonly MailboxState[],
-): void {
-  const { store } = account.mirror;
-  for (const state of states)
-    if (source && !isDone(account, state)) throw new TryAgain(`${state.record.name} has changed`);
-  for (const state of source ? states : []) {
+function commit(options: RollbackOptions, account: Account, states: readonly MailboxState[]): void {
+  // By POP3 alone nothing was given back, and mailboxes stay what they are.
+  const given = options.source ? states : [];
+  for (const state of given)
+    if (!isDone(account, state)) throw new TryAgain(`${state.record.name} has changed`);
+  for (const state of given) {
     const { uidValidity, changed } = progressOf(account, state);
-    noteGivenBack(store, state.record.id, { uidValidity, changed: [...changed] });
+    noteGivenBack(account.mirror.store, state.record.id, { uidValidity, changed: [...changed] });
   }
-  try {
-    write();
-  } catch (error) {
-    if (!isCommitted()) throw error;
-    logger.error({ err: error }, "not all of the stage could be written down");
-  }
-  for (const state of source ? states : []) {
+  writeForGood(options);
+  for (const state of given) {
     const { modSeqs } = progressOf(account, state);
     state.becomeMirrored(modSeqs === "theirs" ? "theirs" : "counted");
   }
@@ -220,21 +176,6 @@ function progressOf({ returns }: Account, state: MailboxState): Progress {
   const last = returns.get(state);
   if (!last) throw new Error(`${state.record.name} was not given back`);
   return last.progress;
-}
-
-async function switchBack(
-  { switching, openLegacy, source }: RollbackOptions,
-  states: readonly MailboxState[],
-): Promise<void> {
-  const { current } = switching;
-  await Promise.race([current.retire(), delay(retireMs, undefined, { ref: false })]);
-  // By POP3 alone what is here keeps having no other home.
-  if (source) current.store.becomeMirrored();
-  const mirror = await openLegacy(new Map(states.map((state) => [state.record.id, state])));
-  await switching.switchTo(mirror).catch(async (error: unknown) => {
-    await mirror.retire();
-    throw error;
-  });
 }
 
 function notesOf(

@@ -2,7 +2,7 @@
  * Mail that still arrives at the legacy server after a cutover: it is brought over, each message once, whatever cuts
  * in. By IMAP, what was there at the cutover is known by UIDNEXT of that moment (by POP3 alone: pop3-sweep.ts).
  */
-import { isUnavailable, MailError } from "../errors.ts";
+import { isLasting, MailError } from "../errors.ts";
 import type { ImapSource, MailboxLease } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
 import { type Uid, uid } from "../mail/ids.ts";
@@ -125,7 +125,7 @@ async function sweepStragglers(options: SweepOptions): Promise<number> {
         sweepMailbox(options, target, lease, mark),
       );
     } catch (error) {
-      if (isUnavailable(error) || !(error instanceof MailError)) throw error;
+      if (!isLasting(error)) throw error;
       logger.warn({ err: error, mailbox: record.name }, "the legacy server's mailbox could not be looked at");
     }
   }
