@@ -122,7 +122,7 @@ export function createAccounts<Login>(options: AccountsOptions<Login>): Accounts
   return {
     async attach(user, login) {
       const [entry, mirror] = await hold(user, login);
-      mirror.wake();
+      mirror.wakeIfBehind();
       return createHandle({
         user,
         mirror,

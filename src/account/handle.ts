@@ -3,9 +3,8 @@
  */
 import { isUnavailable, MailError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import { hasFlag } from "../mail/flags.ts";
-import { type EncodedMailboxName, type Uid, uid } from "../mail/ids.ts";
-import { type MailboxMirror, noSuchMailbox } from "../migration/mailbox-mirror.ts";
+import { type EncodedMailboxName, uid } from "../mail/ids.ts";
+import { type LookOptions, type MailboxMirror, noSuchMailbox } from "../migration/mailbox-mirror.ts";
 import type { LegacyStatus, Mirror } from "../migration/mirror.ts";
 import { waitWith } from "../waiting.ts";
 import type { AccountHandle, MailboxStatus, OpenMailbox, OpenOptions, StatusOptions } from "./account.ts";
@@ -50,7 +49,7 @@ export function createHandle({
     status: (name, options, signal) => mailboxStatus({ mirror, recentLedger, name, signal, ...options }),
     async open(name, options, signal) {
       const mailbox = await mirror.mailbox(name, signal);
-      await syncOrServeKept(mailbox, options, signal);
+      await syncOrServeKept(mailbox, { ...options, lately: true }, signal);
       // Deleted meanwhile: who opens it now would not be told.
       if (mailbox.state.isGone) throw noSuchMailbox();
       const opened: OpenMailbox = createOpenMailbox({
@@ -65,12 +64,12 @@ export function createHandle({
       open.add(opened);
       if (!released) unwatchInbox ??= watchInbox(mirror, logger);
       mirror.learnNames();
-      mirror.wake();
+      mirror.wakeIfBehind();
       return opened;
     },
     async maildrop(signal) {
       const opened = await openMaildrop({ ...pop3, mirror, lock: maildropLock, signal });
-      mirror.wake();
+      mirror.wakeIfBehind();
       return opened;
     },
     release() {
@@ -86,11 +85,12 @@ export function createHandle({
 /** While the legacy server is away, a mailbox that was listed whole is served as it was. */
 async function syncOrServeKept(
   mailbox: MailboxMirror,
-  { examine, modSeqs }: Pick<OpenOptions, "examine" | "modSeqs">,
+  { examine, ...options }: Pick<OpenOptions, "examine"> & LookOptions,
   signal: AbortSignal,
 ): Promise<void> {
+  const { modSeqs = false, lately = false } = options;
   try {
-    await (examine ? mailbox.sync(signal, { modSeqs }) : mailbox.select(signal, { modSeqs }));
+    await (examine ? mailbox.sync(signal, { modSeqs, lately }) : mailbox.select(signal, { modSeqs, lately }));
   } catch (error) {
     if (!isUnavailable(error) || !mailbox.state.listed) throw error;
   }
@@ -105,6 +105,12 @@ interface StatusQuestion extends StatusOptions {
 
 async function mailboxStatus(question: StatusQuestion): Promise<MailboxStatus> {
   const { mirror, recentLedger, name, signal, modSeqs } = question;
+  const open = mirror.opened().find(({ state }) => state.record.name === name && state.source.isShared(name));
+  if (open) {
+    await syncOrServeKept(open, { examine: true, modSeqs, lately: true }, signal);
+    if (open.state.table.remoteCount === 0)
+      return { ...statusHere(open), recent: recentLedger.count(open.state) };
+  }
   const legacy = await mirror.legacyStatus(name, signal);
   const known = mirror.opened().find((mailbox) => mailbox.state.record.name === name);
   const recent = known?.state.listed ? recentLedger.count(known.state) : 0;
@@ -143,15 +149,11 @@ function statusHere({ state }: MailboxMirror): Omit<MailboxStatus, "recent"> {
   if (!state.listed || uidValidity === undefined) {
     throw new MailError("UNAVAILABLE", "The mail server behind is not available");
   }
-  const isUnseen = (one: Uid): boolean => {
-    const message = state.table.get(one);
-    return message !== undefined && message.presence !== "remote" && !hasFlag(message.flags, "\\Seen");
-  };
   return {
     messages: state.table.uids.length,
     uidNext,
     uidValidity,
-    unseen: state.table.uids.filter(isUnseen).length,
+    unseen: state.table.unseenCount,
     highestModSeq: highestModSeq === 0n ? undefined : highestModSeq,
   };
 }

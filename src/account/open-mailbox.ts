@@ -138,7 +138,7 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
     move: (uids, target, signal) => waitWith(authority.move(mirror, uids, target), signal),
     async poll(signal) {
       try {
-        await mirror.sync(signal);
+        await mirror.sync(signal, { lately: true });
       } catch (error) {
         // Deleted by others: the session is to be told, and not to be refused for ever.
         if (isNonexistent(error)) return options.lookForNames(signal);

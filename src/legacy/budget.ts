@@ -34,6 +34,10 @@ export interface ConnectionBudget {
    * False where none does whom the request goes before.
    */
   askToGiveWay(user: string, request: LeaseOptions): boolean;
+  /** A connection of this user's could be had at once. */
+  hasRoom(user: string, priority: Priority): boolean;
+  /** Somebody who holds a connection only waits on it from now on (see `LeaseOptions.isWorking`). */
+  noteRest(): void;
   /** Called by the holder of a permit before it opens a connection: closes idle ones where needed. */
   makeRoom(): Promise<void>;
   /** Takes in a connection opened elsewhere; undefined when the user has no room for it. */
@@ -52,7 +56,7 @@ interface Usage {
   idle: number;
 }
 
-type Purpose = Pick<LeaseOptions, "onWanted" | "isStandby">;
+type Purpose = Pick<LeaseOptions, "onWanted" | "isStandby" | "isWorking">;
 
 interface Waiting {
   readonly purpose: Purpose;
@@ -68,8 +72,8 @@ interface Idler {
 /** What goes first: work (0), waiting for a client's sake, standing by. */
 const ranks = [0, 1, 2] as const;
 
-function rankOf({ onWanted, isStandby }: Purpose): (typeof ranks)[number] {
-  if (!onWanted) return 0;
+function rankOf({ onWanted, isStandby, isWorking }: Purpose): (typeof ranks)[number] {
+  if (!onWanted || isWorking?.()) return 0;
   return isStandby?.() ? 2 : 1;
 }
 
@@ -208,6 +212,13 @@ export function createConnectionBudget(limits: BudgetLimits = defaultLimits): Co
         dispatch();
         if (queue.get(user)?.includes(entry)) askIdler(user, rankOf(purpose), isFull(priority));
       });
+    },
+    hasRoom: mayHave,
+    noteRest() {
+      for (const priority of ["interactive", "background"] as const) {
+        for (const [user, [first]] of queues[priority])
+          if (first && askIdler(user, rankOf(first.purpose), isFull(priority))) return;
+      }
     },
     askToGiveWay: (user, request) => askIdler(user, rankOf(request), false),
     async makeRoom() {

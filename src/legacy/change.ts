@@ -7,7 +7,6 @@ import type { CopiedUids } from "../mail/copied-uids.ts";
 import type { FlagChange } from "../mail/flag-change.ts";
 import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
 import { formatInternalDate } from "../mail/internal-date.ts";
-import { noModSeq } from "../mail/mod-seq.ts";
 import type { NameChange } from "../mail/name-change.ts";
 import type { AppendedUid } from "../mail/new-message.ts";
 import { formatNumberSet, parseSequenceSet, type UidSet, uidSetOf } from "../mail/number-set.ts";
@@ -36,6 +35,7 @@ export async function appendMessage(
 ): Promise<AppendedUid | undefined> {
   const date = internalDate ? `"${formatInternalDate(internalDate)}" ` : "";
   const about = ` (${flags.join(" ")}) ${date}`;
+  await beAlive(connection);
   let isSent = false;
   const parts: CommandPart[] = ["APPEND ", nameArgument(target), about, { message: content }];
   const onSent = (): void => {
@@ -70,24 +70,16 @@ async function sendOnce(
   return connection.run({ parts, onUntagged }).catch(unknownOutcome);
 }
 
-/** A question that was refused leaves its answers out; a connection that was lost, the change in doubt. */
-function lostOr(connection: ImapConnection): (error: unknown) => void {
-  return (error) => {
-    if (connection.isClosed) unknownOutcome(error);
-  };
-}
-
 function unknownOutcome(error: unknown): never {
   throw new OutcomeUnknown(error);
 }
 
 /**
- * The mailbox was selected a moment ago on this connection, which is therefore not dead. A server without UIDPLUS
+ * STORE is not silent: its answer has the flags as they are then, and their MODSEQs. A server without UIDPLUS
  * is old, and may take a UID that is gone for another: nothing is changed but what it knows by its UID.
  */
 export function mailboxChanges(mailbox: SelectedMailbox): MailboxChanges {
   const { connection } = mailbox;
-  const modSeqItem = mailbox.examined.highestModSeq === undefined ? "" : " MODSEQ";
   const safe = async (uids: UidSet): Promise<UidSet> => {
     if (connection.capabilities.has("UIDPLUS")) return uids;
     if (connection.quirks.guessesUids) return mailbox.listed(uids);
@@ -100,33 +92,33 @@ export function mailboxChanges(mailbox: SelectedMailbox): MailboxChanges {
     return uidSetOf(there);
   };
   return {
-    async store(named, change, onFlags, unchangedSince) {
+    async store(named, change, _onFlags, unchangedSince) {
+      await beAlive(connection);
       const uids = await safe(named);
       const condition = unchangedSince === undefined ? "" : `(UNCHANGEDSINCE ${unchangedSince}) `;
-      // Silently, with a question right behind: servers differ in which messages STORE answers.
       const stored = splitUidSet(uids).map(({ wire }) =>
         sendOnce(connection, [`UID STORE ${wire} ${condition}${formatChange(change)}`]),
       );
-      const asked = uidFetch(connection, {
-        uids,
-        items: `(UID FLAGS${modSeqItem})`,
-        onAnswer(uid, { flags, modSeq }) {
-          if (flags === undefined) return false;
-          onFlags({ uid, flags, modSeq: modSeq ?? noModSeq });
-          return true;
-        },
-      });
-      const [answers] = await Promise.all([Promise.all(stored), asked.catch(lostOr(connection))]);
+      const answers = await Promise.all(stored);
       for (const tagged of answers) expectChanged(tagged);
       return answers.flatMap(parseModified);
     },
     async expunge(uids) {
+      await beAlive(connection);
       const commands = uids ? splitUidSet(uids).map(({ wire }) => `UID EXPUNGE ${wire}`) : ["EXPUNGE"];
       for (const command of commands) expectChanged(await sendOnce(connection, [command]));
     },
     copy: async (uids, target) => transfer(connection, "COPY", await safe(uids), target),
     move: async (uids, target) => transfer(connection, "MOVE", await safe(uids), target),
   };
+}
+
+/** So long a silence says nothing of whether the other end is still there. */
+const silentMs = 60_000;
+
+/** Nothing is sent that changes anything before the server has been heard of, lately or now. */
+async function beAlive(connection: ImapConnection): Promise<void> {
+  if (performance.now() - connection.heardAt > silentMs) await connection.run({ parts: ["NOOP"] });
 }
 
 async function transfer(
@@ -136,6 +128,7 @@ async function transfer(
   target: EncodedMailboxName,
 ): Promise<CopiedUids | undefined> {
   if (uids.length === 0) return undefined;
+  await beAlive(connection);
   let copied: CopiedUids | undefined;
   // In one command, whatever its length: COPY is done as a whole or not at all (RFC 3501 6.4.7).
   const parts = [`UID ${verb} ${formatNumberSet(uids)} `, nameArgument(target)];
@@ -146,7 +139,7 @@ async function transfer(
   return parseCopyUid(tagged) ?? copied;
 }
 
-const storeItems = { add: "+FLAGS.SILENT", remove: "-FLAGS.SILENT", replace: "FLAGS.SILENT" } as const;
+const storeItems = { add: "+FLAGS", remove: "-FLAGS", replace: "FLAGS" } as const;
 
 /** Flags are atoms: the front end's parser has let nothing else through. */
 function formatChange({ kind, flags }: FlagChange): string {

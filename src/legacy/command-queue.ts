@@ -15,10 +15,10 @@ export interface ImapCommand {
   readonly onUntagged?: (untagged: Untagged, tag: string) => boolean | Promise<void>;
   /** The last byte was handed to the socket: from now on the server may have the whole of it. */
   readonly onSent?: () => void;
-  /** The server said `+` though nothing of the command is left to send (IDLE). */
-  readonly onContinue?: (send: (text: string) => void) => void;
-  /** Silence of the server is no sign of trouble now. */
-  readonly mayBeSilent?: () => boolean;
+  /** Called with the tagged answer before anything behind it is read. */
+  readonly onAnswered?: (tagged: Tagged) => void;
+  /** It lasts until this is sent (IDLE): when anything else has to be, or at `endLasting`. */
+  readonly endedBy?: string;
   /** A `BODY[]` literal of this UID follows: a sink when this command takes it. */
   readonly onContent?: (uid: number, sizeBytes: number) => LiteralSink | undefined;
 }
@@ -32,7 +32,11 @@ export interface CommandQueue {
   /** In the order they were sent. */
   readonly inFlight: readonly InFlight[];
   readonly isEmpty: boolean;
+  /** A command lasts (see `endedBy`), and none but it is in flight: silence is no sign of trouble. */
+  readonly isLasting: boolean;
   send(command: ImapCommand): Promise<Tagged>;
+  /** Ends the command that lasts, if there is one. */
+  endLasting(): void;
   /** The server said `+`. */
   proceed(): void;
   /** False when no such command is in flight. */
@@ -61,6 +65,18 @@ export function createCommandQueue(
   let awaitsContinuation: Entry | undefined;
   let isSendingMessage = false;
   let lastTag = 0;
+  /** Between its sending and the server's `+` nothing may follow it, not even what ends it (RFC 2177 3). */
+  let lasting: { readonly entry: Entry; phase: "sent" | "lasts" | "ending"; isUnwanted: boolean } | undefined;
+
+  /** False while it cannot be ended yet. */
+  const endLasting = (): boolean => {
+    if (!lasting || lasting.phase === "ending") return true;
+    lasting.isUnwanted = true;
+    if (lasting.phase === "sent") return false;
+    lasting.phase = "ending";
+    write(Buffer.from(lasting.entry.command.endedBy ?? "", "latin1"));
+    return true;
+  };
 
   const writeAll = async (pieces: readonly CommandPiece[]): Promise<void> => {
     for (const piece of pieces) {
@@ -85,10 +101,11 @@ export function createCommandQueue(
     }, onCutOff);
   };
   const sendNext = (): void => {
-    while (!awaitsContinuation && !isSendingMessage) {
+    while (unsent.length > 0 && !awaitsContinuation && !isSendingMessage && endLasting()) {
       const entry = unsent.shift();
       if (!entry) return;
       inFlight.push(entry);
+      if (entry.command.endedBy !== undefined) lasting = { entry, phase: "sent", isUnwanted: false };
       writePiece(entry);
     }
   };
@@ -99,6 +116,10 @@ export function createCommandQueue(
       // An answer may come before its message is sent to the end: nothing else can follow yet.
       return inFlight.length + unsent.length === 0 && !isSendingMessage;
     },
+    get isLasting() {
+      return lasting?.phase === "lasts";
+    },
+    endLasting: () => void endLasting(),
     send(command) {
       const tag = `M${++lastTag}`;
       const { promise, resolve, reject } = Promise.withResolvers<Tagged>();
@@ -108,7 +129,10 @@ export function createCommandQueue(
     },
     proceed() {
       if (awaitsContinuation) writePiece(awaitsContinuation);
-      else inFlight[0]?.command.onContinue?.((text) => write(Buffer.from(text, "latin1")));
+      else if (lasting?.phase === "sent") {
+        lasting.phase = "lasts";
+        if (lasting.isUnwanted) endLasting();
+      }
       sendNext();
     },
     finish(tag, tagged) {
@@ -118,6 +142,8 @@ export function createCommandQueue(
       inFlight.splice(index, 1);
       // Refused before its literal: the rest of it must not follow.
       if (awaitsContinuation === entry) awaitsContinuation = undefined;
+      if (lasting?.entry === entry) lasting = undefined;
+      entry.command.onAnswered?.(tagged);
       entry.resolve(tagged);
       sendNext();
       return true;

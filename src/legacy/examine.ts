@@ -11,11 +11,14 @@ import type { StatusText, Untagged } from "./untagged.ts";
 
 type Known = { -readonly [Key in keyof Examined]?: Examined[Key] | undefined };
 
-export type ExamineOptions = Pick<MailboxLeaseOptions, "quick" | "write">;
+export interface ExamineOptions extends Pick<MailboxLeaseOptions, "quick" | "write"> {
+  /** Called with the tagged answer, before anything is read that the server tells behind it. */
+  readonly onSelected?: (exists: number, hasModSeqs: boolean) => void;
+}
 
 /**
- * Selects, read-only unless asked to `write` (or the server has to be treated otherwise), always anew: the answer tells what has changed. Throws NONEXISTENT, or UNAVAILABLE
- * when the server leaves out what RFC 3501 demands.
+ * Selects, read-only unless asked to `write` (or the server has to be treated otherwise). Throws NONEXISTENT, or
+ * UNAVAILABLE when the server leaves out what RFC 3501 demands.
  *
  * HIGHESTMODSEQ comes without asking (RFC 7162 3.1.2.1), but Dovecot keeps none until a client has enabled
  * CONDSTORE, which costs it 20 ms for 50,000 messages; `quick` leaves it at that.
@@ -23,15 +26,15 @@ export type ExamineOptions = Pick<MailboxLeaseOptions, "quick" | "write">;
 export async function examine(
   connection: ImapConnection,
   name: EncodedMailboxName,
-  { quick = false, write = false }: ExamineOptions = {},
+  { quick = false, write = false, onSelected }: ExamineOptions = {},
 ): Promise<Examined> {
   const verb = write || connection.quirks.alwaysSelect ? "SELECT" : "EXAMINE";
-  const first = await examineOnce(connection, name, verb, "");
+  const first = await examineOnce(connection, name, verb, "", onSelected);
   const { withoutModSeqs } = connection;
   if (first.highestModSeq !== undefined) return first;
   if (!offersModSeqs(connection) || withoutModSeqs.has(name)) return { ...first, hasNoModSeqs: true };
   if (quick) return first;
-  const enabled = await examineOnce(connection, name, verb, " (CONDSTORE)");
+  const enabled = await examineOnce(connection, name, verb, " (CONDSTORE)", onSelected);
   if (enabled.highestModSeq !== undefined) return enabled;
   withoutModSeqs.add(name);
   return { ...enabled, hasNoModSeqs: true };
@@ -42,6 +45,7 @@ async function examineOnce(
   name: EncodedMailboxName,
   verb: "SELECT" | "EXAMINE",
   parameter: string,
+  onSelected: ExamineOptions["onSelected"],
 ): Promise<Examined> {
   const known: Known = {};
   connection.selected = undefined;
@@ -50,6 +54,10 @@ async function examineOnce(
     onUntagged: (untagged) => {
       noteSelectData(known, untagged);
       return false;
+    },
+    onAnswered: () => {
+      const hasModSeqs = offersModSeqs(connection) && known.highestModSeq !== undefined;
+      onSelected?.(known.exists ?? 0, hasModSeqs);
     },
   });
   expectMailbox(tagged, name);
@@ -116,15 +124,13 @@ export function parseUidValidity(text: string): UidValidity | undefined {
   return value === undefined ? undefined : uidValidity(value);
 }
 
-/** Throws NONEXISTENT. */
+/** Throws NONEXISTENT. Of the mailbox that is selected, Dovecot tells what this connection has seen so far. */
 export async function readStatus(
   connection: ImapConnection,
   name: EncodedMailboxName,
 ): Promise<LegacyStatus> {
   const items = `MESSAGES UIDNEXT UIDVALIDITY UNSEEN${offersModSeqs(connection) ? " HIGHESTMODSEQ" : ""}`;
   let answered: ReadonlyMap<string, string> | undefined;
-  // Of the mailbox that is selected, Dovecot tells what this connection has seen so far.
-  if (connection.selected === name) await connection.run({ parts: ["NOOP"] });
   const tagged = await connection.run({
     parts: ["STATUS ", nameArgument(name), ` (${items})`],
     onUntagged(untagged) {

@@ -1,47 +1,42 @@
-/** IDLE (RFC 2177): waits for the server to say that something in the selected mailbox has changed. */
+/**
+ * IDLE (RFC 2177) beside other commands: while somebody watches the selected mailbox the connection idles whenever
+ * nothing else is asked on it. Any command ends IDLE by itself (`DONE` goes out in one write with it, see
+ * command-queue.ts), and IDLE is taken up again once the connection has been quiet for a moment: commands that
+ * follow each other cost the server no IDLE in between, and their answers tell the news as well.
+ */
+import { setTimeout as delay } from "node:timers/promises";
 import type { ImapConnection } from "./imap-connection.ts";
 import { expectOk } from "./refusal.ts";
-import type { Untagged } from "./untagged.ts";
 
 /** RFC 2177 3: servers log out who idles for 30 minutes. */
-const maxIdleMs = 25 * 60_000;
+const maxIdleMs = 29 * 60_000;
+const quietMs = 200;
 
-/** Resolves at the first news, when `until` is aborted, or after 25 minutes. */
-export async function idle(connection: ImapConnection, until: AbortSignal): Promise<void> {
-  let send: ((text: string) => void) | undefined;
-  let isOver = false;
-  const end = (): void => {
-    isOver = true;
-    // Before the server's `+` nothing may be sent: then DONE follows it.
-    send?.("DONE\r\n");
-    send = undefined;
-  };
+/** Idles until `until` is aborted, or the connection is closed; then the connection is out of IDLE. */
+export async function keepIdling(connection: ImapConnection, until: AbortSignal): Promise<void> {
+  while (!until.aborted) {
+    await quiet(connection, until);
+    if (!until.aborted) await idleOnce(connection, until);
+  }
+}
+
+/** Resolves when nothing was asked for a moment, or at `until`. */
+async function quiet(connection: ImapConnection, until: AbortSignal): Promise<void> {
+  for (;;) {
+    const restMs = connection.isBusy ? quietMs : quietMs - (performance.now() - connection.askedAt);
+    if (restMs <= 0 || until.aborted || connection.isClosed) return;
+    await delay(restMs, undefined, { signal: until }).catch(() => undefined);
+  }
+}
+
+async function idleOnce(connection: ImapConnection, until: AbortSignal): Promise<void> {
+  const end = (): void => connection.endLasting();
   const timer = setTimeout(end, maxIdleMs);
   until.addEventListener("abort", end, { once: true });
-  if (until.aborted) isOver = true;
   try {
-    const tagged = await connection.run({
-      parts: ["IDLE"],
-      mayBeSilent: () => !isOver,
-      onContinue(sendText) {
-        send = sendText;
-        if (isOver) end();
-      },
-      onUntagged(untagged) {
-        if (isNews(untagged) && !isOver) end();
-        return false;
-      },
-    });
-    expectOk(tagged);
+    expectOk(await connection.run({ parts: ["IDLE"], endedBy: "DONE\r\n" }));
   } finally {
     clearTimeout(timer);
     until.removeEventListener("abort", end);
   }
-}
-
-/** Not `* OK Still here`, which keeps the line open. */
-function isNews(untagged: Untagged): boolean {
-  if (untagged.kind === "fetch") return true;
-  if (untagged.kind === "count") return untagged.name === "EXISTS" || untagged.name === "EXPUNGE";
-  return untagged.kind === "data" && untagged.name === "VANISHED";
 }

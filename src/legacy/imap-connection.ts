@@ -31,8 +31,15 @@ export interface ImapConnection {
   readonly isClosed: boolean;
   /** Commands are in flight. */
   readonly isBusy: boolean;
+  /** Commands are in flight, and not only IDLE. */
+  readonly isAsked: boolean;
+  /** When the server was last heard of, and when it was last asked something but IDLE (`performance.now()`). */
+  readonly heardAt: number;
+  readonly askedAt: number;
   /** The mailbox that is selected, for choosing among idle connections. */
   selected: EncodedMailboxName | undefined;
+  /** Told of untagged responses that no command in flight takes. */
+  onUnasked: ((untagged: Untagged) => void) | undefined;
   /** Mailboxes that have no MODSEQs though the server offers CONDSTORE. */
   readonly withoutModSeqs: Set<EncodedMailboxName>;
   /** NAMESPACE's answer, asked once a connection. */
@@ -42,6 +49,8 @@ export interface ImapConnection {
   /** Resolves with the reason once the connection is closed. */
   readonly closed: Promise<unknown>;
   run(command: ImapCommand): Promise<Tagged>;
+  /** Ends the command that lasts, if there is one (see ImapCommand). */
+  endLasting(): void;
   /** Closes at once; commands in flight and to come are rejected with `reason`. */
   destroy(reason: unknown): void;
   /** Says LOGOUT and closes; resolves when closed, within two seconds. */
@@ -67,6 +76,7 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
   const queue = createCommandQueue(
     capabilities,
     (piece) => {
+      gather();
       socket.write(piece);
       restartDeadline();
     },
@@ -79,10 +89,23 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
   let isClosed = false;
   let closeReason: unknown;
   let isHeldBack = false;
+  let isGathering = false;
+  let heardAt = performance.now();
+  let askedAt = heardAt;
+
+  /** What is sent at one go (the end of IDLE, several commands) leaves in one write. */
+  const gather = (): void => {
+    if (isGathering) return;
+    isGathering = true;
+    socket.cork();
+    process.nextTick(() => {
+      isGathering = false;
+      socket.uncork();
+    });
+  };
 
   const restartDeadline = (): void => {
-    const isIdling = queue.inFlight.some(({ command }) => command.mayBeSilent?.());
-    if (queue.isEmpty || isHeldBack || isClosed || isIdling) deadline.stop();
+    if (queue.isEmpty || isHeldBack || isClosed || queue.isLasting) deadline.stop();
     else deadline.restart();
   };
 
@@ -104,7 +127,7 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
     if (response.kind !== "untagged" || !isBye(response.untagged)) responseCount++;
     switch (response.kind) {
       case "untagged":
-        return offer(queue.inFlight, response.untagged);
+        return offer(queue.inFlight, response.untagged, connection.onUnasked);
       case "tagged":
         if (!queue.finish(response.tag, response.tagged)) throw nonsense("it answered what was not asked");
         return undefined;
@@ -137,6 +160,7 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
   };
   const onData = (chunk: Buffer): void => {
     if (isClosed) return;
+    heardAt = performance.now();
     try {
       const wait = reader.push(chunk);
       if (wait) void holdBack(wait);
@@ -151,12 +175,15 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
 
   const run = async (command: ImapCommand): Promise<Tagged> => {
     if (isClosed) throw closeReason;
+    const lasts = command.endedBy !== undefined;
+    if (!lasts) askedAt = performance.now();
     const [sentAt, before] = [performance.now(), socket.bytesRead];
     const answering = queue.send(command);
     restartDeadline();
     const answer = await answering;
-    // One that waits for news is not slow.
-    if (!command.mayBeSilent) {
+    if (!lasts) {
+      askedAt = performance.now();
+      // One that waits for news is not slow.
       connection.onAnswered?.(answer, performance.now() - sentAt, socket.bytesRead - before);
     }
     return answer;
@@ -183,11 +210,22 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
     get isBusy() {
       return !queue.isEmpty;
     },
+    get isAsked() {
+      return !queue.isEmpty && !queue.isLasting;
+    },
+    get heardAt() {
+      return heardAt;
+    },
+    get askedAt() {
+      return askedAt;
+    },
     selected: undefined,
+    onUnasked: undefined,
     withoutModSeqs: new Set(),
     namespaces: undefined,
     closed,
     run,
+    endLasting: () => queue.endLasting(),
     destroy,
     logout,
   };
@@ -195,7 +233,11 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
 }
 
 /** The first command in flight that takes it has it; what nobody takes is unasked news. */
-function offer(inFlight: readonly InFlight[], untagged: Untagged): undefined | Promise<void> {
+function offer(
+  inFlight: readonly InFlight[],
+  untagged: Untagged,
+  onUnasked: ((untagged: Untagged) => void) | undefined,
+): undefined | Promise<void> {
   for (const { command, tag } of inFlight) {
     const taken = command.onUntagged?.(untagged, tag);
     if (taken === true) return undefined;
@@ -204,6 +246,7 @@ function offer(inFlight: readonly InFlight[], untagged: Untagged): undefined | P
   if (untagged.kind === "status" && untagged.status === "BYE") {
     throw new ServerFault(`The old server closed the connection: ${untagged.tail.text}`);
   }
+  onUnasked?.(untagged);
   return undefined;
 }
 

@@ -17,6 +17,7 @@ import { createLease, createMailboxLease } from "./lease.ts";
 import { createManners } from "./manners.ts";
 import type { LegacyConnection } from "./prove-login.ts";
 import { leaveMailbox } from "./selected-mailbox.ts";
+import { createSharedMailboxes } from "./shared-mailboxes.ts";
 import type { ImapSource, LeaseOptions } from "./source.ts";
 import { createTurns, type Turn } from "./turns.ts";
 
@@ -55,6 +56,8 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
   const manners = createManners();
   /** As the last connection has shown. */
   let isLone = false;
+  /** Each who uses a mailbox has it to himself, and selects it anew. */
+  let bearsNoSharing = false;
 
   /** The background waits out a back-off, and holds nothing meanwhile. */
   const acquire = async (request: LeaseOptions): Promise<Permit> => {
@@ -123,6 +126,70 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
     return isLone ? turns.take(work) : work();
   };
 
+  /** For who takes the mailbox on a connection of his own. */
+  const useMailbox: ImapSource["useMailbox"] = (name, request, work) =>
+    withConnection(request, name, (connection) =>
+      alone(connection, (turn) =>
+        leaving(connection, async () => {
+          const { quick, write, asSelected = false } = request;
+          const options = { quick: quick === true, write: write === true, anew: !asSelected };
+          const lease = await createMailboxLease(connection, name, options, turn);
+          // Not waited for: what is asked for behind it is answered behind it.
+          if (!lease.isNew) lease.ask().catch(() => undefined);
+          return work(lease);
+        }),
+      ),
+    );
+  const sharedOpen = new Set<ImapConnection>();
+  const shared = createSharedMailboxes({
+    async open(name, request) {
+      const signal = anyOf(request.signal, closing.signal);
+      const permit = await acquire({ ...request, signal });
+      try {
+        const connection = pool.take(name) ?? (await connect({ ...request, signal }, name));
+        sharedOpen.add(connection);
+        return { connection, permit };
+      } catch (error) {
+        permit.release();
+        throw error;
+      }
+    },
+    giveBack({ connection, permit }) {
+      sharedOpen.delete(connection);
+      if (connection.isBusy) connection.destroy(new MailError("UNAVAILABLE", "The lease has ended"));
+      giveBack(connection, permit);
+    },
+    onRest: () => budget.noteRest(),
+  });
+  /** What takes long does not hold up the others, where that costs nobody any waiting. */
+  const goesApart = (name: EncodedMailboxName, { apart, priority }: LeaseOptions): boolean => {
+    if (apart !== true) return false;
+    const state = shared.has(name);
+    if (state === undefined) return priority === "background";
+    return !pool.isEmpty || budget.hasRoom(user, priority);
+  };
+  const shareMailbox: ImapSource["shareMailbox"] = async (name, asked, work) => {
+    const request = { ...asked, signal: anyOf(asked.signal, closing.signal) };
+    if (bearsNoSharing || goesApart(name, request))
+      return useMailbox(name, { ...request, asSelected: true }, work);
+    const done = await shared.use(name, request, async (connection) => {
+      const { frozenSessions, loneSessions } = connection.quirks;
+      bearsNoSharing = frozenSessions || loneSessions;
+      if (bearsNoSharing) return undefined;
+      const { quick = false, write = false } = request;
+      const lease = await createMailboxLease(connection, name, { quick, write });
+      return { result: await work(lease) };
+    });
+    return done ? done.result : useMailbox(name, request, work);
+  };
+  const use: ImapSource["use"] = (request, work) => {
+    const open = pool.isEmpty && !bearsNoSharing && request.apart !== true ? shared.anyFree() : undefined;
+    if (open) return shared.use(open, request, (connection) => work(createLease(connection)));
+    return withConnection(request, undefined, (connection) =>
+      alone(connection, () => work(createLease(connection))),
+    );
+  };
+
   const adopt = (proven: LegacyConnection): void => {
     connector.noteLogin();
     if (!proven.take()) return;
@@ -135,19 +202,15 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
   return {
     adopt,
     aside: (work) => (isLone ? turns.take(() => work(true)) : work(false)),
-    use: (request, work) =>
-      withConnection(request, undefined, (connection) =>
-        alone(connection, () => work(createLease(connection))),
-      ),
-    useMailbox: (name, request, work) =>
-      withConnection(request, name, (connection) =>
-        alone(connection, (turn) =>
-          leaving(connection, async () => work(await createMailboxLease(connection, name, request, turn))),
-        ),
-      ),
+    use,
+    useMailbox,
+    shareMailbox,
+    isShared: (name) => shared.has(name) !== undefined,
     trouble: () => connector.trouble ?? manners.told(),
     async close() {
-      closing.abort(new MailError("UNAVAILABLE", "The connections to the old server are being closed"));
+      const reason = new MailError("UNAVAILABLE", "The connections to the old server are being closed");
+      closing.abort(reason);
+      for (const connection of sharedOpen) connection.destroy(reason);
       await pool.close();
     },
   };

@@ -3,21 +3,25 @@
  * are pipelined, and each gets its own answers.
  */
 import { noFlags } from "../mail/flags.ts";
-import type { EncodedMailboxName, ModSeq } from "../mail/ids.ts";
+import type { EncodedMailboxName, ModSeq, Uid } from "../mail/ids.ts";
 import { noModSeq } from "../mail/mod-seq.ts";
+import { uidSetOf } from "../mail/number-set.ts";
+import { anyOf } from "../waiting.ts";
 import { appendMessage, changeName, mailboxChanges } from "./change.ts";
 import { type CommandPart, criteriaParts } from "./command-text.ts";
-import { type ExamineOptions, examine, readStatus } from "./examine.ts";
-import { idle } from "./idle.ts";
+import { examine, readStatus } from "./examine.ts";
+import { keepIdling } from "./idle.ts";
 import type { ImapConnection } from "./imap-connection.ts";
 import { keptChanges } from "./kept-changes.ts";
 import { readListing } from "./listing.ts";
-import { leaveMailbox, type SelectedMailbox, selectMailbox } from "./selected-mailbox.ts";
+import { expectFetched } from "./refusal.ts";
+import { leaveMailbox, type SelectedMailbox, type SelectOptions, selectMailbox } from "./selected-mailbox.ts";
 import type { ImapLease, LegacyStatus, MailboxLease } from "./source.ts";
 import type { Turn } from "./turns.ts";
 import { uidSort, uidThread } from "./uid-arrange.ts";
 import { contentsRequest } from "./uid-fetch.ts";
 import { uidSearch } from "./uid-search.ts";
+import { splitUidSet } from "./uid-set.ts";
 import { vanishedSince } from "./vanished.ts";
 
 export function createLease(connection: ImapConnection): ImapLease {
@@ -30,14 +34,14 @@ export function createLease(connection: ImapConnection): ImapLease {
   };
 }
 
-/** Selects the mailbox first. */
+/** Selects the mailbox first, where the connection does not have it selected. */
 export async function createMailboxLease(
   connection: ImapConnection,
   name: EncodedMailboxName,
-  options: ExamineOptions = {},
+  options: SelectOptions = {},
   turn?: Turn,
 ): Promise<MailboxLease> {
-  const mailbox = await selectMailbox(connection, name, options);
+  const { mailbox, isNew } = await selectMailbox(connection, name, options);
   const metadata = metadataFetches(mailbox);
   const changes = mailboxChanges(mailbox);
   const { frozenSessions, guessesUids, selectsForStatus } = connection.quirks;
@@ -50,8 +54,16 @@ export async function createMailboxLease(
       return status;
     },
     isWanted: () => turn?.isWanted ?? false,
-    examined: mailbox.examined,
-    idle: (until) => idle(connection, until),
+    get examined() {
+      return mailbox.examined;
+    },
+    isNew,
+    async ask() {
+      await connection.run({ parts: ["NOOP"] });
+    },
+    told: mailbox.news,
+    watch: (until, onNews) => watch(mailbox, until, onNews),
+    look: () => mailbox.look(),
     examineAgain: () => mailbox.again(),
     listUids: () => mailbox.uids(),
     listDeleted: () => uidSearch(connection, ["DELETED"]),
@@ -71,7 +83,10 @@ export async function createMailboxLease(
 
 /** Where STATUS is not to be believed, by selecting the mailbox and leaving it again. */
 async function statusOf(connection: ImapConnection, name: EncodedMailboxName): Promise<LegacyStatus> {
-  if (!connection.quirks.selectsForStatus) return readStatus(connection, name);
+  if (!connection.quirks.selectsForStatus) {
+    if (connection.selected === name) await connection.run({ parts: ["NOOP"] });
+    return readStatus(connection, name);
+  }
   const { exists, uidNext, uidValidity } = await examine(connection, name);
   const unseen = exists === 0 ? [] : await uidSearch(connection, ["UNSEEN"]);
   await leaveMailbox(connection);
@@ -83,16 +98,19 @@ function charsetPart(charset: string | undefined): CommandPart {
   return charset !== undefined && /^[\w.:+-]{1,40}$/.test(charset) ? `CHARSET ${charset} ` : "";
 }
 
-function metadataFetches(mailbox: SelectedMailbox): Pick<MailboxLease, "fetchMeta" | "fetchFlags"> {
-  const modSeqItem = mailbox.examined.highestModSeq === undefined ? "" : " MODSEQ";
-  const emailIdItem = itemForEmailId(mailbox.connection.capabilities);
+type MetadataFetches = Pick<MailboxLease, "fetchMeta" | "fetchFlags" | "tellFlags">;
+
+function metadataFetches(mailbox: SelectedMailbox): MetadataFetches {
+  const { connection, news } = mailbox;
+  const modSeqItem = (): string => (mailbox.examined.highestModSeq === undefined ? "" : " MODSEQ");
+  const emailIdItem = itemForEmailId(connection.capabilities);
   const since = (changedSince: ModSeq | undefined): string =>
     changedSince === undefined ? "" : ` (CHANGEDSINCE ${changedSince})`;
   return {
     fetchMeta: (uids, onMeta, changedSince) =>
       mailbox.fetch({
         uids,
-        items: `(UID FLAGS INTERNALDATE RFC822.SIZE${modSeqItem}${emailIdItem})${since(changedSince)}`,
+        items: `(UID FLAGS INTERNALDATE RFC822.SIZE${modSeqItem()}${emailIdItem})${since(changedSince)}`,
         onAnswer(uid, answer) {
           const { internalDate, sizeBytes, emailId } = answer;
           if (internalDate === undefined || sizeBytes === undefined) return false;
@@ -105,7 +123,7 @@ function metadataFetches(mailbox: SelectedMailbox): Pick<MailboxLease, "fetchMet
     fetchFlags: (uids, onFlags, changedSince) =>
       mailbox.fetch({
         uids,
-        items: `(UID FLAGS${modSeqItem})${since(changedSince)}`,
+        items: `(UID FLAGS${modSeqItem()})${since(changedSince)}`,
         onAnswer(uid, { flags, internalDate, modSeq }) {
           // With INTERNALDATE it answers a fetchMeta that is in flight as well.
           if (flags === undefined || internalDate !== undefined) return false;
@@ -113,7 +131,40 @@ function metadataFetches(mailbox: SelectedMailbox): Pick<MailboxLease, "fetchMet
           return true;
         },
       }),
+    async tellFlags(messages) {
+      const before = news.expungedEver;
+      const items = `(UID FLAGS${modSeqItem()})`;
+      const commands =
+        "uids" in messages
+          ? splitUidSet(messages.uids).map(({ wire }) => `UID FETCH ${wire} ${items}`)
+          : splitUidSet(uidSetOf(messages.numbers as Uid[])).map(({ wire }) => `FETCH ${wire} ${items}`);
+      const answers = await Promise.all(commands.map((command) => connection.run({ parts: [command] })));
+      if ("uids" in messages) for (const tagged of answers) expectFetched(tagged);
+      // A number that is too high by now is refused.
+      return answers.every(({ status }) => status === "OK") && news.expungedEver === before;
+    },
   };
+}
+
+/** Until `until`, in IDLE as far as nothing else is asked. */
+async function watch(
+  { connection, news }: SelectedMailbox,
+  until: AbortSignal,
+  onNews: () => Promise<void>,
+): Promise<void> {
+  const ended = new AbortController();
+  const idling = keepIdling(connection, anyOf(until, ended.signal));
+  idling.catch(() => undefined);
+  try {
+    while (!until.aborted) {
+      if (news.hasNews) await onNews();
+      else await Promise.race([idling, news.next(until)]);
+      if (connection.isClosed) break;
+    }
+  } finally {
+    ended.abort();
+  }
+  await idling;
 }
 
 /** RFC 8474; Gmail's extensions. */

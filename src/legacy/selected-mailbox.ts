@@ -1,15 +1,18 @@
 /**
- * The mailbox that a connection has selected, and what may be asked of it. There are servers that take a UID that
- * is not there for one nearby (a STORE then marks another message), and show a message as empty that another
- * session has changed since this one selected the mailbox (quirks.ts): they are asked for nothing but UIDs that
- * they list, and an empty message is none.
+ * The mailbox that a connection has selected, and what may be asked of it. It stays selected: what the server tells
+ * of it is gathered (mailbox-news.ts), and nothing is selected again to learn that.
+ *
+ * There are servers that take a UID that is not there for one nearby (a STORE then marks another message), and show
+ * a message as empty that another session has changed since this one selected the mailbox (quirks.ts): they are
+ * asked for nothing but UIDs that they list, an empty message is none, and each who uses the mailbox selects it anew.
  */
 import { MailError } from "../errors.ts";
 import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
 import { type UidSet, uidSetOf } from "../mail/number-set.ts";
-import { type ExamineOptions, examine } from "./examine.ts";
+import { type ExamineOptions, examine, offersModSeqs, readStatus } from "./examine.ts";
 import type { FetchAnswer } from "./fetch-answer.ts";
 import type { ImapConnection } from "./imap-connection.ts";
+import { createNewsGatherer, type NewsGatherer } from "./mailbox-news.ts";
 import { streamedLiteral } from "./response-reader.ts";
 import type { Examined } from "./source.ts";
 import { type FetchRequest, uidFetch } from "./uid-fetch.ts";
@@ -18,10 +21,15 @@ import { contains } from "./uid-set.ts";
 
 export interface SelectedMailbox {
   readonly connection: ImapConnection;
+  readonly name: EncodedMailboxName;
   /** As it was selected last. */
   readonly examined: Examined;
+  readonly isReadWrite: boolean;
+  readonly news: NewsGatherer;
   /** Selects it once more. */
-  again(): Promise<Examined>;
+  again(options?: ExamineOptions): Promise<Examined>;
+  /** What selecting it again would tell; without that where the server can. */
+  look(): Promise<Examined>;
   /** The same in the middle of something: throws UNAVAILABLE where UIDs have come to name other messages. */
   refresh(): Promise<void>;
   /** All UIDs, ascending. */
@@ -31,30 +39,78 @@ export interface SelectedMailbox {
   fetch(request: FetchRequest): Promise<void>;
 }
 
+/** Each connection's, for who takes it next. */
+const selections = new WeakMap<ImapConnection, SelectedMailbox>();
+
+export interface SelectOptions extends ExamineOptions {
+  /** Also where the connection has it selected already. */
+  readonly anew?: boolean;
+}
+
+/** The mailbox as the connection has it, where it has it as it is wanted; otherwise it is selected. */
 export async function selectMailbox(
   connection: ImapConnection,
   name: EncodedMailboxName,
-  options: ExamineOptions,
+  options: SelectOptions,
+): Promise<{ readonly mailbox: SelectedMailbox; readonly isNew: boolean }> {
+  const held = selections.get(connection);
+  if (held?.name === name && connection.selected === name && options.anew !== true) {
+    if (options.write !== true || held.isReadWrite) return { mailbox: held, isNew: false };
+    await held.again(options);
+    return { mailbox: held, isNew: true };
+  }
+  const mailbox = await select(connection, name, options);
+  selections.set(connection, mailbox);
+  return { mailbox, isNew: true };
+}
+
+async function select(
+  connection: ImapConnection,
+  name: EncodedMailboxName,
+  firstOptions: ExamineOptions,
 ): Promise<SelectedMailbox> {
   const { guessesUids, frozenSessions } = connection.quirks;
+  const news = createNewsGatherer();
+  let options = firstOptions;
   let listing: Promise<readonly Uid[]> | undefined;
   /** Such a session sees nothing but what is added: one listing holds until it selects again, and is asked with it. */
-  const select = async (): Promise<Examined> => {
-    const selecting = examine(connection, name, options);
+  const selectNow = async (): Promise<Examined> => {
+    connection.onUnasked = (untagged) => news.note(untagged);
+    const selecting = examine(connection, name, {
+      ...options,
+      onSelected: (exists, hasModSeqs) => news.restart(exists, hasModSeqs),
+    });
     if (frozenSessions) {
       listing = uidSearch(connection, ["ALL"]);
       listing.catch(() => undefined);
     }
     return selecting;
   };
-  let examined = await select();
+  let examined = await selectNow();
   const uids = async (): Promise<readonly Uid[]> => {
-    if (examined.exists === 0) return [];
+    if (news.exists === 0) return [];
     return listing ?? uidSearch(connection, ["ALL"]);
   };
-  const again = async (): Promise<Examined> => {
-    examined = await select();
+  const again = async (others?: ExamineOptions): Promise<Examined> => {
+    options = { write: options.write === true || others?.write === true };
+    examined = await selectNow();
     return examined;
+  };
+  const look = async (): Promise<Examined> => {
+    if (frozenSessions) return again();
+    // NOOP behind STATUS: whatever the numbers of STATUS are about, this session has seen it then.
+    const asked = offersModSeqs(connection) ? readStatus(connection, name) : undefined;
+    asked?.catch(() => undefined);
+    await connection.run({ parts: ["NOOP"] });
+    const status = await asked;
+    if (examined.highestModSeq !== undefined && status?.highestModSeq === undefined) return again();
+    return {
+      ...examined,
+      exists: news.exists,
+      uidNext: status?.uidNext ?? examined.uidNext,
+      highestModSeq: examined.hasNoModSeqs ? undefined : status?.highestModSeq,
+      firstUnseen: undefined,
+    };
   };
   const refresh = async (): Promise<void> => {
     const { uidValidity } = examined;
@@ -83,10 +139,16 @@ export async function selectMailbox(
 
   return {
     connection,
+    name,
+    news,
     get examined() {
       return examined;
     },
+    get isReadWrite() {
+      return options.write === true;
+    },
     again,
+    look,
     refresh,
     uids,
     listed,
@@ -103,8 +165,9 @@ export async function selectMailbox(
 
 /** Leaves the mailbox, where a session that stays would hold on to what it saw, and would write it down late. */
 export async function leaveMailbox(connection: ImapConnection): Promise<void> {
-  if (!connection.quirks.frozenSessions || connection.isClosed || !connection.capabilities.has("UNSELECT"))
-    return;
+  if (!connection.quirks.frozenSessions) return;
+  selections.delete(connection);
+  if (connection.isClosed || !connection.capabilities.has("UNSELECT")) return;
   connection.selected = undefined;
   // Where that fails the connection is closed, and with it the mailbox.
   await connection.run({ parts: ["UNSELECT"] }).catch(() => undefined);

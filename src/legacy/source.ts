@@ -33,6 +33,10 @@ export interface LeaseOptions {
   readonly onWanted?: () => void;
   /** With `onWanted`: no client has asked for what is waited for, and it gives way to those that one has. */
   readonly isStandby?: () => boolean;
+  /** With `onWanted`: it is held for work after all, at this moment. */
+  readonly isWorking?: () => boolean;
+  /** It takes long, and would hold up those who share a connection: one of its own, where that costs no waiting. */
+  readonly apart?: boolean;
 }
 
 export interface MailboxLeaseOptions extends LeaseOptions {
@@ -42,6 +46,11 @@ export interface MailboxLeaseOptions extends LeaseOptions {
   readonly write?: boolean;
 }
 
+export interface MailboxUseOptions extends MailboxLeaseOptions {
+  /** A connection that has the mailbox selected already is asked what has happened (NOOP), and serves as it is. */
+  readonly asSelected?: boolean;
+}
+
 /** One user's legacy IMAP server. */
 export interface ImapSource {
   /**
@@ -49,12 +58,23 @@ export interface ImapSource {
    * retry on a fresh connection when a pooled one turns out to be dead before its first answer).
    */
   use<T>(options: LeaseOptions, work: (lease: ImapLease) => Promise<T>): Promise<T>;
-  /** Same, with the mailbox selected, read-only unless asked; `examined` is what the server said just now. */
+  /** Same, with the mailbox selected, read-only unless asked; anew unless `asSelected`. */
   useMailbox<T>(
+    name: EncodedMailboxName,
+    options: MailboxUseOptions,
+    work: (lease: MailboxLease) => Promise<T>,
+  ): Promise<T>;
+  /**
+   * Same, on the one connection that has the mailbox selected for all who share it, as long as any of them does
+   * (shared-mailboxes.ts): it is selected only where it is opened first, or was read-only so far.
+   */
+  shareMailbox<T>(
     name: EncodedMailboxName,
     options: MailboxLeaseOptions,
     work: (lease: MailboxLease) => Promise<T>,
   ): Promise<T>;
+  /** Somebody shares the mailbox now. */
+  isShared(name: EncodedMailboxName): boolean;
   /**
    * Why a connection could not be had lately, or how else the server has misbehaved, for people: what needed it may
    * have been done on another.
@@ -153,7 +173,8 @@ export interface BodySink {
  */
 export interface MailboxChanges {
   /**
-   * Tells the flags as they are afterwards; also when it was refused for some, before it throws. With
+   * What the server answers of the flags is among what it has told (see MailboxTold), of none that were so before;
+   * where that is not to be believed, `onFlags` has them. With
    * `unchangedSince` (needs MODSEQs) messages that have changed since are left alone, and told.
    */
   store(
@@ -170,12 +191,50 @@ export interface MailboxChanges {
   move(uids: UidSet, target: EncodedMailboxName): Promise<CopiedUids | undefined>;
 }
 
+/** What the server has told of a selected mailbox, unasked or along with the answer to something else. */
+export interface MailboxNews {
+  /** Flags of messages, in the order in which they were told: of one message the last counts. */
+  readonly flags: readonly FlagsOf[];
+  /** Sequence numbers of messages of which it told that something has changed, but not what, or not its UID. */
+  readonly unnamed: readonly number[] | "any";
+  /** How many messages were expunged. */
+  readonly expunged: number;
+  /** How many messages there are now. */
+  readonly exists: number;
+  /** FLAGS, where it told others. */
+  readonly flagNames: readonly string[] | undefined;
+}
+
+/** News that nobody has taken yet, since the mailbox was selected or since they were taken last. */
+export interface MailboxTold {
+  readonly hasNews: boolean;
+  /** How many messages there are now, and how many were expunged. */
+  readonly exists: number;
+  readonly expunged: number;
+  /** PERMANENTFLAGS, where others were told since it was selected. */
+  readonly permanentFlags: readonly string[] | undefined;
+  take(): MailboxNews;
+  /** Only those: the rest is left for `take`. */
+  takeFlags(): readonly FlagsOf[];
+}
+
 export interface MailboxLease extends ImapLease, MailboxChanges {
+  /** As the mailbox was selected: another object is another selection, and nobody has told what happened in between. */
   readonly examined: Examined;
+  /** It was selected for this lease. */
+  readonly isNew: boolean;
   /** Others wait, on a server that bears one session of a user's at a time. */
   isWanted(): boolean;
-  /** Waits for news of the mailbox (the server needs IDLE); `until` ends it in good order. */
-  idle(until: AbortSignal): Promise<void>;
+  /** Has the server tell what has happened: `told` has it when this resolves. */
+  ask(): Promise<void>;
+  readonly told: MailboxTold;
+  /**
+   * Waits for news until `until`, in IDLE while nothing else is asked (the server needs IDLE). `onNews` is called
+   * whenever something was told, and awaited.
+   */
+  watch(until: AbortSignal, onNews: () => Promise<void>): Promise<void>;
+  /** What EXAMINE would tell, of the mailbox as it is selected; by EXAMINE where that cannot be had otherwise. */
+  look(): Promise<Examined>;
   /** Selects it once more: what the server says now. */
   examineAgain(): Promise<Examined>;
   /** All UIDs, ascending. Uses ESEARCH where there is one. */
@@ -189,6 +248,11 @@ export interface MailboxLease extends ImapLease, MailboxChanges {
   fetchMeta(uids: UidSet, onMeta: (meta: MessageMeta) => void, changedSince?: ModSeq): Promise<void>;
   /** Only UID, FLAGS and MODSEQ: what can change. */
   fetchFlags(uids: UidSet, onFlags: (change: FlagsOf) => void, changedSince?: ModSeq): Promise<void>;
+  /**
+   * Asks for UID, FLAGS and MODSEQ of messages; the answers are among what is `told`, in their place. Messages may be
+   * named by sequence number: false where some were expunged meanwhile, and the numbers stood for others.
+   */
+  tellFlags(messages: { readonly uids: UidSet } | { readonly numbers: readonly number[] }): Promise<boolean>;
   /** Of `uids` what was expunged since; undefined where the server cannot tell (it needs QRESYNC). */
   vanishedSince(uids: UidSet, since: ModSeq): Promise<readonly NumberRange[] | undefined>;
   /** The header block, `BODY.PEEK[HEADER]`, blank line included, exact bytes. */

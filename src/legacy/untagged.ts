@@ -13,7 +13,7 @@ export interface StatusText {
 }
 
 export type Untagged =
-  | { readonly kind: "fetch"; readonly answer: FetchAnswer }
+  | { readonly kind: "fetch"; readonly answer: FetchAnswer; readonly text: string }
   /** EXISTS, RECENT, EXPUNGE. */
   | { readonly kind: "count"; readonly name: string; readonly value: number }
   | {
@@ -53,7 +53,7 @@ export function parseResponse(text: string, literals: readonly Buffer[]): Respon
 
 function parseUntagged(text: string, literals: readonly Buffer[]): Untagged {
   const fetchAt = fetchPosition(text);
-  if (fetchAt !== undefined) return { kind: "fetch", answer: parseFetch(text, literals, fetchAt) };
+  if (fetchAt !== undefined) return { kind: "fetch", answer: parseFetch(text, literals, fetchAt), text };
   const match = /^\* (?:(\d{1,10}) )?([^ ]*) ?/.exec(text);
   const name = (match?.[2] ?? "").toUpperCase();
   const position = match?.[0].length ?? text.length;

@@ -3,7 +3,7 @@
  * is lost, or does not tell the UID, the message is looked for above the UIDNEXT of before, by its bytes.
  */
 import { MailError, OutcomeUnknown } from "../errors.ts";
-import type { ImapSource, MailboxLease } from "../legacy/source.ts";
+import type { ImapSource, MailboxLease, MessageToAppend } from "../legacy/source.ts";
 import { flagsOf, hasFlag } from "../mail/flags.ts";
 import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
 import type { MessageContent } from "../mail/message.ts";
@@ -13,10 +13,14 @@ import type { Authority } from "./authority.ts";
 import { digestingSink, digestOf } from "./digests.ts";
 import { lenientDigest } from "./lenient-digest.ts";
 import { lookAgain } from "./look-again.ts";
+import { withFollowed } from "./mailbox-lease.ts";
+import type { MailboxState } from "./mailbox-state.ts";
 
 export interface AppendOptions {
   readonly source: ImapSource;
   readonly signal: AbortSignal;
+  /** What is known of the mailbox, where it is open here and listed. */
+  readonly opened: (name: EncodedMailboxName) => MailboxState | undefined;
   /** Makes what was added known here; the UID is told only where that was done. */
   readonly published: (
     target: EncodedMailboxName,
@@ -24,21 +28,41 @@ export interface AppendOptions {
   ) => Promise<AppendedUid | undefined>;
 }
 
-export function createAppend({ source, signal, published }: AppendOptions): Authority["append"] {
+/** A longer one would hold up all who share the mailbox's connection. */
+const maxSharedBytes = 256 << 10;
+
+export function createAppend({ source, signal, opened, published }: AppendOptions): Authority["append"] {
   const request = { priority: "interactive", signal } as const;
+
+  /** On any connection. */
+  const appendAnyhow = (
+    target: EncodedMailboxName,
+    message: MessageToAppend,
+    note: (from: Uid | undefined) => void,
+  ): Promise<AppendedUid | undefined> =>
+    source.use({ ...request, apart: message.content.sizeBytes > maxSharedBytes }, async (lease) => {
+      // Also what tells that the connection is alive: nothing is sent twice.
+      note(
+        await lease.status(target).then(
+          ({ uidNext }) => uidNext,
+          (error: unknown) => unlessLost(error),
+        ),
+      );
+      return lease.append(target, message);
+    });
 
   return async (target, { incoming, flags, internalDate }) => {
     const content = incoming.open();
+    const message = { content, flags, internalDate };
     let from: Uid | undefined;
+    const note = (uidNext: Uid | undefined): void => {
+      from = uidNext;
+    };
     try {
-      const appended = await source.use(request, async (lease) => {
-        // Also what tells that the connection is alive: nothing is sent twice.
-        from = await lease.status(target).then(
-          ({ uidNext }) => uidNext,
-          (error: unknown) => unlessLost(error),
-        );
-        return lease.append(target, { content, flags, internalDate });
-      });
+      const state = content.sizeBytes > maxSharedBytes ? undefined : opened(target);
+      const appended = state
+        ? await appendHere(state, message, note)
+        : await appendAnyhow(target, message, note);
       return await published(
         target,
         appended ?? (await find(target, content, from, flags).catch(() => undefined)),
@@ -89,6 +113,20 @@ export function createAppend({ source, signal, published }: AppendOptions): Auth
       return { uidValidity, uid };
     });
   }
+}
+
+/** On the mailbox's own connection, which tells at once what comes of it; `note` is told UIDNEXT of before. */
+function appendHere(
+  state: MailboxState,
+  message: MessageToAppend,
+  note: (from: Uid) => void,
+): Promise<AppendedUid | undefined> {
+  return withFollowed(state, { write: false }, (lease, { name }) =>
+    state.shared(async () => {
+      note(state.record.uidNext);
+      return lease.append(name, message);
+    }),
+  );
 }
 
 async function giveFlags(lease: MailboxLease, uid: Uid, flags: readonly string[]): Promise<void> {

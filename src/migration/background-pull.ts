@@ -23,6 +23,8 @@ export interface BackgroundPull {
   run(): Promise<PullOutcome>;
   /** Starts it in a moment, and tries again by itself while the legacy server is away. */
   wake(): void;
+  /** The same; where the last pull has brought everything, only for what has come into this mailbox since. */
+  wakeFor(mailbox: MailboxMirror): void;
   readonly busy: boolean;
   readonly outcome: PullOutcome | undefined;
   /** Resolves when nothing runs any more (after the signal). */
@@ -42,6 +44,8 @@ export interface BackgroundPullOptions {
 
 /** A client that has just logged in goes first. */
 const startDelayMs = 400;
+/** Until what comes into a mailbox now and then is written into its uidlist, and matched with the maildrop. */
+const afterArrivalsMs = 60_000;
 /** A connection is handed back after so long, for others to have their turn. */
 const turnMs = 5_000;
 const mailboxesAtOnce = 2;
@@ -55,13 +59,45 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
   let failures = 0;
   signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
 
+  /** Into which something has come since all was here. */
+  const arrivedIn = new Set<MailboxMirror>();
+  let isAllWanted = true;
+  let afterArrivals: NodeJS.Timeout | undefined;
+  signal.addEventListener("abort", () => clearTimeout(afterArrivals), { once: true });
+
   const attempt = async (): Promise<PullOutcome> => {
+    const before = outcome;
+    const scope = !isAllWanted && before?.kind === "complete" ? [...arrivedIn] : undefined;
+    arrivedIn.clear();
+    isAllWanted = false;
+    if (scope) return (await bringArrivals(scope)) ? (before ?? { kind: "complete" }) : attemptAll();
+    return attemptAll();
+  };
+  /** The rest of a pull has time. False where something is left. */
+  const bringArrivals = async (mailboxes: readonly MailboxMirror[]): Promise<boolean> => {
+    const troubles = new Map<MailboxMirror, unknown>();
+    await pullEach(mailboxes, troubles, { isLast: false }).catch(() => undefined);
+    if (
+      signal.aborted ||
+      troubles.size > 0 ||
+      mailboxes.some((one) => one.isBehind() || problemsOf(one).length > 0)
+    )
+      return false;
+    afterArrivals ??= setTimeout(() => {
+      afterArrivals = undefined;
+      wake();
+    }, afterArrivalsMs);
+    return true;
+  };
+  const attemptAll = async (): Promise<PullOutcome> => {
+    clearTimeout(afterArrivals);
+    afterArrivals = undefined;
     try {
       const mailboxes = await options.list();
       const troubles = new Map<MailboxMirror, unknown>();
       // Once more those into which mail came after their turn.
       for (let left = mailboxes; left.length > 0; ) {
-        await pullEach(left, troubles);
+        await pullEach(left, troubles, { isLast: true });
         left = mailboxes.filter((mailbox) => !troubles.has(mailbox) && mailbox.isBehind());
       }
       await store.makeDurable();
@@ -79,9 +115,10 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
   const pullEach = (
     mailboxes: readonly MailboxMirror[],
     troubles: Map<MailboxMirror, unknown>,
+    turns: { readonly isLast: boolean },
   ): Promise<void> =>
     inParallel(inboxFirst(mailboxes), mailboxesAtOnce, async (mailbox) => {
-      await pullMailbox(mailbox, signal).catch((error: unknown) => {
+      await pullMailbox(mailbox, turns.isLast, signal).catch((error: unknown) => {
         if (signal.aborted) throw error;
         troubles.set(mailbox, error);
         logger.warn({ err: error, mailbox: mailbox.state.record.name }, "a mailbox could not be pulled");
@@ -104,7 +141,15 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
       return [`POP3: ${error.message}`];
     }
   };
+  const wake = (): void => {
+    isAllWanted ||= running === undefined;
+    schedule(startDelayMs);
+  };
   const run = (): Promise<PullOutcome> => {
+    isAllWanted = true;
+    return start();
+  };
+  const start = (): Promise<PullOutcome> => {
     clearTimeout(timer);
     timer = undefined;
     running ??= attempt().then((result) => {
@@ -112,6 +157,7 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
       outcome = result;
       if (!signal.aborted) tell(result);
       report(result);
+      if (arrivedIn.size > 0) schedule(startDelayMs);
       return result;
     });
     return running;
@@ -126,7 +172,7 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
   };
   const schedule = (delayMs: number): void => {
     if (signal.aborted || timer || running) return;
-    timer = setTimeout(() => void run(), delayMs);
+    timer = setTimeout(() => void start(), delayMs);
   };
   const report = (result: PullOutcome): void => {
     if (result.kind !== "failed") {
@@ -136,12 +182,17 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
     }
     if (signal.aborted) return;
     logger.warn({ err: result.error }, "pull interrupted");
+    isAllWanted = true;
     schedule(retryDelaysMs[Math.min(failures++, retryDelaysMs.length - 1)] ?? 60_000);
   };
 
   return {
     run,
-    wake: () => schedule(startDelayMs),
+    wake,
+    wakeFor(mailbox) {
+      arrivedIn.add(mailbox);
+      schedule(startDelayMs);
+    },
     get busy() {
       return running !== undefined || timer !== undefined;
     },
@@ -157,10 +208,10 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
   };
 }
 
-async function pullMailbox(mailbox: MailboxMirror, signal: AbortSignal): Promise<void> {
+async function pullMailbox(mailbox: MailboxMirror, isLast: boolean, signal: AbortSignal): Promise<void> {
   do signal.throwIfAborted();
   while ((await mailbox.pullTurn(turnMs)) === "more");
-  await mailbox.checkpoint();
+  if (isLast) await mailbox.checkpoint();
 }
 
 function problemsOf(mailbox: MailboxMirror): string[] {

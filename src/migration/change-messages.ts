@@ -1,13 +1,13 @@
 /**
- * Changes of messages, written through to the legacy server. Each is made on a connection that has the
- * mailbox selected, alone with the mailbox (see MailboxState.exclusive), and what it led to is read back
- * on the same connection before anybody else looks.
+ * Changes of messages, written through to the legacy server on the connection that has the mailbox selected. What
+ * the server answers is the change: STORE and COPY go there one behind the other (see MailboxState.shared); an
+ * EXPUNGE is alone with the mailbox until the listing bears out what it led to.
  */
 import { MailError, OutcomeUnknown } from "../errors.ts";
 import type { FlagsOf, ImapSource, MailboxLease } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
 import type { CopiedUids } from "../mail/copied-uids.ts";
-import { withChange } from "../mail/flag-change.ts";
+import { type FlagChange, withChange } from "../mail/flag-change.ts";
 import { sameFlags } from "../mail/flags.ts";
 import type { EncodedMailboxName, Uid, UidValidity } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
@@ -16,9 +16,10 @@ import type { StoredMessage } from "../store/store.ts";
 import { createAppend } from "./append-message.ts";
 import type { Authority } from "./authority.ts";
 import { findCopies } from "./find-copies.ts";
+import { catchUp } from "./follow-mailbox.ts";
 import { noteKeywords } from "./local-messages.ts";
 import { lookAgain } from "./look-again.ts";
-import { hasChanged, withMailbox } from "./mailbox-lease.ts";
+import { hasChanged, withFollowed, withMailbox } from "./mailbox-lease.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import { isMarkedDeleted } from "./message-table.ts";
@@ -39,10 +40,24 @@ type MessageChanges = Omit<Authority, "changeName">;
 export function createMessageChanges(options: MessageChangeOptions): MessageChanges {
   const { source, signal, logger } = options;
 
-  /** Alone with the mailbox, selected read-write. */
+  /** With the mailbox selected read-write, beside other changes whose answers tell all that they do. */
+  const beside = <T>(
+    mailbox: MailboxMirror,
+    modSeqs: boolean,
+    work: (lease: MailboxLease) => Promise<T>,
+  ): Promise<T> => {
+    const { state } = mailbox;
+    return withFollowed(state, { modSeqs }, (lease, record) =>
+      state.shared(async () => {
+        if (state.record.uidValidity !== record.uidValidity) throw hasChanged();
+        return work(lease);
+      }),
+    );
+  };
+  /** The same, alone with the mailbox. */
   const alone = <T>(mailbox: MailboxMirror, work: (lease: MailboxLease) => Promise<T>): Promise<T> => {
     const { state } = mailbox;
-    return withMailbox(state, { priority: "interactive", write: true }, (lease, record) =>
+    return withFollowed(state, {}, (lease, record) =>
       state.exclusive(async () => {
         if (state.record.uidValidity !== record.uidValidity) throw hasChanged();
         return work(lease);
@@ -52,54 +67,72 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
   /** Whatever became of the change, its outcome stands: what cannot be read back now, the next delta brings. */
   const readBack = async ({ state }: MailboxMirror, lease: MailboxLease): Promise<void> => {
     try {
-      await takeDelta(state, lease, await lease.examineAgain());
+      await catchUp(state, lease, { unasked: true });
     } catch (error) {
       logger.debug({ err: error, mailbox: state.record.name }, "a change could not be read back");
     }
   };
+  /** Others have changed something in between: nobody is told of a MODSEQ above theirs before they are known. */
+  const fillGap = (mailbox: MailboxMirror): Promise<void> =>
+    alone(mailbox, async (lease) => {
+      try {
+        await takeDelta(mailbox.state, lease, await lease.look(), {
+          expunged: lease.told.take().expunged,
+          flags: undefined,
+        });
+      } catch (error) {
+        mailbox.state.follow(undefined);
+        logger.debug({ err: error, mailbox: mailbox.state.record.name }, "a change could not be read back");
+      }
+    });
 
   /** The new messages are listed here before their UIDs are told; where they cannot be, they are not told. */
   const published = async <Told extends { readonly uidValidity: UidValidity }>(
     target: EncodedMailboxName,
     copied: Told | undefined,
+    added: readonly Uid[],
   ): Promise<Told | undefined> => {
     const mailbox = options.opened(target);
     if (!mailbox?.state.listed) return copied;
     try {
-      await mailbox.sync(signal);
+      await mailbox.publish(added, signal);
       return mailbox.state.record.uidValidity === copied?.uidValidity ? copied : undefined;
     } catch (error) {
       logger.warn({ err: error, mailbox: target }, "messages were added and could not be listed");
       return undefined;
     }
   };
+  const publishedCopies = (
+    target: EncodedMailboxName,
+    copied: CopiedUids | undefined,
+  ): Promise<CopiedUids | undefined> => published(target, copied, copied?.to ?? []);
 
   const store: MessageChanges["store"] = async (mailbox, asked, change, unchangedSince) => {
     const { state } = mailbox;
-    const seen: FlagsOf[] = [];
-    const note = (flags: FlagsOf): void => void seen.push(flags);
     let uids = asked;
+    let isWhole = true;
     if (unchangedSince !== undefined) await mailbox.metadata(remoteOf(state, asked));
     try {
-      return await alone(mailbox, async (lease) => {
+      return await beside(mailbox, unchangedSince !== undefined, async (lease) => {
         // Where the legacy server has no MODSEQs the condition is on ours.
         const isOurs = state.countsModSeqs || lease.examined.highestModSeq === undefined;
         const parted = byUnchangedSince(knownOf(state, asked), isOurs ? unchangedSince : undefined);
         if (isOurs && unchangedSince !== undefined) uids = parted.unchanged.map((message) => message.uid);
         if (uids.length === 0) return parted.modified;
+        const seen: FlagsOf[] = [];
+        let modified: readonly Uid[] = [];
         try {
-          const modified = await lease.store(
+          modified = await lease.store(
             uidSetOf(uids),
             change,
-            note,
+            (flags) => void seen.push(flags),
             isOurs ? undefined : unchangedSince,
           );
           return [...parted.modified, ...modified];
         } finally {
-          noteKeywords(state, seen);
-          const isAlone = followsOn(state, lease, seen);
-          state.commitFlags(seen);
-          if (!isAlone) await readBack(mailbox, lease);
+          const refused = new Set(modified);
+          const changed = uids.filter((uid) => !refused.has(uid));
+          isWhole = await takeAnswers(state, lease, { uids: changed, change, seen });
         }
       });
     } catch (error) {
@@ -113,8 +146,12 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
         }),
       );
       return [];
+    } finally {
+      if (!isWhole) await fillGap(mailbox);
     }
   };
+
+  const besideCopies: typeof alone = (mailbox, work) => beside(mailbox, false, work);
 
   const expunge: MessageChanges["expunge"] = async (mailbox, uids) => {
     const { state } = mailbox;
@@ -165,7 +202,8 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
     await mailbox.metadata(remoteOf(state, uids));
     const messages = knownOf(state, uids);
     try {
-      const copied = await alone(mailbox, async (lease) => {
+      const within = kind === "move" ? alone : besideCopies;
+      const copied = await within(mailbox, async (lease) => {
         // From which UID on its copies will be: known before it is sent, since both answers may be lost.
         before = await lease.status(target).catch(() => undefined);
         if (kind === "move") state.brake.expect(uids);
@@ -175,10 +213,10 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
           if (kind === "move") await readBack(mailbox, lease);
         }
       });
-      return await published(target, copied);
+      return await publishedCopies(target, copied);
     } catch (error) {
       if (!(error instanceof OutcomeUnknown)) throw error;
-      return published(
+      return publishedCopies(
         target,
         await outcomeOf(error, kind, mailbox, { uids, messages, target, from: before?.uidNext }),
       );
@@ -228,13 +266,23 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
   const copy: MessageChanges["copy"] = (mailbox, uids, target) => transfer("copy", mailbox, uids, target);
 
   return {
-    append: createAppend({ source, signal, published }),
+    append: createAppend({
+      source,
+      signal,
+      opened: (name) => {
+        const state = options.opened(name)?.state;
+        return state?.listed ? state : undefined;
+      },
+      published: (target, appended) => published(target, appended, appended ? [appended.uid] : []),
+    }),
     store,
     expunge,
     copy,
     async move(mailbox, uids, target) {
-      const hasMove = await source.use({ priority: "interactive", signal }, async ({ capabilities }) =>
-        capabilities.has("MOVE"),
+      const hasMove = await withMailbox(
+        mailbox.state,
+        { priority: "interactive" },
+        async ({ capabilities }) => capabilities.has("MOVE"),
       );
       if (hasMove) return transfer("move", mailbox, uids, target);
       // RFC 6851 3.3 names these three steps; a message that cannot be expunged is left marked.
@@ -246,17 +294,32 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
   };
 }
 
+interface Stored {
+  /** Those that are changed, as far as is known. */
+  readonly uids: readonly Uid[];
+  readonly change: FlagChange;
+  readonly seen: readonly FlagsOf[];
+}
+
 /**
- * Nobody else has changed anything up to these MODSEQs: a client takes the highest that it is told for the
- * mailbox's, and asks for what is above it when it comes back.
+ * What STORE was answered is the change. Servers leave out messages that were so before, and some others: those are
+ * asked for. False where something else has changed that nobody has told of.
  */
-function followsOn(
-  { countsModSeqs, record: { highestModSeq } }: MailboxState,
-  { examined }: MailboxLease,
-  seen: readonly FlagsOf[],
-): boolean {
-  if (countsModSeqs || highestModSeq === 0n || examined.highestModSeq === undefined) return true;
-  return examined.highestModSeq >= highestModSeq && seen.every(({ modSeq }) => modSeq <= highestModSeq + 1n);
+async function takeAnswers(
+  state: MailboxState,
+  lease: MailboxLease,
+  { uids, change, seen }: Stored,
+): Promise<boolean> {
+  const answered = [...seen, ...lease.told.takeFlags()];
+  noteKeywords(state, answered);
+  if (!state.commitTold(answered, [])) return false;
+  const unanswered = knownOf(state, uids).filter(({ flags }) => !sameFlags(flags, withChange(flags, change)));
+  if (unanswered.length === 0) return true;
+  await lease.tellFlags({ uids: uidSetOf(unanswered.map(({ uid }) => uid)) }).catch(() => {
+    // Another selection tells.
+    state.follow(undefined);
+  });
+  return state.commitTold(lease.told.takeFlags(), []);
 }
 
 function remoteOf({ table }: MailboxState, uids: readonly Uid[]): readonly Uid[] {

@@ -18,6 +18,8 @@ export interface DeletionBrake {
   withoutHeld(uids: readonly Uid[]): readonly Uid[];
   /** Their deletion has been asked for here. */
   expect(uids: readonly Uid[]): void;
+  /** They have arrived, and were never listed before. */
+  noteArrived(uids: readonly Uid[]): void;
   /** The deletion of so many has been asked for here; which ones they are is not known. */
   expectAny(count: number): void;
   /**
@@ -71,6 +73,7 @@ export function createDeletionBrake(store: AccountStore, mailbox: MailboxId): De
     expect(uids) {
       for (const one of uids) expected.add(one);
     },
+    noteArrived: noteArrivals,
     expectAny(count) {
       unnamed = { count: unnamedNow() + count, at: performance.now() };
     },

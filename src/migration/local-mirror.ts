@@ -137,6 +137,7 @@ export async function openLocalMirror(options: LocalMirrorOptions): Promise<Mirr
     },
     pull: async () => ({ kind: "complete" }),
     wake: () => sweep?.wake(open),
+    wakeIfBehind: () => sweep?.wake(open),
     outcome: { kind: "complete" },
     busy: false,
     async retire() {
@@ -191,6 +192,8 @@ function begin(store: AccountStore, record: MailboxRecord): void {
 const nobody: ImapSource = {
   use: async () => Promise.reject(new MailError("CANNOT", "the account is local")),
   useMailbox: async () => Promise.reject(new MailError("CANNOT", "the account is local")),
+  isShared: () => false,
+  shareMailbox: async () => Promise.reject(new MailError("CANNOT", "the account is local")),
   trouble: () => undefined,
   close: async () => undefined,
 };
@@ -209,6 +212,7 @@ function localMailbox(state: MailboxState, signal: AbortSignal): MailboxMirror {
     subscribe: (listener) => state.subscribe(listener),
     sync,
     select: sync,
+    publish: (_, waiting) => sync(waiting),
     watch: () => watch.start(),
     metadata: async () => undefined,
     changedSince: async () => undefined,

@@ -3,6 +3,7 @@ import { MailError } from "../errors.ts";
 import type { LeaseOptions, MailboxLease } from "../legacy/source.ts";
 import type { MailboxRecord } from "../store/store.ts";
 import { anyOf } from "../waiting.ts";
+import { catchUp, isFollowed } from "./follow-mailbox.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import { takeDelta } from "./sync-mailbox.ts";
 
@@ -13,27 +14,54 @@ export interface MailboxWork extends Omit<LeaseOptions, "signal"> {
   readonly signal?: AbortSignal;
 }
 
+type Work<T> = (lease: MailboxLease, record: MailboxRecord) => Promise<T>;
+
 /**
  * `work` gets the record under whose UIDVALIDITY it asks. Where the legacy server has made another mailbox
  * of that name, that is taken in, and UNAVAILABLE thrown: the UIDs would name other messages. Where it has no
- * UIDVALIDITY, only a look can tell.
+ * UIDVALIDITY, only a look can tell. It shares the mailbox's connection with others.
  */
-export function withMailbox<T>(
+export function withMailbox<T>(mailbox: MailboxState, options: MailboxWork, work: Work<T>): Promise<T> {
+  const request = requestOf(mailbox, options);
+  return mailbox.source.shareMailbox(mailbox.record.name, request, (lease) => asKnown(mailbox, lease, work));
+}
+
+/** The same on a connection of its own: for what is brought across in the background. */
+export function withMailboxApart<T>(mailbox: MailboxState, work: Work<T>): Promise<T> {
+  const request = requestOf(mailbox, { priority: "background", apart: true });
+  return mailbox.source.shareMailbox(mailbox.record.name, request, (lease) => asKnown(mailbox, lease, work));
+}
+
+/**
+ * For changes: the mailbox is selected read-write, and what was told of it so far is taken in, so that what the
+ * change's answer tells follows on that.
+ */
+export function withFollowed<T>(
   mailbox: MailboxState,
-  options: MailboxWork,
-  work: (lease: MailboxLease, record: MailboxRecord) => Promise<T>,
+  { modSeqs = false, write = true }: { readonly modSeqs?: boolean; readonly write?: boolean },
+  work: Work<T>,
 ): Promise<T> {
-  const signal = options.signal ? anyOf(options.signal, mailbox.signal) : mailbox.signal;
-  const request = { ...options, signal };
-  return mailbox.source.useMailbox(mailbox.record.name, request, async (lease) => {
-    const { record } = mailbox;
-    if (lease.examined.uidValidity === record.uidValidity) return work(lease, record);
-    await mailbox.exclusive(async () => takeDelta(mailbox, lease, await lease.examineAgain()));
-    const now = mailbox.record;
-    // After the first look at it: nothing was known that could have changed.
-    if (record.uidValidity === undefined || now.uidValidity === record.uidValidity) return work(lease, now);
-    throw hasChanged();
+  return withMailbox(mailbox, { priority: "interactive", write }, async (lease, record) => {
+    if (modSeqs || !isFollowed(mailbox, lease))
+      await mailbox.exclusive((waited) => catchUp(mailbox, lease, { waited, unasked: true, modSeqs }));
+    if (mailbox.record.uidValidity !== record.uidValidity) throw hasChanged();
+    return work(lease, record);
   });
+}
+
+function requestOf(mailbox: MailboxState, options: MailboxWork): LeaseOptions {
+  const signal = options.signal ? anyOf(options.signal, mailbox.signal) : mailbox.signal;
+  return { ...options, signal };
+}
+
+async function asKnown<T>(mailbox: MailboxState, lease: MailboxLease, work: Work<T>): Promise<T> {
+  const { record } = mailbox;
+  if (lease.examined.uidValidity === record.uidValidity) return work(lease, record);
+  await mailbox.exclusive(async () => takeDelta(mailbox, lease, await lease.examineAgain()));
+  const now = mailbox.record;
+  // After the first look at it: nothing was known that could have changed.
+  if (record.uidValidity === undefined || now.uidValidity === record.uidValidity) return work(lease, now);
+  throw hasChanged();
 }
 
 export function hasChanged(): MailError {

@@ -12,14 +12,14 @@ import type { ThreadAlgorithm, ThreadNode } from "../mail/thread.ts";
 import type { MailboxRecord } from "../store/store.ts";
 import { singleFlight, waitWith } from "../waiting.ts";
 import { expungedSince } from "./expunged-since.ts";
+import { isUnchanged, type SyncOptions, syncMailbox, takeTold } from "./follow-mailbox.ts";
 import { forgetChanged } from "./given-back.ts";
-import { withMailbox } from "./mailbox-lease.ts";
+import { withMailbox, withMailboxApart } from "./mailbox-lease.ts";
 import type { MailboxEvent, MailboxState, MailboxStateOptions } from "./mailbox-state.ts";
 import { openMailboxState } from "./open-mailbox-state.ts";
 import { createBodyPull } from "./pull-bodies.ts";
 import { createMetaPull, type MetaPull } from "./pull-meta.ts";
 import { type ContentOnItsWay, createSameContent } from "./same-content.ts";
-import { type SyncOptions, syncMailbox } from "./sync-mailbox.ts";
 import { createWatch, type WatchOptions } from "./watch.ts";
 
 export type { MailboxEvent } from "./mailbox-state.ts";
@@ -27,6 +27,8 @@ export type { MailboxEvent } from "./mailbox-state.ts";
 export interface LookOptions {
   /** HIGHESTMODSEQ is wanted, too: the first look may go without. */
   readonly modSeqs?: boolean;
+  /** Where the legacy server was asked in the last second, that is good enough. */
+  readonly lately?: boolean;
 }
 
 export interface MailboxMirror extends Pick<MetaPull, "headers" | "structures"> {
@@ -40,6 +42,8 @@ export interface MailboxMirror extends Pick<MetaPull, "headers" | "structures"> 
   sync(signal: AbortSignal, options?: LookOptions): Promise<void>;
   /** The same, as a client does who means to change something: what SELECT alone tells is learned. */
   select(signal: AbortSignal, options?: LookOptions): Promise<void>;
+  /** Takes in what has been told of these new messages; where that is not all of them, a delta. */
+  publish(added: readonly Uid[], signal: AbortSignal): Promise<void>;
   /** Watches the legacy server for changes until what is returned is called. */
   watch(options?: WatchOptions): () => void;
   /** Metadata of `uids`. */
@@ -95,18 +99,25 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
   const attempts = new Map<Uid, number>();
   const quarantine = new Map<Uid, string>();
   const retryAt = new Map<Uid, number>();
-  const flight = (options: Pick<SyncOptions, "write" | "modSeqs">): (() => Promise<void>) =>
-    singleFlight(() => syncMailbox(state, { priority: "interactive", signal: state.signal, ...options }));
-  const interactiveSync = flight({});
-  const selectingSync = flight({ write: true });
-  const syncWithModSeqs = flight({ modSeqs: true });
-  const selectWithModSeqs = flight({ write: true, modSeqs: true });
-  const watch = createWatch(state, interactiveSync);
+  const flights = new Map<string, () => Promise<void>>();
+  /** Who asks for the same while it is on its way waits for one more, with all who do. */
+  const look = (options: LookOptions & Pick<SyncOptions, "write">): Promise<void> => {
+    const key = `${options.write} ${options.modSeqs} ${options.lately}`;
+    const flight =
+      flights.get(key) ??
+      singleFlight(() => syncMailbox(state, { priority: "interactive", signal: state.signal, ...options }));
+    flights.set(key, flight);
+    return flight();
+  };
+  const watch = createWatch(state, () => look({}));
 
   const isMissing = (uid: Uid): boolean =>
     state.table.get(uid)?.presence !== "full" && !quarantine.has(uid) && !state.brake.isHeld(uid);
-  const isBehind = (): boolean =>
-    state.problem === undefined && !state.isTransient && state.table.uids.some(isMissing);
+  const isBehind = (): boolean => {
+    const { table, problem, isTransient } = state;
+    if (problem !== undefined || isTransient || table.fullCount === table.uids.length) return false;
+    return table.uids.some(isMissing);
+  };
   /** Of what the background asked for itself; what a client has asked for is settled between the two. */
   const countAttempts = (asked: Iterable<Uid>): void => {
     for (const uid of asked) {
@@ -165,20 +176,25 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
     headers: metadata.headers,
     structures: metadata.structures,
     subscribe: (listener) => state.subscribe(listener),
-    sync: (signal, { modSeqs } = {}) => waitWith((modSeqs ? syncWithModSeqs : interactiveSync)(), signal),
-    select: (signal, { modSeqs } = {}) => waitWith((modSeqs ? selectWithModSeqs : selectingSync)(), signal),
+    sync: (signal, options) => waitWith(look({ ...options }), signal),
+    select: (signal, options) => waitWith(look({ ...options, write: true }), signal),
+    async publish(added, signal) {
+      const isHere = (): boolean =>
+        added.length > 0 && added.every((uid) => state.table.get(uid) !== undefined);
+      if (added.length > 0 && !isHere()) await waitWith(takeTold(state), signal);
+      if (!isHere()) await waitWith(look({}), signal);
+    },
     watch: (options) => watch.start(options),
     metadata: (uids) => metadata.demand(uids),
     changedSince: (since) => metadata.demandChanged(since),
     expungedSince: (since, uids) => expungedSince(state, since, uids),
     prefetch: (uids) => bodies.prefetch(uids),
-    sort: (keys, uids) =>
-      withMailbox(state, { priority: "interactive" }, (lease) => lease.sort(keys, uidSetOf(uids))),
+    sort: (keys, uids) => withMailbox(state, searching, (lease) => lease.sort(keys, uidSetOf(uids))),
     thread: (algorithm, uids) =>
-      withMailbox(state, { priority: "interactive" }, (lease) => lease.thread(algorithm, uidSetOf(uids))),
+      withMailbox(state, searching, (lease) => lease.thread(algorithm, uidSetOf(uids))),
     search: (criteria, charset, signal) =>
       waitWith(
-        withMailbox(state, { priority: "interactive" }, (lease) => lease.search(criteria, charset)),
+        withMailbox(state, searching, (lease) => lease.search(criteria, charset)),
         signal,
       ),
     async content(uid, signal) {
@@ -187,21 +203,30 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
       } catch (error) {
         if (!isUnavailable(error)) throw error;
         // The message may have been expunged there since the last look.
-        await waitWith(interactiveSync(), signal);
+        await waitWith(look({}), signal);
         if (state.table.get(uid) === undefined) return undefined;
         throw error;
       }
     },
     async pullTurn(turnMs) {
       retryQuarantined(performance.now());
-      await syncMailbox(state, { priority: "background", signal: state.signal });
+      if (await isUnchanged(state)) return "done";
+      await syncMailbox(state, {
+        priority: "background",
+        signal: state.signal,
+        thorough: true,
+        lately: true,
+      });
       if (!isBehind()) return "done";
-      const asked = await withMailbox(state, { priority: "background" }, (connection, record) => {
+      const pull = (connection: MailboxLease, record: MailboxRecord): Promise<ReadonlySet<Uid>> => {
         const ends = performance.now() + turnMs;
         const isOver = (): boolean =>
           state.signal.aborted || performance.now() > ends || connection.isWanted();
         return pullOn(connection, record, (uid) => quarantine.has(uid), isOver);
-      });
+      };
+      const asked = isLittle(state)
+        ? await withMailbox(state, { priority: "background" }, pull)
+        : await withMailboxApart(state, pull);
       countAttempts(asked);
       // Only now, with the connection given back: a client may be waiting for one.
       if (asked.size === 0) {
@@ -218,6 +243,18 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
       ),
   };
 }
+
+/** So many messages are brought across on the connection that others share. */
+const fewMessages = 10;
+const fewBytes = 256 << 10;
+
+function isLittle({ table }: MailboxState): boolean {
+  const { uids, fullCount, remoteCount, knownBytes, fullBytes } = table;
+  return uids.length - fullCount <= fewMessages && remoteCount === 0 && knownBytes - fullBytes <= fewBytes;
+}
+
+/** May take the server long, and the clients' changes do not wait for it. */
+const searching = { priority: "interactive", apart: true } as const;
 
 export function noSuchMailbox(): MailError {
   return new MailError("NONEXISTENT", "Mailbox does not exist");

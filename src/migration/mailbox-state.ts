@@ -10,7 +10,7 @@
  *   (see mod-seqs.ts) it may be ahead of what was written.
  */
 
-import type { FlagsOf, ImapSource } from "../legacy/source.ts";
+import type { Examined, FlagsOf, ImapSource } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
 import type { ModSeq, Uid, UidValidity } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
@@ -51,6 +51,13 @@ export interface MailboxState {
   /** MODSEQs are counted here, and none of the legacy server's are taken. */
   readonly countsModSeqs: boolean;
 
+  /** The selection on the legacy server of which all that was told is taken in; undefined before the first look. */
+  readonly followed: Examined | undefined;
+  follow(selection: Examined | undefined): void;
+  /** When the legacy server was last asked what there is (`performance.now()`, before it was asked). */
+  readonly askedAt: number;
+  noteAsked(at: number): void;
+
   /** What SELECT said last: the user may not change this mailbox. */
   readonly readOnly: boolean;
 
@@ -63,6 +70,8 @@ export interface MailboxState {
    * whoever is inside waits for no other. `waited` tells that others were inside since the call.
    */
   exclusive<T>(work: (waited: boolean) => Promise<T>): Promise<T>;
+  /** Beside others that share it, but not beside `exclusive`: for changes whose answers tell all that they do. */
+  shared<T>(work: () => Promise<T>): Promise<T>;
   noteReadOnly(readOnly: boolean): void;
   /** The legacy server has no MODSEQs for this mailbox. */
   countModSeqs(uidValidity: UidValidity): void;
@@ -75,6 +84,12 @@ export interface MailboxState {
   /** Metadata of messages that were `remote`; `asked` is the record when they were asked for. */
   commitMeta(asked: MailboxRecord, metas: readonly MessageMeta[]): void;
   commitFlags(changes: readonly FlagsOf[]): void;
+  /**
+   * What the server has told of the selection that is followed: flags in the order in which they were told, and
+   * messages that have arrived, ascending. False, and nothing is done, where their MODSEQs do not follow on what is
+   * known: then something has changed that was not told.
+   */
+  commitTold(flags: readonly FlagsOf[], arrived: readonly MessageMeta[]): boolean;
   /** Messages that were filed, each with the metadata it was filed under. */
   commitFiles(asked: MailboxRecord, filed: readonly FiledMessage[]): void;
   /** Local: takes `count` UIDs for good; the first of them. */

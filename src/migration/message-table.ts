@@ -15,9 +15,14 @@ export interface MessageTable {
   put(messages: Iterable<StoredMessage>): void;
   /** Makes `uids` (ascending) the whole table; entries of UIDs that left are dropped. */
   setUids(uids: readonly Uid[]): void;
-  /** How many messages are `full`, and how many are only listed. */
+  /** Adds `uids`, ascending and above all others. */
+  append(uids: readonly Uid[]): void;
+  /** Takes these out. */
+  remove(uids: readonly Uid[]): void;
+  /** How many messages are `full`, how many are only listed, and how many are known to be without \Seen. */
   readonly fullCount: number;
   readonly remoteCount: number;
+  readonly unseenCount: number;
   /** RFC822.SIZE summed over messages whose metadata are known, and over those that are `full`. */
   readonly knownBytes: number;
   readonly fullBytes: number;
@@ -35,6 +40,7 @@ export function createMessageTable(loaded: readonly StoredMessage[]): MessageTab
   let uids: readonly Uid[] = loaded.map((message) => message.uid);
   const known = new Map<Uid, StoredMessage>();
   let fullCount = 0;
+  let unseenCount = 0;
   let knownBytes = 0;
   let fullBytes = 0;
   let revision = 0;
@@ -42,6 +48,7 @@ export function createMessageTable(loaded: readonly StoredMessage[]): MessageTab
   const count = (message: StoredMessage | undefined, sign: 1 | -1): void => {
     if (!message || message.presence === "remote") return;
     knownBytes += sign * message.sizeBytes;
+    if (!hasFlag(message.flags, "\\Seen")) unseenCount += sign;
     if (message.presence !== "full") return;
     fullCount += sign;
     fullBytes += sign * message.sizeBytes;
@@ -51,6 +58,10 @@ export function createMessageTable(loaded: readonly StoredMessage[]): MessageTab
     count(message, 1);
     if (message.presence === "remote") known.delete(message.uid);
     else known.set(message.uid, message);
+  };
+  const drop = (uid: Uid): void => {
+    count(known.get(uid), -1);
+    known.delete(uid);
   };
   for (const message of loaded) set(message);
   return {
@@ -62,6 +73,9 @@ export function createMessageTable(loaded: readonly StoredMessage[]): MessageTab
     },
     get remoteCount() {
       return uids.length - known.size;
+    },
+    get unseenCount() {
+      return unseenCount;
     },
     get knownBytes() {
       return knownBytes;
@@ -83,15 +97,39 @@ export function createMessageTable(loaded: readonly StoredMessage[]): MessageTab
       }
     },
     setUids(next) {
-      if (next !== uids) revision++;
+      if (next === uids) return;
+      revision++;
       uids = next;
       if (known.size === 0) return;
       const present = new Set(next);
-      for (const [uid, message] of known) {
-        if (present.has(uid)) continue;
-        count(message, -1);
-        known.delete(uid);
-      }
+      for (const uid of known.keys()) if (!present.has(uid)) drop(uid);
+    },
+    append(added) {
+      if (added.length === 0) return;
+      revision++;
+      uids = uids.concat(added);
+    },
+    remove(gone) {
+      if (gone.length === 0) return;
+      revision++;
+      uids = without(uids, gone);
+      for (const uid of gone) drop(uid);
     },
   };
+}
+
+/** So few are cut out of a copy; more are left out of a new list. */
+const fewCuts = 50;
+
+function without(uids: readonly Uid[], gone: readonly Uid[]): readonly Uid[] {
+  if (gone.length > fewCuts) {
+    const left = new Set(gone);
+    return uids.filter((one) => !left.has(one));
+  }
+  const rest = uids.slice();
+  for (const one of gone) {
+    const index = lowerBound(rest, one);
+    if (rest[index] === one) rest.splice(index, 1);
+  }
+  return rest;
 }

@@ -51,6 +51,8 @@ export interface Mirror {
   pull(signal: AbortSignal): Promise<PullOutcome>;
   /** Starts the background pull if it is not running. */
   wake(): void;
+  /** The same, unless the last one has brought everything across, and lately: what has come since is known. */
+  wakeIfBehind(): void;
   /** What the background pull ended with last, if it did; undefined while it runs or never ran. */
   readonly outcome: PullOutcome | undefined;
   readonly busy: boolean;
@@ -97,7 +99,7 @@ export function openMirror({ store, source, pop3, logger, onOutcome, states }: M
       (mirror) => {
         opened.set(record.id, mirror);
         mirror.subscribe(({ kind }) => {
-          if (kind === "arrived" && background.outcome) background.wake();
+          if (kind === "arrived" && background.outcome) background.wakeFor(mirror);
         });
         return mirror;
       },
@@ -212,8 +214,12 @@ export function openMirror({ store, source, pop3, logger, onOutcome, states }: M
       await refresh();
       return all();
     },
-    onOutcome,
+    onOutcome(outcome) {
+      pulledAt = performance.now();
+      onOutcome(outcome);
+    },
   });
+  let pulledAt = Number.NEGATIVE_INFINITY;
 
   // A kill may have come between the names and their file.
   const known = keptListing(store);
@@ -260,6 +266,10 @@ export function openMirror({ store, source, pop3, logger, onOutcome, states }: M
       return waitWith(background.run(), waiting);
     },
     wake: () => background.wake(),
+    wakeIfBehind() {
+      const isRecent = performance.now() - pulledAt < recentMs;
+      if (background.outcome?.kind !== "complete" || !isRecent) background.wake();
+    },
     get outcome() {
       return background.outcome;
     },
@@ -289,6 +299,9 @@ export function openMirror({ store, source, pop3, logger, onOutcome, states }: M
     },
   };
 }
+
+/** All mailboxes are looked at as often while somebody is logged in. */
+const recentMs = 5 * 60_000;
 
 /** Its new name where it is among what was renamed; INBOX's messages go, it stays (RFC 3501 6.3.5). */
 function renamedTo(

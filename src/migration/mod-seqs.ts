@@ -97,6 +97,20 @@ export function highestCounted(
   return highest;
 }
 
+/**
+ * The highest MODSEQ once what was told with these is known, where all below is known then: each change takes the
+ * next number. undefined where one is left out: somebody has changed something that was not told.
+ */
+export function followedUpTo(known: ModSeq, told: readonly ModSeq[]): ModSeq | undefined {
+  if (known === 0n) return known;
+  let highest = known;
+  for (const one of [...told].sort((a, b) => (a < b ? -1 : Number(a > b)))) {
+    if (one > highest + 1n) return undefined;
+    if (one > highest) highest = one;
+  }
+  return highest;
+}
+
 export function next(highest: ModSeq): ModSeq {
   return modSeq(highest + 1n);
 }

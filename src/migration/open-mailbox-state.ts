@@ -1,5 +1,5 @@
 /** The state of one mailbox, opened and kept: the only one who writes it (see mailbox-state.ts). */
-import type { FlagsOf } from "../legacy/source.ts";
+import type { Examined, FlagsOf } from "../legacy/source.ts";
 import { sameFlags } from "../mail/flags.ts";
 import { type ModSeq, type Uid, type UidValidity, uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
@@ -15,8 +15,9 @@ import { emptied, loadMailbox } from "./load-mailbox.ts";
 import { firstOwnUid, localPermanentFlags, uidNextAtCutover } from "./local-mailbox.ts";
 import type { MailboxEvent, MailboxState, MailboxStateOptions } from "./mailbox-state.ts";
 import { createMessageTable } from "./message-table.ts";
-import { highestCounted, next } from "./mod-seqs.ts";
+import { followedUpTo, highestCounted, next } from "./mod-seqs.ts";
 import { sameRecord } from "./same-record.ts";
+import { createSharedTurns } from "./shared-turns.ts";
 
 export async function openMailboxState(options: MailboxStateOptions): Promise<MailboxState> {
   const { store, logger } = options;
@@ -44,8 +45,9 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
   let readOnly = false;
   let isGone = false;
   const brake = createDeletionBrake(store, record.id);
-  let inside = 0;
-  let last: Promise<unknown> = Promise.resolve();
+  let followed: Examined | undefined;
+  let askedAt = Number.NEGATIVE_INFINITY;
+  const turns = createSharedTurns();
   const listeners = new Set<(event: MailboxEvent) => void>();
   /** Flags that a delta told of messages still `remote`: newer than what a running FETCH may bring. */
   const early = new Map<Uid, FlagsOf>();
@@ -162,6 +164,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
   /** Nothing that is known is true any more. */
   const beginAnew = async (uidValidity: UidValidity): Promise<void> => {
     keepListing.write(false);
+    followed = undefined;
     emit({ kind: "gone", reason: "UIDVALIDITY of the mailbox has changed" });
     record = await store.resetMailbox(record.id, uidValidity);
     brake.reset();
@@ -171,6 +174,21 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     unwritten.clear();
     unwrittenSince = undefined;
     listed = false;
+  };
+
+  /** Above all others, and nothing has been there in between. */
+  const addArrived = (metas: readonly MessageMeta[]): void => {
+    const uids = metas.map((meta) => meta.uid);
+    keepListing.write(false);
+    brake.noteArrived(uids);
+    const uidNext = uid((uids.at(-1) ?? 0) + 1);
+    const counted = modSeqs.counted ? next(record.highestModSeq) : record.highestModSeq;
+    if (!modSeqs.counted) modSeqs.logUnseen(record.uidNext, uidNext, uids, record.highestModSeq);
+    saveRecord({ uidNext, highestModSeq: counted });
+    table.append(uids);
+    saveMetas(metas);
+    emit({ kind: "arrived", uids });
+    keepIfWhole();
   };
 
   const countModSeqs = (uidValidity: UidValidity): void => {
@@ -233,16 +251,19 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     },
     commitPermanentFlags: (permanentFlags) => saveRecord({ permanentFlags }),
     commitFlagNames: (flags) => saveRecord({ flags }),
-    exclusive(work) {
-      const waited = inside > 0;
-      inside++;
-      const done = last.then(() => work(waited));
-      last = done
-        .catch(() => undefined)
-        .finally(() => {
-          inside--;
-        });
-      return done;
+    exclusive: turns.exclusive,
+    shared: turns.shared,
+    get followed() {
+      return followed;
+    },
+    follow(selection) {
+      followed = selection;
+    },
+    get askedAt() {
+      return askedAt;
+    },
+    noteAsked(at) {
+      askedAt = at;
     },
     subscribe(listener) {
       listeners.add(listener);
@@ -287,6 +308,18 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       emit({ kind: "flags", uids: changed.map((meta) => meta.uid) });
     },
     commitFlags,
+    commitTold(flags, arrived) {
+      writeUnwritten();
+      const told = [...flags, ...arrived].map(({ modSeq }) => modSeq);
+      const highest = modSeqs.counted ? record.highestModSeq : followedUpTo(record.highestModSeq, told);
+      if (highest === undefined) return false;
+      noteEarly(flags);
+      const flagged = saveFlags(flags);
+      if (arrived.length > 0) addArrived(arrived);
+      if (!modSeqs.counted) saveRecord({ highestModSeq: highest });
+      emit({ kind: "flags", uids: flagged });
+      return true;
+    },
     commitFiles(asked, filed) {
       if (asked.uidValidity !== record.uidValidity) return;
       const gone = filed.filter(({ meta }) => table.get(meta.uid) === undefined);
@@ -313,14 +346,13 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     },
     commitAdded(messages) {
       const uids = messages.map((message) => message.uid);
-      table.setUids(table.uids.concat(uids));
+      table.append(uids);
       table.put(messages);
       for (const message of messages) if (message.presence !== "remote") raise(message.modSeq);
       emit({ kind: "arrived", uids });
     },
     commitRemoved(uids) {
-      const removed = new Set(uids);
-      table.setUids(table.uids.filter((one) => !removed.has(one)));
+      table.remove(uids);
       emit({ kind: "expunged", uids });
     },
     commitName(renamed) {
@@ -379,13 +411,13 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       countModSeqs(uidValidity);
       modSeqs.startLog(record.highestModSeq);
       brake.reset();
-      [isLocal, listed, readOnly] = [true, true, false];
+      [isLocal, listed, readOnly, followed] = [true, true, false, undefined];
       beLocal();
     },
     becomeMirrored(next) {
       keepListing.write(false);
       modSeqs.leaveLocal(next);
-      [isLocal, listed, atCutover] = [false, false, undefined];
+      [isLocal, listed, atCutover, followed] = [false, false, undefined, undefined];
     },
     adopt(next) {
       ({ signal, source, onRemoving } = next);

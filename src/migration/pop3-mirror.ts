@@ -143,6 +143,9 @@ export async function openPop3Mirror({
     },
     pull: (waiting) => waitWith(pull.run(), waiting),
     wake: () => pull.wake(),
+    wakeIfBehind() {
+      if (pull.outcome?.kind !== "complete" || performance.now() - triedAt >= pollMs) pull.wake();
+    },
     get outcome() {
       return pull.outcome;
     },

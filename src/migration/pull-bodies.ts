@@ -73,7 +73,8 @@ export function createBodyPull(
     });
     const uids = wanted.filter(isMissing);
     if (uids.length === 0) return;
-    await withMailbox(mailbox, { priority: "interactive" }, async (lease, record) => {
+    const apart = uids.some((uid) => isLong(mailbox.table.get(uid)));
+    await withMailbox(mailbox, { priority: "interactive", apart }, async (lease, record) => {
       const pipeline = createPipeline(2);
       const metas: MessageMeta[] = [];
       const remote = uids.filter((uid) => mailbox.table.get(uid)?.presence === "remote");
@@ -181,6 +182,13 @@ export function createBodyPull(
       await Promise.allSettled(clientFetches);
     },
   };
+}
+
+/** It would hold up the others who share the mailbox's connection. */
+const longBytes = 1 << 20;
+
+function isLong(message: StoredMessage | undefined): boolean {
+  return message !== undefined && message.presence !== "remote" && message.sizeBytes > longBytes;
 }
 
 /** Healthy messages in ranges, then the suspects one by one. */

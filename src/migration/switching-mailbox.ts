@@ -27,6 +27,7 @@ export function createSwitchingMailbox(first: MailboxMirror): SwitchingMailbox {
     subscribe: (listener) => current.subscribe(listener),
     sync: (signal, options) => current.sync(signal, options),
     select: (signal, options) => current.select(signal, options),
+    publish: (added, signal) => current.publish(added, signal),
     watch(options) {
       const one = { options, stop: current.watch(options) };
       watching.add(one);

@@ -85,6 +85,7 @@ export function createSwitchingMirror(first: Mirror): SwitchingMirror {
     all: async () => (await current.all()).map(held),
     pull: (signal) => current.pull(signal),
     wake: () => current.wake(),
+    wakeIfBehind: () => current.wakeIfBehind(),
     get outcome() {
       return current.outcome;
     },

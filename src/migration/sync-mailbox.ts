@@ -1,9 +1,10 @@
 /**
- * The delta: makes what is known of one mailbox equal to what the legacy server has now, by one EXAMINE
- * and as little else as its answer asks for. A deletion is believed only after two listings agree.
+ * The delta: makes what is known of one mailbox equal to what the legacy server has now, by one look (see
+ * `MailboxLease.look`, EXAMINE at first) and as little else as its answer asks for. A deletion is believed only after
+ * two listings agree, or where the server has told of it and the listing bears it out.
  */
 import { MailError } from "../errors.ts";
-import type { Examined, FlagsOf, LeaseOptions, MailboxLease } from "../legacy/source.ts";
+import type { Examined, FlagsOf, MailboxLease } from "../legacy/source.ts";
 import { type ModSeq, type Uid, type UidValidity, uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { noModSeq } from "../mail/mod-seq.ts";
@@ -12,42 +13,33 @@ import { compareUids } from "./compare.ts";
 import type { ComparedListing } from "./deletion-brake.ts";
 import type { CommittedListing, MailboxState } from "./mailbox-state.ts";
 
-export interface SyncOptions extends LeaseOptions {
-  /** A client selects it read-write: what that tells is wanted too. */
-  readonly write?: boolean;
-  /** HIGHESTMODSEQ is waited for at the first look too. */
-  readonly modSeqs?: boolean;
+/** What is known beside `examined`, of a mailbox that has stayed selected. */
+export interface ToldBefore {
+  /** Messages were expunged: so many. */
+  readonly expunged: number;
+  /** All flags that have changed; undefined where that is not known. */
+  readonly flags: readonly FlagsOf[] | undefined;
 }
 
-export async function syncMailbox(mailbox: MailboxState, options: SyncOptions): Promise<void> {
-  // At the first look nothing is known that could have changed: UIDs are all that is wanted.
-  const quick = !mailbox.listed && options.priority === "interactive" && !options.modSeqs;
-  await mailbox.source.useMailbox(mailbox.record.name, { ...options, quick }, (lease) =>
-    mailbox.exclusive(async (waited) => {
-      const examined = waited ? await lease.examineAgain() : lease.examined;
-      await takeDelta(mailbox, lease, examined);
-      if (!options.write) return;
-      mailbox.noteReadOnly(examined.readOnly);
-      mailbox.commitPermanentFlags(examined.permanentFlags);
-    }),
-  );
-}
-
-/** Takes in what `examined` tells and what it asks for. Only inside `exclusive`. */
+/**
+ * Takes in what `examined` tells and what it asks for; from then on the mailbox follows this selection. Only inside
+ * `exclusive`.
+ */
 export async function takeDelta(
   mailbox: MailboxState,
   lease: MailboxLease,
   firstExamined: Examined,
+  told?: ToldBefore,
 ): Promise<void> {
   // Whoever waited for his turn while the mailbox got another master.
   if (mailbox.isLocal) throw new MailError("UNAVAILABLE", "The mailbox has another home now");
   const first = underKnown(mailbox, firstExamined);
   const uidValidity = await validityOf(mailbox, first);
   if (first.hasNoModSeqs) mailbox.countModSeqs(uidValidity);
-  const { examined, ...listing } = await listUids(mailbox, lease, first);
+  const { examined, ...listing } = await listUids(mailbox, lease, first, told?.expunged ?? 0);
   const changes = mailbox.isTransient
     ? await lookAtAll(mailbox, lease, listing.uids)
-    : await changedSince(mailbox, lease, examined, listing.vanished);
+    : await changedSince(mailbox, lease, examined, listing.vanished, told?.flags);
   if (changes === "other messages") {
     await mailbox.serveUnkept();
     return takeDelta(mailbox, lease, await lease.examineAgain());
@@ -66,6 +58,7 @@ export async function takeDelta(
   });
   // Those that have arrived: only what is known of a message can be held against it later.
   if (mailbox.isTransient) mailbox.commitMeta(mailbox.record, changes.metas);
+  mailbox.follow(lease.examined);
 }
 
 /** Under which UIDVALIDITY the mailbox goes on. */
@@ -95,7 +88,12 @@ interface Listed extends ComparedListing {
   readonly examined: Examined;
 }
 
-async function listUids(mailbox: MailboxState, lease: MailboxLease, examined: Examined): Promise<Listed> {
+async function listUids(
+  mailbox: MailboxState,
+  lease: MailboxLease,
+  examined: Examined,
+  expunged: number,
+): Promise<Listed> {
   const { table, brake } = mailbox;
   const here = brake.withoutHeld(table.uids);
   if (mailbox.isTransient) {
@@ -103,12 +101,19 @@ async function listUids(mailbox: MailboxState, lease: MailboxLease, examined: Ex
     return { examined, uids, ...compareUids(here, uids) };
   }
   // Same UIDNEXT: nothing arrived. Same count on top of that: nothing left either.
-  if (mailbox.listed && examined.uidNext === mailbox.record.uidNext && examined.exists === here.length) {
+  if (
+    mailbox.listed &&
+    expunged === 0 &&
+    examined.uidNext === mailbox.record.uidNext &&
+    examined.exists === here.length
+  ) {
     return { examined, uids: table.uids, arrived: [], vanished: [] };
   }
   const first = examined.exists === 0 ? [] : await lease.listUids();
   const difference = compareUids(here, first);
-  if (difference.vanished.length === 0)
+  const isTold =
+    expunged + lease.told.expunged >= difference.vanished.length && first.length === lease.told.exists;
+  if (difference.vanished.length === 0 || isTold)
     return { examined, ...brake.judge(table, { uids: first, ...difference }) };
   const again = underKnown(mailbox, await lease.examineAgain());
   const second = await lease.listUids();
@@ -125,6 +130,7 @@ async function changedSince(
   lease: MailboxLease,
   examined: Examined,
   vanished: readonly Uid[],
+  told: readonly FlagsOf[] | undefined,
 ): Promise<Changes> {
   const { table, record } = mailbox;
   const from = table.uids[0];
@@ -133,6 +139,7 @@ async function changedSince(
   if (from === undefined || to === undefined || table.uids.length === vanished.length) return none;
   const since = mailbox.countsModSeqs ? "all" : deltaBase(record.highestModSeq, examined.highestModSeq);
   if (since === "unchanged") return none;
+  if (since === "all" && told) return { flagChanges: told, metas: [] };
   if (since !== "all" && table.remoteCount > 0) {
     // Clients may know the flags of what is only listed here: from the legacy server itself.
     const metas: MessageMeta[] = [];

@@ -1,13 +1,12 @@
 /**
- * Watches a mailbox on the legacy server: by IDLE on a connection of the background's share, which is
- * given back when others wait for one, and by looking from time to time where that cannot be had.
+ * Watches a mailbox on the legacy server: by IDLE on the connection that has it selected, which is given back when
+ * others wait for one and nobody else uses it, and by looking from time to time where that cannot be had.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import type { MailboxLease } from "../legacy/source.ts";
 import { anyOf } from "../waiting.ts";
+import { catchUp } from "./follow-mailbox.ts";
 import { withMailbox } from "./mailbox-lease.ts";
 import type { MailboxState } from "./mailbox-state.ts";
-import { takeDelta } from "./sync-mailbox.ts";
 
 export interface Watch {
   /** Watches until what is returned is called; any number of times. */
@@ -51,19 +50,16 @@ export function createWatch(mailbox: MailboxState, look: () => Promise<void>): M
       return await withMailbox(mailbox, request, async (lease) => {
         clearTimeout(timer);
         if (!lease.capabilities.has("IDLE")) return pollMs;
-        if (isBehind(mailbox, lease)) await delta(lease);
-        while (!until.aborted) {
-          await lease.idle(until);
-          if (!ended.aborted) await delta(lease);
-        }
+        const take = (): Promise<void> =>
+          mailbox.exclusive((waited) => catchUp(mailbox, lease, { waited, unasked: true }));
+        await take();
+        await lease.watch(until, take);
         return resumeMs;
       });
     } finally {
       clearTimeout(timer);
     }
   };
-  const delta = (lease: MailboxLease): Promise<void> =>
-    mailbox.exclusive(async () => takeDelta(mailbox, lease, await lease.examineAgain()));
   const pause = async (pauseMs: number, ended: AbortSignal): Promise<void> => {
     const over = new AbortController();
     endPause = () => over.abort();
@@ -121,13 +117,4 @@ export function watchWhileWanted(run: (ended: AbortSignal) => Promise<void>, sig
       };
     },
   };
-}
-
-/** Something has happened since the last delta, as far as EXAMINE tells. */
-function isBehind({ record, table }: MailboxState, { examined }: MailboxLease): boolean {
-  return (
-    examined.exists !== table.uids.length ||
-    examined.uidNext !== record.uidNext ||
-    (examined.highestModSeq !== undefined && examined.highestModSeq !== record.highestModSeq)
-  );
 }

@@ -11,7 +11,8 @@ it("asks about mailboxes that nobody has open as long as somebody is there", asy
   vi.useFakeTimers();
   let wakes = 0;
   let closes = 0;
-  const mirror = { wake: () => wakes++, busy: false, opened: () => [] } as unknown as Mirror;
+  const wake = (): number => wakes++;
+  const mirror = { wake, wakeIfBehind: wake, busy: false, opened: () => [] } as unknown as Mirror;
   const accounts = createAccounts<string>({
     open: async () => ({ mirror, renew: () => undefined, close: async () => void closes++ }),
     logger: silentLogger,
@@ -33,7 +34,7 @@ it("asks about mailboxes that nobody has open as long as somebody is there", asy
 });
 
 it("tells those whose account is closed under them", async () => {
-  const mirror = { wake: () => undefined, busy: false, opened: () => [] } as unknown as Mirror;
+  const mirror = { wakeIfBehind: () => undefined, busy: false, opened: () => [] } as unknown as Mirror;
   const accounts = createAccounts<string>({
     open: async () => ({ mirror, renew: () => undefined, close: async () => undefined }),
     logger: silentLogger,

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { MailError } from "../../src/errors.ts";
 import { nameArgument } from "../../src/legacy/command-text.ts";
-import { idle } from "../../src/legacy/idle.ts";
+import { keepIdling } from "../../src/legacy/idle.ts";
 import type { ImapConnection } from "../../src/legacy/imap-connection.ts";
 import type { Untagged } from "../../src/legacy/untagged.ts";
 import { connectTo, type Peer, type ScriptedServer, scriptedServer } from "./scripted-server.ts";
@@ -170,7 +170,7 @@ describe("a connection that ends", () => {
       ["IDLE"],
       40,
     );
-    await expect(idle(imap, stop.signal)).rejects.toEqual(unavailable(/did not answer/));
+    await expect(keepIdling(imap, stop.signal)).rejects.toEqual(unavailable(/did not answer/));
   });
 
   it("by nonsense", async () => {

@@ -190,7 +190,7 @@ describe("examine", () => {
     });
     const validities = [];
     for (let times = 0; times < 2; times++) {
-      const { examined } = await createMailboxLease(imap, inbox);
+      const { examined } = await createMailboxLease(imap, inbox, { anew: true });
       validities.push([examined.uidValidity, examined.uidNext]);
     }
     expect(validities).toEqual([

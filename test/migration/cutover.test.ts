@@ -54,7 +54,11 @@ async function start(more: Partial<FakeSourceOptions> = {}): Promise<MailboxMirr
   source = {
     ...fake,
     use: async (_, work) =>
-      work({ capabilities: new Set(), listing: async () => listing } as unknown as MailboxLease),
+      work({
+        capabilities: new Set(),
+        listing: async () => listing,
+        status: async () => ({}),
+      } as unknown as MailboxLease),
   };
   const first = openMirror({
     store,

@@ -69,7 +69,12 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
     thread: async () => undefined,
     status: unused,
     examined: examined(),
-    idle: unused,
+    isNew: true,
+    ask: async () => undefined,
+    told: nothingTold(messages.size),
+    watch: unused,
+    look: async () => examined(),
+    tellFlags: async () => true,
     examineAgain: async () => examined(),
     async listUids() {
       const uids = listed();
@@ -103,9 +108,11 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
     search: unused,
   });
 
-  return {
+  const source: FakeSource = {
     bodyFetches,
     use: unused,
+    isShared: () => false,
+    shareMailbox: (name, request, work) => source.useMailbox(name, request, work),
     async useMailbox(_name, { priority, signal }, work) {
       if (signal.aborted) throw new MailError("UNAVAILABLE", "aborted", signal.reason);
       if (free > 0) free--;
@@ -121,6 +128,18 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
     },
     trouble: () => undefined,
     close: async () => undefined,
+  };
+  return source;
+}
+
+function nothingTold(exists: number): MailboxLease["told"] {
+  return {
+    hasNews: false,
+    exists,
+    expunged: 0,
+    permanentFlags: undefined,
+    take: () => ({ flags: [], unnamed: [], expunged: 0, exists, flagNames: undefined }),
+    takeFlags: () => [],
   };
 }
 

@@ -107,7 +107,7 @@ it("watches a mailbox that was never looked at before", async () => {
       adjust: (lease) => ({
         ...lease,
         capabilities: new Set(["IDLE"]),
-        idle: (until) => {
+        watch: (until) => {
           idles++;
           return new Promise((resolve) => until.addEventListener("abort", () => resolve(), { once: true }));
         },

@@ -1,0 +1,158 @@
+/**
+ * What a server tells of the mailbox that a connection has selected, beside the answers to commands: EXISTS, EXPUNGE,
+ * VANISHED, FETCH, FLAGS (RFC 3501 7, RFC 7162 3.2.10). It is gathered in the order in which it comes until somebody
+ * takes it; what is told without a UID is told apart, since sequence numbers are good for one question at the most.
+ */
+import { noModSeq } from "../mail/mod-seq.ts";
+import { parseSequenceSet } from "../mail/number-set.ts";
+import { answerCursor, asTexts, readValue } from "./answer-cursor.ts";
+import type { FetchAnswer } from "./fetch-answer.ts";
+import type { FlagsOf, MailboxTold } from "./source.ts";
+import type { Untagged } from "./untagged.ts";
+
+export interface NewsGatherer extends MailboxTold {
+  /** Takes an untagged response that was no answer. */
+  note(untagged: Untagged): void;
+  /** The mailbox has been selected: nothing is news any more. */
+  restart(exists: number, hasModSeqs: boolean): void;
+  /** Goes up with each message that is told as expunged. */
+  readonly expungedEver: number;
+  /** Resolves when there is news, or at `until`. */
+  next(until: AbortSignal): Promise<void>;
+}
+
+/** More is not held: who takes it asks for all of them. */
+const maxHeld = 10_000;
+
+export function createNewsGatherer(): NewsGatherer {
+  let exists = 0;
+  let existsTaken = 0;
+  let hasModSeqs = false;
+  let flags: FlagsOf[] = [];
+  let unnamed = new Set<number>();
+  let isAnyUnnamed = false;
+  let expunged = 0;
+  let expungedEver = 0;
+  let flagNames: readonly string[] | undefined;
+  let permanentFlags: readonly string[] | undefined;
+
+  const clear = (): void => {
+    existsTaken = exists;
+    flags = [];
+    unnamed = new Set();
+    isAnyUnnamed = false;
+    expunged = 0;
+    flagNames = undefined;
+  };
+  const noteExpunged = (count: number): void => {
+    exists = Math.max(0, exists - count);
+    expunged += count;
+    expungedEver += count;
+  };
+  /** Those behind it move up. */
+  const noteExpunge = (number: number): void => {
+    noteExpunged(1);
+    if (unnamed.size === 0) return;
+    unnamed = new Set(
+      [...unnamed].filter((one) => one !== number).map((one) => (one > number ? one - 1 : one)),
+    );
+  };
+  const noteVanished = (text: string): boolean => {
+    if (text.startsWith("(")) return false;
+    const ranges = parseSequenceSet(text.trim(), maxHeld) ?? [];
+    const sizes = ranges.map(({ from, to }) => (from === "*" || to === "*" ? 1 : Math.abs(to - from) + 1));
+    noteExpunged(
+      Math.max(
+        1,
+        sizes.reduce((sum, size) => sum + size, 0),
+      ),
+    );
+    // Where those stood that were told of without a UID, nobody can say any more.
+    if (unnamed.size > 0) isAnyUnnamed = true;
+    return true;
+  };
+  const noteFetch = (number: number, { uid, flags: told, modSeq }: FetchAnswer): boolean => {
+    if (told === undefined && modSeq === undefined) return false;
+    const isWhole = uid !== undefined && told !== undefined && (modSeq !== undefined || !hasModSeqs);
+    if (isWhole && flags.length < maxHeld) flags.push({ uid, flags: told, modSeq: modSeq ?? noModSeq });
+    else if (unnamed.size < maxHeld) unnamed.add(number);
+    else isAnyUnnamed = true;
+    return true;
+  };
+  const isNews = (untagged: Untagged): boolean => {
+    switch (untagged.kind) {
+      case "fetch":
+        return noteFetch(numberOf(untagged.text), untagged.answer);
+      case "count":
+        if (untagged.name === "EXISTS") exists = untagged.value;
+        else if (untagged.name === "EXPUNGE") noteExpunge(untagged.value);
+        else return false;
+        return true;
+      case "status":
+        if (untagged.tail.code === "PERMANENTFLAGS")
+          permanentFlags = asTexts(readValue(answerCursor(untagged.tail.codeArguments, [])));
+        return false;
+      case "data": {
+        const { name, text, literals, position } = untagged;
+        if (name === "VANISHED") return noteVanished(text.slice(position));
+        if (name === "FLAGS") flagNames = asTexts(readValue(answerCursor(text, literals, position)));
+        return false;
+      }
+    }
+  };
+
+  const waiting = new Set<() => void>();
+  return {
+    note(untagged) {
+      if (isNews(untagged)) for (const tell of waiting) tell();
+    },
+    next(until) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const tell = (): void => resolve();
+      waiting.add(tell);
+      until.addEventListener("abort", tell, { once: true });
+      if (until.aborted) tell();
+      return promise.finally(() => {
+        waiting.delete(tell);
+        until.removeEventListener("abort", tell);
+      });
+    },
+    restart(count, withModSeqs) {
+      exists = count;
+      hasModSeqs = withModSeqs;
+      permanentFlags = undefined;
+      clear();
+    },
+    take() {
+      const named = isAnyUnnamed ? ("any" as const) : [...unnamed];
+      const news = { flags, unnamed: named, expunged, exists, flagNames };
+      clear();
+      return news;
+    },
+    get hasNews() {
+      return flags.length > 0 || unnamed.size > 0 || isAnyUnnamed || expunged > 0 || exists !== existsTaken;
+    },
+    takeFlags() {
+      const told = flags;
+      flags = [];
+      return told;
+    },
+    get permanentFlags() {
+      return permanentFlags;
+    },
+    get expunged() {
+      return expunged;
+    },
+    get exists() {
+      return exists;
+    },
+    get expungedEver() {
+      return expungedEver;
+    },
+  };
+}
+
+/** Of `* n FETCH …`. */
+function numberOf(text: string): number {
+  return Number.parseInt(text.slice(2), 10);
+}

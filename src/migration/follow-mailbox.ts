@@ -1,0 +1,149 @@
+/**
+ * Keeps what is known of a mailbox equal to what the legacy server tells of it while it stays selected there: what it
+ * tells unasked, and along with answers to others, is the delta (RFC 3501 5.2). Where that leaves a gap the mailbox
+ * is looked at (sync-mailbox.ts); it is selected again only where the selection is another one than was followed so
+ * far, or contradicts itself.
+ */
+import type { FlagsOf, LeaseOptions, MailboxLease, MailboxNews } from "../legacy/source.ts";
+import { maxUid, uid } from "../mail/ids.ts";
+import type { MessageMeta } from "../mail/message.ts";
+import type { MailboxState } from "./mailbox-state.ts";
+import { takeDelta } from "./sync-mailbox.ts";
+
+export interface SyncOptions extends LeaseOptions {
+  /** A client selects it read-write: what that tells is wanted too. */
+  readonly write?: boolean;
+  /** HIGHESTMODSEQ is waited for at the first look too. */
+  readonly modSeqs?: boolean;
+  /** What was asked a moment ago need not be asked again. */
+  readonly lately?: boolean;
+  /** Flags are looked at of which a server without MODSEQs may not have told. */
+  readonly thorough?: boolean;
+}
+
+/** A server that was asked so lately is not asked again for who only wants to know what there is. */
+const latelyMs = 1_000;
+
+export async function syncMailbox(mailbox: MailboxState, options: SyncOptions): Promise<void> {
+  // At the first look nothing is known that could have changed: UIDs are all that is wanted.
+  const quick = !mailbox.listed && options.priority === "interactive" && !options.modSeqs;
+  await mailbox.source.shareMailbox(mailbox.record.name, { ...options, quick }, (lease) =>
+    mailbox.exclusive(async (waited) => {
+      await catchUp(mailbox, lease, { ...options, waited });
+      if (!options.write) return;
+      mailbox.noteReadOnly(lease.examined.readOnly);
+      mailbox.commitPermanentFlags(lease.told.permanentFlags ?? lease.examined.permanentFlags);
+    }),
+  );
+}
+
+/** Takes in what has been told by the way. */
+export async function takeTold(mailbox: MailboxState): Promise<void> {
+  const request = { priority: "interactive", signal: mailbox.signal } as const;
+  await mailbox.source.shareMailbox(mailbox.record.name, request, (lease) =>
+    mailbox.exclusive((waited) => catchUp(mailbox, lease, { waited, unasked: true })),
+  );
+}
+
+/**
+ * Whether STATUS says that a mailbox which nobody has open is as it was when all of it came. False where only
+ * EXAMINE can tell: without MODSEQs it does not say whether flags have changed.
+ */
+export async function isUnchanged(mailbox: MailboxState): Promise<boolean> {
+  const { source, signal, record, table, isSettled, countsModSeqs } = mailbox;
+  if (!isSettled || countsModSeqs || record.highestModSeq === 0n || source.isShared(record.name))
+    return false;
+  const status = await source.use({ priority: "background", signal }, (lease) => lease.status(record.name));
+  return (
+    status.uidValidity === record.uidValidity &&
+    status.uidNext === record.uidNext &&
+    status.messages === table.uids.length &&
+    status.highestModSeq === record.highestModSeq
+  );
+}
+
+export interface CatchUpOptions extends Pick<SyncOptions, "lately" | "thorough" | "modSeqs"> {
+  /** Only what was told is taken in. */
+  readonly unasked?: boolean;
+  /** Others may have changed something between the selection and now. */
+  readonly waited?: boolean;
+}
+
+/** Only inside `exclusive`. */
+export async function catchUp(
+  mailbox: MailboxState,
+  lease: MailboxLease,
+  options: CatchUpOptions = {},
+): Promise<void> {
+  const asked = performance.now();
+  if (mailbox.isTransient || !isFollowed(mailbox, lease)) {
+    const examined = lease.isNew && !options.waited ? lease.examined : await lease.examineAgain();
+    await takeDelta(mailbox, lease, examined);
+    mailbox.noteAsked(asked);
+    return;
+  }
+  const isFresh = options.lately === true && asked - mailbox.askedAt < latelyMs;
+  if (lacksModSeqs(mailbox, lease, options)) return takeDelta(mailbox, lease, await lease.examineAgain());
+  if (!options.unasked && !isFresh) {
+    await lease.ask();
+    mailbox.noteAsked(asked);
+  }
+  const isThorough = options.thorough === true && mailbox.countsModSeqs;
+  if (!isThorough && !lease.told.hasNews) return;
+  await takeNews(mailbox, lease, isThorough).catch((error: unknown) => {
+    // What was taken is not taken in: another selection has to tell it.
+    mailbox.follow(undefined);
+    throw error;
+  });
+}
+
+/** What is told on this lease's connection is all that happens. */
+export function isFollowed({ followed, listed }: MailboxState, lease: MailboxLease): boolean {
+  return listed && followed === lease.examined;
+}
+
+/** The first look went without HIGHESTMODSEQ: it is asked for by who has the time. */
+function lacksModSeqs(
+  { countsModSeqs }: MailboxState,
+  lease: MailboxLease,
+  options: CatchUpOptions,
+): boolean {
+  const { highestModSeq, hasNoModSeqs } = lease.examined;
+  const isWanted = options.modSeqs === true || options.thorough === true;
+  return isWanted && !countsModSeqs && !hasNoModSeqs && highestModSeq === undefined;
+}
+
+async function takeNews(mailbox: MailboxState, lease: MailboxLease, isThorough: boolean): Promise<void> {
+  const news = lease.told.take();
+  if (news.flagNames) mailbox.commitFlagNames(news.flagNames);
+  const flags = isThorough ? undefined : await allFlags(lease, news);
+  const arrived = news.exists - (mailbox.table.uids.length - mailbox.brake.held.length);
+  const isSimple = flags !== undefined && news.expunged === 0 && arrived >= 0;
+  if (isSimple && (await takeSimple(mailbox, lease, flags, arrived))) return;
+  await takeDelta(mailbox, lease, await lease.look(), { expunged: news.expunged, flags });
+}
+
+/** Those that were told without a UID are asked for; undefined where they cannot be told any more. */
+async function allFlags(lease: MailboxLease, news: MailboxNews): Promise<readonly FlagsOf[] | undefined> {
+  if (news.unnamed === "any") return undefined;
+  if (news.unnamed.length === 0) return news.flags;
+  if (news.expunged > 0) return undefined;
+  const isWhole = await lease.tellFlags({ numbers: news.unnamed });
+  return isWhole ? [...news.flags, ...lease.told.takeFlags()] : undefined;
+}
+
+/** Nothing but flags and messages above all others; false where that is not the whole of it, and nothing is done. */
+async function takeSimple(
+  mailbox: MailboxState,
+  lease: MailboxLease,
+  flags: readonly FlagsOf[],
+  count: number,
+): Promise<boolean> {
+  if (count === 0) return mailbox.commitTold(flags, []);
+  const metas: MessageMeta[] = [];
+  const from = Math.max(mailbox.table.uids.at(-1) ?? 0, mailbox.record.uidNext - 1) + 1;
+  if (from >= maxUid) return false;
+  await lease.fetchMeta([{ from, to: uid(maxUid) }], (meta) => metas.push(meta));
+  metas.sort((a, b) => a.uid - b.uid);
+  return metas.length === count && mailbox.commitTold(flags, metas);
+}
