@@ -7,9 +7,11 @@
  * - One connection of each user's share, and a tenth of the whole, is never given to the background.
  * - A request whose signal is aborted leaves the queue.
  * - Who holds a connection only to wait (`onWanted`) is asked to give it back when a request has to wait that
- *   goes before it: work goes before waiting for a client's sake, and that before standing by.
+ *   goes before it: work goes before waiting for a client's sake, and that before standing by. Those who want one to
+ *   wait on, and have none, take turns with those who have.
  */
 import { type Backoff, type BackoffLimits, createBackoff } from "./backoff.ts";
+import { createRotation } from "./rotation.ts";
 import type { LeaseOptions, Priority } from "./source.ts";
 
 export interface Permit {
@@ -34,6 +36,8 @@ export interface ConnectionBudget {
    * False where none does whom the request goes before.
    */
   askToGiveWay(user: string, request: LeaseOptions): boolean;
+  /** There are as many connections as there may be. */
+  readonly isCrowded: boolean;
   /** A connection of this user's could be had at once. */
   hasRoom(user: string, priority: Priority): boolean;
   /** Somebody who holds a connection only waits on it from now on (see `LeaseOptions.isWorking`). */
@@ -65,6 +69,7 @@ interface Waiting {
 
 interface Idler {
   readonly user: string;
+  readonly since: number;
   readonly purpose: Purpose;
   readonly onWanted: () => void;
 }
@@ -147,7 +152,7 @@ export function createConnectionBudget(limits: BudgetLimits = defaultLimits): Co
 
   const permit = (user: string, priority: Priority, purpose: Purpose): Permit => {
     const { onWanted } = purpose;
-    const idler = onWanted && { user, purpose, onWanted };
+    const idler = onWanted && { user, purpose, onWanted, since: performance.now() };
     if (idler) idlers.add(idler);
     const usage = usageOf(user);
     let isReleased = false;
@@ -186,6 +191,20 @@ export function createConnectionBudget(limits: BudgetLimits = defaultLimits): Co
     }
     return false;
   };
+  const areWaited = (): boolean =>
+    [...queues.background.values(), ...queues.interactive.values()].some((waiting) =>
+      waiting.some(({ purpose }) => rankOf(purpose) > 0),
+    );
+  const rotation = createRotation(
+    () => (areWaited() ? idlers.size : 0),
+    (since) => {
+      const [longest] = [...idlers].filter(({ purpose }) => rankOf(purpose) > 0);
+      if (!longest || longest.since > since) return;
+      idlers.delete(longest);
+      longest.onWanted();
+    },
+  );
+
   const dispatch = (): void => {
     while (ranks.some((rank) => grantNext("interactive", rank) || grantNext("background", rank)));
   };
@@ -210,10 +229,15 @@ export function createConnectionBudget(limits: BudgetLimits = defaultLimits): Co
         signal.addEventListener("abort", onAbort, { once: true });
         queue.set(user, [...(queue.get(user) ?? []), entry]);
         dispatch();
-        if (queue.get(user)?.includes(entry)) askIdler(user, rankOf(purpose), isFull(priority));
+        if (!queue.get(user)?.includes(entry)) return;
+        askIdler(user, rankOf(purpose), isFull(priority));
+        if (rankOf(purpose) > 0 && isFull(priority)) rotation.begin();
       });
     },
     hasRoom: mayHave,
+    get isCrowded() {
+      return isFull("background");
+    },
     noteRest() {
       for (const priority of ["interactive", "background"] as const) {
         for (const [user, [first]] of queues[priority])

@@ -205,6 +205,9 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
     use,
     useMailbox,
     shareMailbox,
+    get isCrowded() {
+      return budget.isCrowded;
+    },
     isShared: (name) => shared.has(name) !== undefined,
     trouble: () => connector.trouble ?? manners.told(),
     async close() {

@@ -73,6 +73,8 @@ export interface ImapSource {
     options: MailboxLeaseOptions,
     work: (lease: MailboxLease) => Promise<T>,
   ): Promise<T>;
+  /** The host has no connection left for who only waits: he has to wait for his turn to do so. */
+  readonly isCrowded: boolean;
   /** Somebody shares the mailbox now. */
   isShared(name: EncodedMailboxName): boolean;
   /**

@@ -76,7 +76,7 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
   /** The rest of a pull has time. False where something is left. */
   const bringArrivals = async (mailboxes: readonly MailboxMirror[]): Promise<boolean> => {
     const troubles = new Map<MailboxMirror, unknown>();
-    await pullEach(mailboxes, troubles, { isLast: false }).catch(() => undefined);
+    await pullEach(mailboxes, troubles, { ofArrivals: true }).catch(() => undefined);
     if (
       signal.aborted ||
       troubles.size > 0 ||
@@ -97,7 +97,7 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
       const troubles = new Map<MailboxMirror, unknown>();
       // Once more those into which mail came after their turn.
       for (let left = mailboxes; left.length > 0; ) {
-        await pullEach(left, troubles, { isLast: true });
+        await pullEach(left, troubles, { ofArrivals: false });
         left = mailboxes.filter((mailbox) => !troubles.has(mailbox) && mailbox.isBehind());
       }
       await store.makeDurable();
@@ -115,10 +115,10 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
   const pullEach = (
     mailboxes: readonly MailboxMirror[],
     troubles: Map<MailboxMirror, unknown>,
-    turns: { readonly isLast: boolean },
+    turns: { readonly ofArrivals: boolean },
   ): Promise<void> =>
     inParallel(inboxFirst(mailboxes), mailboxesAtOnce, async (mailbox) => {
-      await pullMailbox(mailbox, turns.isLast, signal).catch((error: unknown) => {
+      await pullMailbox(mailbox, turns, signal).catch((error: unknown) => {
         if (signal.aborted) throw error;
         troubles.set(mailbox, error);
         logger.warn({ err: error, mailbox: mailbox.state.record.name }, "a mailbox could not be pulled");
@@ -208,10 +208,14 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
   };
 }
 
-async function pullMailbox(mailbox: MailboxMirror, isLast: boolean, signal: AbortSignal): Promise<void> {
+async function pullMailbox(
+  mailbox: MailboxMirror,
+  turns: { readonly ofArrivals: boolean },
+  signal: AbortSignal,
+): Promise<void> {
   do signal.throwIfAborted();
-  while ((await mailbox.pullTurn(turnMs)) === "more");
-  if (isLast) await mailbox.checkpoint();
+  while ((await mailbox.pullTurn(turnMs, turns)) === "more");
+  if (!turns.ofArrivals) await mailbox.checkpoint();
 }
 
 function problemsOf(mailbox: MailboxMirror): string[] {

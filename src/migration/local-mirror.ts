@@ -192,6 +192,7 @@ function begin(store: AccountStore, record: MailboxRecord): void {
 const nobody: ImapSource = {
   use: async () => Promise.reject(new MailError("CANNOT", "the account is local")),
   useMailbox: async () => Promise.reject(new MailError("CANNOT", "the account is local")),
+  isCrowded: false,
   isShared: () => false,
   shareMailbox: async () => Promise.reject(new MailError("CANNOT", "the account is local")),
   trouble: () => undefined,

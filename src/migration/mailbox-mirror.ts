@@ -31,6 +31,10 @@ export interface LookOptions {
   readonly lately?: boolean;
 }
 
+export interface PullTurnOptions {
+  readonly ofArrivals?: boolean;
+}
+
 export interface MailboxMirror extends Pick<MetaPull, "headers" | "structures"> {
   readonly state: MailboxState;
   /** Messages given up after repeated tries, with the reason. */
@@ -66,9 +70,9 @@ export interface MailboxMirror extends Pick<MetaPull, "headers" | "structures"> 
   /**
    * One turn of the background: delta, metadata, bodies. `done` when nothing is missing but what is in
    * quarantine; `more` when something is. It holds its connection for about `turnMs`, from the moment it
-   * has one.
+   * has one. With `ofArrivals` only what has been told of is brought.
    */
-  pullTurn(turnMs: number): Promise<"done" | "more">;
+  pullTurn(turnMs: number, options?: PullTurnOptions): Promise<"done" | "more">;
   /** A message is known that a turn would bring. */
   isBehind(): boolean;
   /** Writes dovecot-uidlist and dovecot-keywords of what is here. */
@@ -208,15 +212,16 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
         throw error;
       }
     },
-    async pullTurn(turnMs) {
+    async pullTurn(turnMs, { ofArrivals = false } = {}) {
       retryQuarantined(performance.now());
-      if (await isUnchanged(state)) return "done";
-      await syncMailbox(state, {
-        priority: "background",
-        signal: state.signal,
-        thorough: true,
-        lately: true,
-      });
+      if (!ofArrivals && (await isUnchanged(state))) return "done";
+      if (!ofArrivals)
+        await syncMailbox(state, {
+          priority: "background",
+          signal: state.signal,
+          thorough: true,
+          lately: true,
+        });
       if (!isBehind()) return "done";
       const pull = (connection: MailboxLease, record: MailboxRecord): Promise<ReadonlySet<Uid>> => {
         const ends = performance.now() + turnMs;

@@ -44,7 +44,7 @@ export function createSwitchingMailbox(first: MailboxMirror): SwitchingMailbox {
     sort: (keys, uids) => current.sort(keys, uids),
     thread: (algorithm, uids) => current.thread(algorithm, uids),
     search: (criteria, charset, signal) => current.search(criteria, charset, signal),
-    pullTurn: (turnMs) => current.pullTurn(turnMs),
+    pullTurn: (turnMs, options) => current.pullTurn(turnMs, options),
     isBehind: () => current.isBehind(),
     checkpoint: () => current.checkpoint(),
   };

@@ -24,42 +24,58 @@ export interface MailboxWatch {
 
 /** Between two looks where the server does not tell by itself. */
 const pollMs = 15_000;
+/** The same where there are more users than connections: each look is a login then. */
+const crowdedPollMs = 150_000;
 /** Until a connection to wait on is asked for again, after others wanted it. */
 const resumeMs = 3_000;
-/** How long a connection for IDLE is waited for. */
+/** How long a connection for IDLE is waited for, where others of the same user have them all. */
 const patienceMs = 1_000;
+
+/** After a wait on a connection, or in place of one. */
+interface Pause {
+  readonly ms: number;
+  /** Nobody has looked, nor will. */
+  readonly thenLook: boolean;
+}
 
 /** `look`: a delta on whatever connection there is. */
 export function createWatch(mailbox: MailboxState, look: () => Promise<void>): MailboxWatch {
   let clients = 0;
   let endPause = (): void => undefined;
 
-  /** Tells how long to pause. */
-  const idle = async (ended: AbortSignal): Promise<number> => {
+  const idle = async (ended: AbortSignal): Promise<Pause> => {
     const giveWay = new AbortController();
     const patience = new AbortController();
-    const timer = setTimeout(() => patience.abort(new Error("no connection to watch on")), patienceMs);
+    // Where the host has none left it is in a queue, and gets its turn.
+    const timer = setInterval(() => {
+      if (!mailbox.source.isCrowded) patience.abort(new Error("no connection to watch on"));
+    }, patienceMs);
     const until = anyOf(ended, giveWay.signal);
     const request = {
       priority: "background",
-      signal: patience.signal,
+      signal: anyOf(ended, patience.signal),
       onWanted: () => giveWay.abort(),
       isStandby: () => clients === 0,
     } as const;
     try {
       return await withMailbox(mailbox, request, async (lease) => {
-        clearTimeout(timer);
-        if (!lease.capabilities.has("IDLE")) return pollMs;
+        clearInterval(timer);
+        if (!lease.capabilities.has("IDLE")) return asNoIdle();
         const take = (): Promise<void> =>
           mailbox.exclusive((waited) => catchUp(mailbox, lease, { waited, unasked: true }));
         await take();
         await lease.watch(until, take);
-        return resumeMs;
+        // It is looked at when it is selected again.
+        return { ms: resumeMs, thenLook: false };
       });
     } finally {
-      clearTimeout(timer);
+      clearInterval(timer);
     }
   };
+  const asNoIdle = (): Pause => ({
+    ms: mailbox.source.isCrowded ? crowdedPollMs : pollMs,
+    thenLook: true,
+  });
   const pause = async (pauseMs: number, ended: AbortSignal): Promise<void> => {
     const over = new AbortController();
     endPause = () => over.abort();
@@ -68,15 +84,16 @@ export function createWatch(mailbox: MailboxState, look: () => Promise<void>): M
 
   const run = async (ended: AbortSignal): Promise<void> => {
     while (!ended.aborted) {
-      await pause(await idle(ended).catch(note), ended);
-      if (!ended.aborted) await look().catch(note);
+      const { ms, thenLook } = await idle(ended).catch((error: unknown) => note(error, ended));
+      await pause(ms, ended);
+      if (thenLook && !ended.aborted) await look().catch((error: unknown) => note(error, ended));
     }
   };
-  const note = (error: unknown): number => {
-    if (!mailbox.signal.aborted) {
+  const note = (error: unknown, ended: AbortSignal): Pause => {
+    if (!mailbox.signal.aborted && !ended.aborted) {
       mailbox.logger.debug({ err: error, mailbox: mailbox.record.name }, "the watch was interrupted");
     }
-    return pollMs;
+    return { ms: pollMs, thenLook: true };
   };
 
   const watch = watchWhileWanted(run, mailbox.signal);

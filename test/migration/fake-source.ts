@@ -111,7 +111,8 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
   const source: FakeSource = {
     bodyFetches,
     use: unused,
-    isShared: () => false,
+    isCrowded: false,
+  isShared: () => false,
     shareMailbox: (name, request, work) => source.useMailbox(name, request, work),
     async useMailbox(_name, { priority, signal }, work) {
       if (signal.aborted) throw new MailError("UNAVAILABLE", "aborted", signal.reason);
