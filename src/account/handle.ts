@@ -49,7 +49,8 @@ export function createHandle({
     status: (name, options, signal) => mailboxStatus({ mirror, recentLedger, name, signal, ...options }),
     async open(name, options, signal) {
       const mailbox = await mirror.mailbox(name, signal);
-      await syncOrServeKept(mailbox, { ...options, lately: true }, signal);
+      // Asked in any case: by what it is told now a client decides what to load (RFC 7162 3.2.5).
+      await syncOrServeKept(mailbox, options, signal);
       // Deleted meanwhile: who opens it now would not be told.
       if (mailbox.state.isGone) throw noSuchMailbox();
       const opened: OpenMailbox = createOpenMailbox({

@@ -134,9 +134,10 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
           const { quick, write, asSelected = false } = request;
           const options = { quick: quick === true, write: write === true, anew: !asSelected };
           const lease = await createMailboxLease(connection, name, options, turn);
-          // Not waited for: what is asked for behind it is answered behind it.
-          if (!lease.isNew) lease.ask().catch(() => undefined);
-          return work(lease);
+          // What is asked for behind it is answered behind it.
+          const asked = lease.isNew ? undefined : lease.ask();
+          asked?.catch(() => undefined);
+          return work(lease).finally(() => asked);
         }),
       ),
     );

@@ -27,7 +27,9 @@ const latelyMs = 1_000;
 export async function syncMailbox(mailbox: MailboxState, options: SyncOptions): Promise<void> {
   // At the first look nothing is known that could have changed: UIDs are all that is wanted.
   const quick = !mailbox.listed && options.priority === "interactive" && !options.modSeqs;
-  await mailbox.source.shareMailbox(mailbox.record.name, { ...options, quick }, (lease) =>
+  if (options.write) mailbox.isSelected = true;
+  const request = { ...options, quick, write: mailbox.isSelected };
+  await mailbox.source.shareMailbox(mailbox.record.name, request, (lease) =>
     mailbox.exclusive(async (waited) => {
       await catchUp(mailbox, lease, { ...options, waited });
       if (!options.write) return;
@@ -39,7 +41,7 @@ export async function syncMailbox(mailbox: MailboxState, options: SyncOptions): 
 
 /** Takes in what has been told by the way. */
 export async function takeTold(mailbox: MailboxState): Promise<void> {
-  const request = { priority: "interactive", signal: mailbox.signal } as const;
+  const request = { priority: "interactive", signal: mailbox.signal, write: mailbox.isSelected } as const;
   await mailbox.source.shareMailbox(mailbox.record.name, request, (lease) =>
     mailbox.exclusive((waited) => catchUp(mailbox, lease, { waited, unasked: true })),
   );
@@ -75,13 +77,11 @@ export async function catchUp(
   lease: MailboxLease,
   options: CatchUpOptions = {},
 ): Promise<void> {
-  const asked = performance.now();
   if (mailbox.isTransient || !isFollowed(mailbox, lease)) {
     const examined = lease.isNew && !options.waited ? lease.examined : await lease.examineAgain();
-    await takeDelta(mailbox, lease, examined);
-    mailbox.noteAsked(asked);
-    return;
+    return takeDelta(mailbox, lease, examined);
   }
+  const asked = performance.now();
   const isFresh = options.lately === true && asked - mailbox.askedAt < latelyMs;
   if (lacksModSeqs(mailbox, lease, options)) return takeDelta(mailbox, lease, await lease.examineAgain());
   if (!options.unasked && !isFresh) {

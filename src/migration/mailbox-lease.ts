@@ -1,6 +1,6 @@
 /** Connections with a mailbox selected, for all that asks for messages by the UIDs that are known here. */
 import { MailError } from "../errors.ts";
-import type { LeaseOptions, MailboxLease } from "../legacy/source.ts";
+import type { LeaseOptions, MailboxLease, MailboxLeaseOptions } from "../legacy/source.ts";
 import type { MailboxRecord } from "../store/store.ts";
 import { anyOf } from "../waiting.ts";
 import { catchUp, isFollowed } from "./follow-mailbox.ts";
@@ -28,7 +28,7 @@ export function withMailbox<T>(mailbox: MailboxState, options: MailboxWork, work
 
 /** The same on a connection of its own: for what is brought across in the background. */
 export function withMailboxApart<T>(mailbox: MailboxState, work: Work<T>): Promise<T> {
-  const request = requestOf(mailbox, { priority: "background", apart: true });
+  const request = { priority: "background", apart: true, signal: mailbox.signal } as const;
   return mailbox.source.shareMailbox(mailbox.record.name, request, (lease) => asKnown(mailbox, lease, work));
 }
 
@@ -49,9 +49,9 @@ export function withFollowed<T>(
   });
 }
 
-function requestOf(mailbox: MailboxState, options: MailboxWork): LeaseOptions {
+function requestOf(mailbox: MailboxState, options: MailboxWork): MailboxLeaseOptions {
   const signal = options.signal ? anyOf(options.signal, mailbox.signal) : mailbox.signal;
-  return { ...options, signal };
+  return { ...options, signal, write: options.write === true || mailbox.isSelected };
 }
 
 async function asKnown<T>(mailbox: MailboxState, lease: MailboxLease, work: Work<T>): Promise<T> {

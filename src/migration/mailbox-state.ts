@@ -54,9 +54,12 @@ export interface MailboxState {
   /** The selection on the legacy server of which all that was told is taken in; undefined before the first look. */
   readonly followed: Examined | undefined;
   follow(selection: Examined | undefined): void;
-  /** When the legacy server was last asked what there is (`performance.now()`, before it was asked). */
+  /** When the legacy server was last asked what has happened (`performance.now()`, before it was asked). */
   readonly askedAt: number;
   noteAsked(at: number): void;
+
+  /** A client has it selected read-write: so it is selected for all that is asked of it. */
+  isSelected: boolean;
 
   /** What SELECT said last: the user may not change this mailbox. */
   readonly readOnly: boolean;

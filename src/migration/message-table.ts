@@ -13,8 +13,8 @@ export interface MessageTable {
   get(uid: Uid): StoredMessage | undefined;
   /** Replaces what is known of messages that are in the table; others are ignored. */
   put(messages: Iterable<StoredMessage>): void;
-  /** Makes `uids` (ascending) the whole table; entries of UIDs that left are dropped. */
-  setUids(uids: readonly Uid[]): void;
+  /** Makes `uids` (ascending) the whole table, of which `vanished` have left: their entries are dropped. */
+  setUids(uids: readonly Uid[], vanished: readonly Uid[]): void;
   /** Adds `uids`, ascending and above all others. */
   append(uids: readonly Uid[]): void;
   /** Takes these out. */
@@ -96,13 +96,11 @@ export function createMessageTable(loaded: readonly StoredMessage[]): MessageTab
         set(message);
       }
     },
-    setUids(next) {
+    setUids(next, vanished) {
       if (next === uids) return;
       revision++;
       uids = next;
-      if (known.size === 0) return;
-      const present = new Set(next);
-      for (const uid of known.keys()) if (!present.has(uid)) drop(uid);
+      for (const uid of vanished) drop(uid);
     },
     append(added) {
       if (added.length === 0) return;

@@ -229,6 +229,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       return isTransient;
     },
     brake,
+    isSelected: false,
     get readOnly() {
       return readOnly;
     },
@@ -287,7 +288,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       if (!modSeqs.counted) modSeqs.logUnseen(record.uidNext, uidNext, listing.uids, highestModSeq);
       saveRecord({ ...listing.record, highestModSeq });
       modSeqs.startLog(highestModSeq);
-      table.setUids(listing.uids);
+      table.setUids(listing.uids, listing.vanished);
       noteEarly(listing.flagChanges);
       for (const gone of listing.vanished) early.delete(gone);
       listed = true;

@@ -6,7 +6,7 @@ import type { MailboxLease } from "../legacy/source.ts";
 import type { ModSeq, Uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { lowerBound, uidSetOf } from "../mail/number-set.ts";
-import type { MailboxRecord, StoredStructure } from "../store/store.ts";
+import type { MailboxRecord, StoredMessage, StoredStructure } from "../store/store.ts";
 import { createPipeline } from "../waiting.ts";
 import { createGathering } from "./gathering.ts";
 import { withMailbox } from "./mailbox-lease.ts";
@@ -40,6 +40,13 @@ export function createMetaPull(mailbox: MailboxState): MetaPull {
   const running = new Map<Uid, Promise<void>>();
   const leaseFor = (work: Parameters<typeof withMailbox<void>>[2]): Promise<void> =>
     withMailbox(mailbox, { priority: "interactive" }, work);
+
+  /** Of big messages the server has much to read, and perhaps to send. */
+  const leaseForLong = (uids: readonly Uid[], work: Parameters<typeof leaseFor>[0]): Promise<void> => {
+    const sizes = uids.map((uid) => sizeOf(mailbox.table.get(uid)));
+    const apart = sizes.reduce((sum, size) => sum + size, 0) > longBytes;
+    return withMailbox(mailbox, { priority: "interactive", apart }, work);
+  };
 
   /** Registers `work` as bringing `uids`, so that others wait for it in place of asking again. */
   const share = (uids: readonly Uid[], work: () => Promise<void>): Promise<void> => {
@@ -110,7 +117,7 @@ export function createMetaPull(mailbox: MailboxState): MetaPull {
     async headers(uids) {
       const missing = mailbox.store.missingHeaders(mailbox.record, uids);
       if (missing.length === 0) return;
-      await leaseFor(async (lease, record) => {
+      await leaseForLong(missing, async (lease, record) => {
         for (const range of chunks(missing, headerRange)) {
           const headers = createGathering<Buffer>((held) => mailbox.store.saveHeaders(record, held));
           await lease.fetchHeaders(uidSetOf(range), (uid, header) => headers.add(uid, header, header.length));
@@ -121,7 +128,7 @@ export function createMetaPull(mailbox: MailboxState): MetaPull {
     async structures(uids) {
       const missing = mailbox.store.missingStructures(mailbox.record, uids);
       if (missing.length === 0) return;
-      await leaseFor(async (lease, record) => {
+      await leaseForLong(missing, async (lease, record) => {
         for (const range of chunks(missing, headerRange)) {
           const structures = createGathering<StoredStructure>((held) =>
             mailbox.store.saveStructures(record, held),
@@ -134,6 +141,13 @@ export function createMetaPull(mailbox: MailboxState): MetaPull {
       });
     },
   };
+}
+
+/** What takes longer would hold up all who share the mailbox's connection. */
+const longBytes = 4 << 20;
+
+function sizeOf(message: StoredMessage | undefined): number {
+  return message && message.presence !== "remote" ? message.sizeBytes : 0;
 }
 
 /** `wanted` and, from its last UID on, as many of `all` that qualify as fill one range. */

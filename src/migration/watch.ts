@@ -105,7 +105,7 @@ export function createWatch(mailbox: MailboxState, look: () => Promise<void>): M
       if (++clients === 1) endPause();
       let isStopped = false;
       return () => {
-        if (!isStopped) clients--;
+        if (!isStopped && --clients === 0) mailbox.isSelected = false;
         isStopped = true;
         stop();
       };

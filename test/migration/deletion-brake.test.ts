@@ -35,7 +35,7 @@ function tableOf(count: number, marked: readonly number[] = []): MessageTable {
 function judge(brake: DeletionBrake, table: MessageTable, left: ReturnType<typeof uids>) {
   const difference = compareUids(brake.withoutHeld(table.uids), left);
   const { uids, vanished } = brake.judge(table, { uids: left, ...difference });
-  table.setUids(uids);
+  table.setUids(uids, []);
   return { uids, vanished };
 }
 

@@ -112,7 +112,7 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
     bodyFetches,
     use: unused,
     isCrowded: false,
-  isShared: () => false,
+    isShared: () => false,
     shareMailbox: (name, request, work) => source.useMailbox(name, request, work),
     async useMailbox(_name, { priority, signal }, work) {
       if (signal.aborted) throw new MailError("UNAVAILABLE", "aborted", signal.reason);
