@@ -160,14 +160,18 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
       }),
     syncFolder: (mailbox) => storing(() => syncPath(join(current(mailbox).path, "cur"))),
     nextUidValidity: () =>
-      storing(() => uidValidity(nextUidValidity(context.maildir, highestUidValidity(registry)))),
+      storing(() => {
+        const next = nextUidValidity(context.maildir, highestUidValidity(registry));
+        context.flusher.wrote();
+        return uidValidity(next);
+      }),
     openMessage: (mailbox, message) => storing(() => openFiledMessage(context, current(mailbox), message)),
     checkpoint: (mailbox, messages) =>
       track(async () => {
         const { guid } = registry.kept(mailbox.id);
         const fieldsOf = pop3FieldsOf(context, mailbox, true);
         await writeUidlist({ folder: current(mailbox), mailbox, guid, messages, fieldsOf, signal });
-        raiseUidValidity(context.maildir, highestUidValidity(registry));
+        if (raiseUidValidity(context.maildir, highestUidValidity(registry))) context.flusher.wrote();
       }),
     handOver: (request) => track(() => handOver(context, registry, request, signal)),
     makeDurable: () => track(() => makeDurable(context)),

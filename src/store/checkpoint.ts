@@ -53,6 +53,7 @@ export async function writeUidlist(checkpoint: Checkpoint): Promise<void> {
       await file.close();
     }
     await rename(temporary, path);
+    folder.wrote();
     if (folder.isLocal) syncPath(folder.path);
   } finally {
     lock.release();
@@ -92,6 +93,7 @@ export async function appendToUidlist(addition: UidlistAddition): Promise<void> 
     try {
       await file.writeFile(head + lines.join(""), "latin1");
       await file.datasync();
+      folder.wrote();
     } catch (error) {
       // Half a line would join with the next one, and Dovecot throw the whole list away.
       await file.truncate(size);

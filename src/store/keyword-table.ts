@@ -26,11 +26,12 @@ export interface KeywordTable {
 /** Bound on the table of combinations. */
 const maxRemembered = 10_000;
 
-/** `folder`: the mailbox's path now. */
+/** `folder`: the mailbox's path now; `wrote` is told of each change of its file. */
 export function createKeywordTable(
   sidecar: SidecarDb,
   mailbox: MailboxId,
   folder: () => string,
+  wrote: () => void,
 ): KeywordTable {
   const path = (): string => join(folder(), "dovecot-keywords");
   const names = sidecar.keywords(mailbox);
@@ -61,6 +62,7 @@ export function createKeywordTable(
   const write = (): void => {
     if (!behind) return;
     writeKeywordsFile(path(), names);
+    wrote();
     behind = false;
   };
 
