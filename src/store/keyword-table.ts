@@ -15,6 +15,8 @@ import { errorCode } from "./store-errors.ts";
 
 export interface KeywordTable {
   readonly names: Keywords;
+  /** dovecot-keywords does not say it all. */
+  readonly isBehind: boolean;
   /** Gives slots to keywords that have none. */
   letters(flags: Flags): FlagLetters;
   /** Writes dovecot-keywords if it is behind and nobody holds the lock; else the next checkpoint does. */
@@ -68,6 +70,9 @@ export function createKeywordTable(
 
   return {
     names,
+    get isBehind() {
+      return behind;
+    },
     letters(flags) {
       const known = remembered.get(flags);
       if (known) return known;

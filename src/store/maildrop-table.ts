@@ -84,13 +84,18 @@ export interface MaildropTable {
   noteListedUpTo(mailbox: MailboxId, uidNext: Uid): void;
 }
 
+export interface RevisedMaildrop extends MaildropTable {
+  /** Goes up with each change, but of what was listed. */
+  readonly revision: number;
+}
+
 /** Read before others get a turn. */
 const rowsPerTurn = 5_000;
 
 export function createMaildropTable(
   db: DatabaseSync,
   transaction: AccountDatabase["transaction"],
-): MaildropTable {
+): RevisedMaildrop {
   const columns = "position, uidl, size_bytes, mailbox, uid, removed, problem, print";
   const page = db.prepare(
     `SELECT ${columns} FROM side.maildrop WHERE position > ? ORDER BY position LIMIT ${rowsPerTurn}`,
@@ -120,6 +125,9 @@ export function createMaildropTable(
   /** Counts the changes: what was read before one is read again. */
   let written = 0;
   return {
+    get revision() {
+      return written;
+    },
     async entries() {
       let entries: MaildropEntry[] = [];
       for (let before = written; ; ) {

@@ -4,7 +4,7 @@ import type { FlushAhead } from "./durable.ts";
 import type { ExpungeLog } from "./expunge-log.ts";
 import type { FolderFlusher } from "./flusher.ts";
 import type { IndexDb } from "./index-db.ts";
-import type { MaildropTable } from "./maildrop-table.ts";
+import type { RevisedMaildrop } from "./maildrop-table.ts";
 import type { MessageCache } from "./message-cache.ts";
 import type { SidecarDb } from "./sidecar-db.ts";
 import type { WriterJobs } from "./writer.ts";
@@ -20,7 +20,7 @@ export interface StoreContext {
   readonly cache: MessageCache;
   readonly sidecar: SidecarDb;
   readonly expunges: ExpungeLog;
-  readonly maildrop: MaildropTable;
+  readonly maildrop: RevisedMaildrop;
   readonly writer: WriterJobs;
   /** Is told of every file that is made, renamed or removed; what the databases write it finds out itself. */
   readonly flusher: FolderFlusher;

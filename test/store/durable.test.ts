@@ -121,7 +121,7 @@ const writing: Readonly<Record<string, () => unknown>> = {
   },
   setAside: () => store.setAside(inbox, [uid(1)]),
   nextUidValidity: () => store.nextUidValidity(),
-  checkpoint: () => store.checkpoint(inbox, messages),
+  checkpoint: () => store.checkpoint(inbox, { revision: 1, all: () => messages }),
   handOver: () =>
     store.handOver({ mailboxes: [{ record: inbox, messages }], subscriptions: [], separator: "/" }),
   "loadMessages, of a file that has come back": async () => {
@@ -158,6 +158,14 @@ const reading: Readonly<Record<string, () => unknown>> = {
   writtenUidNext: () => store.writtenUidNext(inbox),
   "readDropped, of none": () => store.readDropped(inbox),
   openMessage: () => store.openMessage(inbox, messages[0] as StoredMessage & { presence: "full" }).close(),
+  "checkpoint, where the list says it already": async () => {
+    await store.checkpoint(inbox, { revision: 1, all: () => messages });
+    await store.makeDurable();
+    flushes = 0;
+    await store.checkpoint(inbox, { revision: 1, all: () => messages });
+    await reopen();
+    await store.checkpoint(inbox, { revision: 1, all: () => messages });
+  },
   "receive, of what nobody wants": async () => {
     const incoming = store.receive(5);
     await incoming.write(Buffer.from("a\r\n\r\n"));
