@@ -24,8 +24,7 @@ export async function writeSubscriptions(
   const storageNames = names.map((name) => storageName(registry, name, separator));
   const lock = await acquireDotlock(path, subscriptionsLock, signal);
   try {
-    writeSubscriptionsFile(path, storageNames);
-    flusher.wrote();
+    if (writeSubscriptionsFile(path, storageNames)) flusher.wrote();
   } finally {
     lock.release();
   }

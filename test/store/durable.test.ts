@@ -153,6 +153,12 @@ const reading: Readonly<Record<string, () => unknown>> = {
   header: () => store.header(inbox, uid(1)),
   structure: () => store.structure(inbox, uid(1)),
   compareSubscriptions: () => store.compareSubscriptions([], "/"),
+  async "writeSubscriptions, where the file says it already"() {
+    await writing["writeSubscriptions"]!();
+    await store.makeDurable();
+    flushes = 0;
+    await writing["writeSubscriptions"]!();
+  },
   "expunges.since": () => store.expunges.since(inbox.id, modSeq(0n)),
   "maildrop.entries": () => store.maildrop.entries(),
   writtenUidNext: () => store.writtenUidNext(inbox),
