@@ -120,7 +120,11 @@ export function createMaildropTable(
   const problemOf = db.prepare("UPDATE side.maildrop SET problem = ? WHERE position = ? AND uidl = ?");
   const forget = db.prepare("UPDATE side.maildrop SET mailbox = NULL, uid = NULL WHERE mailbox = ?");
   const listed = db.prepare("SELECT uid_next FROM side.maildrop_mailboxes WHERE mailbox = ?");
-  const noteListed = db.prepare("INSERT OR REPLACE INTO side.maildrop_mailboxes VALUES (?, ?)");
+  // Noted at each look, and mostly the same as before.
+  const noteListed = db.prepare(
+    `INSERT INTO side.maildrop_mailboxes VALUES (?, ?)
+     ON CONFLICT (mailbox) DO UPDATE SET uid_next = excluded.uid_next WHERE uid_next <> excluded.uid_next`,
+  );
   const forgetListed = db.prepare("DELETE FROM side.maildrop_mailboxes WHERE mailbox = ?");
   /** Counts the changes: what was read before one is read again. */
   let written = 0;
