@@ -59,7 +59,7 @@ export function openAccountDatabase(directory: string, durable = false): Account
   };
 }
 
-/** Every commit is in the log first, and only `flush` and the last close make it empty. */
+/** Every commit is in the log first, and only `flush` and a close make it empty, when it is flushed and moved. */
 function hasLog(path: string): boolean {
   return (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
 }

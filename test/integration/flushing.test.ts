@@ -8,7 +8,7 @@ import { plainListeners, runCli, startMailferry } from "../helpers/mailferry.ts"
 
 const users = ["alice", "bob"] as const;
 
-it.each(["imap", "imap and pop3"])("what is written is flushed, and a pull that brings nothing writes nothing: %s", async (protocols) => {
+it.each(["imap", "imap and pop3"])("what is written is flushed, and nothing else: %s", async (protocols) => {
   const legacy = await startDovecot({ users: [...users] });
   onTestFinished(() => legacy.close());
   for (const user of users) {
