@@ -21,6 +21,7 @@ import { moveToStage } from "./migration/stage.ts";
 import { createSweep, imapLook, type Sweep } from "./migration/straggler-sweep.ts";
 import { createSwitchingMirror, type SwitchingMirror } from "./migration/switching-mirror.ts";
 import type { Directory } from "./store/directory.ts";
+import type { Flusher } from "./store/flusher.ts";
 import { openAccountStore } from "./store/open.ts";
 import type { AccountStore } from "./store/store.ts";
 import { StoreTrouble } from "./store/store-errors.ts";
@@ -60,6 +61,7 @@ export interface AccountPlace {
   readonly folder: string;
   readonly directory: Directory;
   readonly writer: Writer;
+  readonly flusher: Flusher;
   readonly logger: Logger;
 }
 
@@ -77,7 +79,7 @@ export interface OpenedAccount extends OpenedMirror<LegacyLogin> {
 
 /** As its stage has it. */
 export async function openAccount(place: AccountPlace, options: AccountOptions): Promise<OpenedAccount> {
-  const { user, folder, directory, writer, logger } = place;
+  const { user, folder, directory, writer, flusher, logger } = place;
   const { host, login, maildrop, sweepDays } = options;
   let credentials: LegacyCredentials | undefined = login?.credentials;
   let sources: LegacySources | undefined;
@@ -108,7 +110,7 @@ export async function openAccount(place: AccountPlace, options: AccountOptions):
   };
   // What is here of an account with POP3 only has no other home: flags, and mailboxes but INBOX.
   const durable = isLocal() || host?.imap === undefined;
-  const store = await openAccountStore(folder, { writer, logger, durable }).catch(async (error) => {
+  const store = await openAccountStore(folder, { writer, flusher, logger, durable }).catch(async (error) => {
     await leaveLegacy();
     throw error;
   });

@@ -30,7 +30,9 @@ import { readPem } from "./read-pem.ts";
 import { recordedUser } from "./store/account-record.ts";
 import { accountDirectory } from "./store/data-dir.ts";
 import { type AccountCounters, type Directory, openDirectory } from "./store/directory.ts";
+import { createFlusher } from "./store/flusher.ts";
 import { openAccountStore } from "./store/open.ts";
+import { startSyncHelper } from "./store/sync-helper.ts";
 import { createWriter } from "./store/writer.ts";
 
 export interface BoundListener {
@@ -68,8 +70,11 @@ export interface Mailferry extends SideChanges {
 export async function createMailferry(config: Config, logger: Logger): Promise<Mailferry> {
   const hosts = config.legacy.map(legacyHost);
   const directory = openDirectory(config.dataDir);
+  // First, while a fork costs little.
+  const syncHelper = startSyncHelper({ logger });
   const writer = createWriter();
   writer.start();
+  const flusher = createFlusher({ writer, logger, helper: syncHelper });
   const captured = createCapturedPasswords(directory, logger, {
     isOff: !config.auth.capturePasswords,
   });
@@ -90,6 +95,7 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
       folder: ownFolder(user, name),
       directory,
       writer,
+      flusher,
       logger: logger.child({ account: user }),
     };
     const host = login?.legacy ?? legacyFor(hosts, name);
@@ -127,7 +133,7 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     // Of an earlier try that was cut off, maybe with another password.
     for (const hash of directory.passwordHashes(user)) directory.dropPasswordHash(user, hash);
     await captured.keep(user, password);
-    const store = await openAccountStore(folder, { writer, logger, durable: true });
+    const store = await openAccountStore(folder, { writer, flusher, logger, durable: true });
     try {
       beginLocalAccount(store);
     } finally {
@@ -206,6 +212,7 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
       await accounts.close();
       await captured.settled();
       await writer.close();
+      await syncHelper?.close();
       directory.close();
     },
   };

@@ -86,6 +86,11 @@ describe("the architecture", () => {
     expect(forbidden(({ from, to }) => folderOf(from) === "mail" && io.test(to))).toEqual([]);
   });
 
+  it("no process is started but the operator's hook, and the one that flushes", () => {
+    const starting = imports.filter(({ to }) => to === "node:child_process").map(({ from }) => from);
+    expect(starting.sort()).toEqual(["hook-call.ts", "store/sync-helper.ts"]);
+  });
+
   it("only migration/stage.ts changes a stage", () => {
     const writers = files.filter((file) => /\bwriteStage\(/.test(readFileSync(file, "utf8")));
     const mayWrite = ["migration/stage.ts", "store/directory.ts"];

@@ -105,7 +105,7 @@ async function writeAndCheck(
     store.mailboxes().length === states.length &&
     store.mailboxes().every(({ name }) => known.has(name));
   if (!isWhole()) return undefined;
-  const messages = states.map(({ table }) => table.uids.flatMap((uid) => table.get(uid) ?? []));
+  const messages = states.map(({ table }) => table.all());
   const maildir = await store.handOver({
     mailboxes: states.map(({ record }, index) => ({ record, messages: messages[index] ?? [] })),
     subscriptions: listing.subscriptions.map(({ name }) => name),

@@ -235,12 +235,6 @@ function localMailbox(state: MailboxState, signal: AbortSignal): MailboxMirror {
     thread: async () => undefined,
     pullTurn: async () => "done",
     isBehind: () => false,
-    checkpoint: () =>
-      state.exclusive(() =>
-        store.checkpoint(
-          state.record,
-          state.table.uids.flatMap((one) => state.table.get(one) ?? []),
-        ),
-      ),
+    checkpoint: () => state.exclusive(() => store.checkpoint(state.record, state.table)),
   };
 }

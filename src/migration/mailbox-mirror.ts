@@ -241,11 +241,7 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
       return isBehind() ? "more" : "done";
     },
     isBehind,
-    checkpoint: () =>
-      state.store.checkpoint(
-        state.record,
-        state.table.uids.flatMap((uid) => state.table.get(uid) ?? []),
-      ),
+    checkpoint: () => state.store.checkpoint(state.record, state.table),
   };
 }
 

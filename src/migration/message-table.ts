@@ -11,6 +11,8 @@ export interface MessageTable {
   readonly uids: readonly Uid[];
   /** undefined for a UID that is not in the mailbox. */
   get(uid: Uid): StoredMessage | undefined;
+  /** All of them, in the order of `uids`. */
+  all(): StoredMessage[];
   /** Replaces what is known of messages that are in the table; others are ignored. */
   put(messages: Iterable<StoredMessage>): void;
   /** Makes `uids` (ascending) the whole table, of which `vanished` have left: their entries are dropped. */
@@ -89,6 +91,7 @@ export function createMessageTable(loaded: readonly StoredMessage[]): MessageTab
     get(uid) {
       return known.get(uid) ?? (has(uid) ? { presence: "remote", uid } : undefined);
     },
+    all: () => uids.map((uid) => known.get(uid) ?? { presence: "remote", uid }),
     put(messages) {
       for (const message of messages) {
         if (!has(message.uid)) continue;

@@ -195,8 +195,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     if (modSeqs.counted) return;
     modSeqs.count(uidValidity);
     // Messages may be newer than the last delta.
-    const messages = table.uids.flatMap((one) => table.get(one) ?? []);
-    record = { ...record, highestModSeq: highestCounted(store, record, messages) };
+    record = { ...record, highestModSeq: highestCounted(store, record, table.all()) };
   };
 
   if (isLocal) beLocal();

@@ -8,7 +8,8 @@ import { type EncodedMailboxName, type MailboxId, type Uid, uidValidity } from "
 import { anyOf } from "../waiting.ts";
 import { addMessages } from "./add-messages.ts";
 import { createCacheMethods } from "./cache-methods.ts";
-import { appendToUidlist, writeUidlist, writtenUidNext } from "./checkpoint.ts";
+import { appendToUidlist, writtenUidNext } from "./checkpoint.ts";
+import { createCheckpoints } from "./checkpoints.ts";
 import { nextUidValidity, raiseUidValidity } from "./dovecot-uidvalidity.ts";
 import { beginAdoption, endAdoption, readDropped, toAdd, watchNew } from "./dropped-mail.ts";
 import { makeDurable } from "./durable.ts";
@@ -99,6 +100,7 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
     }
     return curPath(folder, renamed);
   };
+  const checkpoint = createCheckpoints(context);
   const spools = spoolMethods(context, current, closing.signal);
   const close = async (): Promise<void> => {
     closing.abort();
@@ -160,14 +162,18 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
       }),
     syncFolder: (mailbox) => storing(() => syncPath(join(current(mailbox).path, "cur"))),
     nextUidValidity: () =>
-      storing(() => uidValidity(nextUidValidity(context.maildir, highestUidValidity(registry)))),
+      storing(() => {
+        const next = nextUidValidity(context.maildir, highestUidValidity(registry));
+        context.flusher.wrote();
+        return uidValidity(next);
+      }),
     openMessage: (mailbox, message) => storing(() => openFiledMessage(context, current(mailbox), message)),
     checkpoint: (mailbox, messages) =>
       track(async () => {
         const { guid } = registry.kept(mailbox.id);
-        const fieldsOf = pop3FieldsOf(context, mailbox, true);
-        await writeUidlist({ folder: current(mailbox), mailbox, guid, messages, fieldsOf, signal });
-        raiseUidValidity(context.maildir, highestUidValidity(registry));
+        const isSame = await checkpoint({ folder: current(mailbox), mailbox, guid, messages, signal });
+        if (isSame) return;
+        if (raiseUidValidity(context.maildir, highestUidValidity(registry))) context.flusher.wrote();
       }),
     handOver: (request) => track(() => handOver(context, registry, request, signal)),
     makeDurable: () => track(() => makeDurable(context)),

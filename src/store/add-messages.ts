@@ -9,7 +9,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Uid } from "../mail/ids.ts";
 import type { MessageContent, MessageMeta } from "../mail/message.ts";
 import { piecesOf } from "../mail/message-content.ts";
-import { curPath, identityIn, type MailboxFolder, noteFile, removeIfThere } from "./mailbox-folder.ts";
+import { curPath, identityIn, type MailboxFolder, noteFile, removeFile } from "./mailbox-folder.ts";
 import { formatMaildirName, identityName, parseMaildirName } from "./maildir-name.ts";
 import { putExtras } from "./save-messages.ts";
 import { createSpool } from "./spool.ts";
@@ -50,7 +50,7 @@ export async function addMessages(
   } catch (error) {
     // Refused as a whole: none of them may be there at the next opening.
     for (const [uid, name] of names) {
-      removeIfThere(curPath(folder, name));
+      removeFile(folder, name);
       folder.files.delete(uid);
     }
     throw error;

@@ -2,6 +2,7 @@
  * Writes dovecot-uidlist (and dovecot-keywords, when it is behind) under Dovecot's lock: a line for each
  * message whose file is here, ascending. Written anew to a temporary file and renamed.
  */
+import { type BigIntStats, statSync } from "node:fs";
 import { type FileHandle, open, rename, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { maxUid, type Uid, uid } from "../mail/ids.ts";
@@ -19,7 +20,7 @@ import type { MailboxRecord, StoredMessage } from "./store.ts";
 import { errorCode } from "./store-errors.ts";
 import { syncPath } from "./sync-path.ts";
 
-const linesPerWrite = 5_000;
+const linesPerPiece = 5_000;
 const maxHeaderBytes = 4096;
 
 export interface Checkpoint {
@@ -34,29 +35,101 @@ export interface Checkpoint {
 
 /** Does nothing for a mailbox whose UIDVALIDITY is not known. */
 export async function writeUidlist(checkpoint: Checkpoint): Promise<void> {
+  await underLock(checkpoint, (path, pieces, lock) => replace(path, checkpoint, pieces(), lock));
+}
+
+/** Likewise, and nothing where it says that already. The version of the file; see `uidlistVersion`. */
+export function updateUidlist(checkpoint: Checkpoint): Promise<string | undefined> {
+  return underLock(
+    checkpoint,
+    async (path, pieces, lock) =>
+      (await compare(path, pieces(), lock)) ?? replace(path, checkpoint, pieces(), lock),
+  );
+}
+
+/** Of the list as it is: another one when anybody has written it since. undefined where there is none. */
+export function uidlistVersion(folder: MailboxFolder): string | undefined {
+  const stats = statSync(join(folder.path, "dovecot-uidlist"), { bigint: true, throwIfNoEntry: false });
+  return stats && versionOf(stats);
+}
+
+function versionOf({ ino, size, mtimeNs }: BigIntStats): string {
+  return `${ino} ${size} ${mtimeNs}`;
+}
+
+async function underLock<T>(
+  checkpoint: Checkpoint,
+  work: (path: string, pieces: () => Iterable<string>, lock: Dotlock) => Promise<T>,
+): Promise<T | undefined> {
   const { folder, mailbox, guid, messages, signal } = checkpoint;
-  if (mailbox.uidValidity === undefined) return;
+  if (mailbox.uidValidity === undefined) return undefined;
   const path = join(folder.path, "dovecot-uidlist");
   const lock = await acquireDotlock(path, uidlistLock, signal);
   try {
     folder.keywords.write();
     const header = await nextHeader(path, { ...mailbox, uidValidity: mailbox.uidValidity }, guid, messages);
-    const temporary = `${path}.tmp`;
-    const file = await open(temporary, "w", 0o600);
-    try {
-      await writeLines(file, header, checkpoint, lock);
-      if (folder.isLocal) await file.sync();
-    } catch (error) {
-      await unlink(temporary);
-      throw error;
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-    if (folder.isLocal) syncPath(folder.path);
+    return await work(path, () => piecesOf(header, checkpoint), lock);
   } finally {
     lock.release();
   }
+}
+
+/** Gives its version. */
+async function replace(
+  path: string,
+  { folder }: Checkpoint,
+  pieces: Iterable<string>,
+  lock: Dotlock,
+): Promise<string> {
+  const temporary = `${path}.tmp`;
+  const file = await open(temporary, "w", 0o600);
+  let version: string;
+  try {
+    for (const piece of pieces) {
+      await file.writeFile(piece, "latin1");
+      lock.touch();
+    }
+    if (folder.isLocal) await file.sync();
+    version = versionOf(await file.stat({ bigint: true }));
+  } catch (error) {
+    await unlink(temporary);
+    throw error;
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
+  folder.wrote();
+  if (folder.isLocal) syncPath(folder.path);
+  return version;
+}
+
+/** The version of a file that says exactly this; undefined where it says anything else. */
+async function compare(path: string, pieces: Iterable<string>, lock: Dotlock): Promise<string | undefined> {
+  try {
+    await using file = await open(path, "r");
+    for (const piece of pieces) {
+      const wanted = Buffer.from(piece, "latin1");
+      if (!(await readNext(file, wanted.length)).equals(wanted)) return undefined;
+      lock.touch();
+    }
+    const isLonger = (await readNext(file, 1)).length > 0;
+    return isLonger ? undefined : versionOf(await file.stat({ bigint: true }));
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** So many bytes, fewer at the end of the file. */
+async function readNext(file: FileHandle, length: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafe(length);
+  let have = 0;
+  while (have < length) {
+    const { bytesRead } = await file.read(bytes, have, length - have);
+    if (bytesRead === 0) break;
+    have += bytesRead;
+  }
+  return bytes.subarray(0, have);
 }
 
 export interface UidlistAddition {
@@ -92,6 +165,7 @@ export async function appendToUidlist(addition: UidlistAddition): Promise<void> 
     try {
       await file.writeFile(head + lines.join(""), "latin1");
       await file.datasync();
+      folder.wrote();
     } catch (error) {
       // Half a line would join with the next one, and Dovecot throw the whole list away.
       await file.truncate(size);
@@ -103,23 +177,18 @@ export async function appendToUidlist(addition: UidlistAddition): Promise<void> 
   }
 }
 
-async function writeLines(
-  file: FileHandle,
-  header: UidlistHeader,
-  { messages, fieldsOf }: Checkpoint,
-  lock: Dotlock,
-): Promise<void> {
-  await file.write(formatUidlistHeader(header));
-  for (let from = 0; from < messages.length; from += linesPerWrite) {
+/** The list, made as it is asked for. */
+function* piecesOf(header: UidlistHeader, { messages, fieldsOf }: Checkpoint): Generator<string> {
+  yield formatUidlistHeader(header);
+  for (let from = 0; from < messages.length; from += linesPerPiece) {
     let lines = "";
-    for (const message of messages.slice(from, from + linesPerWrite)) {
+    for (const message of messages.slice(from, from + linesPerPiece)) {
       // Dovecot takes 2^32-1 for damage and would throw the whole list away.
       if (message.presence !== "full" || message.uid >= maxUid) continue;
       const { uid: number, fileName } = message;
       lines += formatUidlistRecord({ uid: number, fields: fieldsOf(number), fileName: baseOf(fileName) });
     }
-    if (lines !== "") await file.writeFile(lines, "latin1");
-    lock.touch();
+    if (lines !== "") yield lines;
   }
 }
 

@@ -5,7 +5,7 @@
  * are flushed at checkpoints of that log only: a power failure takes the last transactions away, and
  * never half of one; the two files may then differ in how far they reach.
  */
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { createDatabaseTemplate } from "./database-template.ts";
@@ -18,23 +18,27 @@ const autoCheckpointPages = 4000;
 
 export interface AccountDatabase {
   readonly db: DatabaseSync;
+  /** One of the files was made at this opening. */
+  readonly isNew: boolean;
   /** All of `work` or nothing (of each file; see above). Not nested. */
   transaction<T>(work: () => T): T;
   /** From now on each commit is on stable storage when it returns. */
   becomeDurable(): void;
   /** At checkpoints of the log only. */
   becomeRelaxed(): void;
-  /** Moves both logs into their files and flushes them. */
-  flush(): void;
+  /** Moves both logs into their files and flushes them; false where nothing was written since they were moved last. */
+  flush(): boolean;
   close(): void;
 }
 
 /** `durable`: each commit is on stable storage when it returns. */
 export function openAccountDatabase(directory: string, durable = false): AccountDatabase {
-  const indexPath = join(directory, "index.db");
+  const paths = [join(directory, "index.db"), join(directory, "sidecar.db")] as const;
+  const [indexPath, sidecarPath] = paths;
+  const isNew = !paths.every((path) => existsSync(path));
   const db = openIndex(indexPath);
   try {
-    attachSidecar(db, join(directory, "sidecar.db"));
+    attachSidecar(db, sidecarPath);
     if (durable) beDurable(db);
   } catch (error) {
     db.close();
@@ -42,14 +46,22 @@ export function openAccountDatabase(directory: string, durable = false): Account
   }
   return {
     db,
+    isNew,
     transaction: (work) => transaction(db, work),
     becomeDurable: () => beDurable(db),
     becomeRelaxed: () => db.exec("PRAGMA main.synchronous = NORMAL; PRAGMA side.synchronous = NORMAL;"),
     flush() {
+      if (!paths.some(hasLog)) return false;
       db.exec("PRAGMA main.wal_checkpoint(TRUNCATE); PRAGMA side.wal_checkpoint(TRUNCATE);");
+      return true;
     },
     close: () => db.close(),
   };
+}
+
+/** Every commit is in the log first, and only `flush` and a close make it empty, when it is flushed and moved. */
+function hasLog(path: string): boolean {
+  return (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
 }
 
 function beDurable(db: DatabaseSync): void {

@@ -26,19 +26,20 @@ export function parseUidValidity(text: string): number | undefined {
   return /^[0-9a-f]{8}$/.test(text.trim()) ? Number.parseInt(text.trim(), 16) : undefined;
 }
 
-/** Raises the kept value to `atLeast`; never lowers it. */
-export function raiseUidValidity(root: string, atLeast: number): void {
+/** Raises the kept value to `atLeast`; never lowers it. Tells whether anything was written. */
+export function raiseUidValidity(root: string, atLeast: number): boolean {
   const carriers = readdirSync(root).filter((name) => /^dovecot-uidvalidity\.[0-9a-f]{8}$/.test(name));
   const values = carriers.map((name) => parseUidValidity(name.slice(-8)) ?? 0);
   const kept = keptUidValidity(root);
   const current = Math.max(0, ...values, kept);
-  if (current >= atLeast && current === kept && carriers.length === 1) return;
+  if (current >= atLeast && current === kept && carriers.length === 1) return false;
   const digits = formatUidValidity(Math.max(current, atLeast));
   closeSync(openSync(join(root, `${fileName}.${digits}`), "a", 0o444));
   const temporary = join(root, `${fileName}.tmp`);
   writeFileSync(temporary, digits, { mode: 0o600 });
   renameSync(temporary, join(root, fileName));
   for (const name of carriers) if (!name.endsWith(digits)) unlinkSync(join(root, name));
+  return true;
 }
 
 /** Above every one given out so far, and of this moment, as Dovecot makes them. */

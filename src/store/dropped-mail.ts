@@ -111,6 +111,7 @@ function finishAdoption(
   for (const [number, path] of JSON.parse(kept) as Adoption[]) {
     if (!folder.files.has(uid(number)) || changed.has(path)) continue;
     removeIfThere(join(folder.path, path));
+    folder.wrote();
     folder.strangers.delete(path);
   }
   for (const name of ["cur", "new"]) syncPath(join(folder.path, name));

@@ -1,27 +1,11 @@
-/** Brings what was written to stable storage. */
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
+/** Brings what was written of an account to stable storage. */
+import type { FolderFlusher } from "./flusher.ts";
 import type { StoreContext } from "./store-context.ts";
 
-const run = promisify(execFile);
-
-/** Generous: a slow disk with much unwritten data takes its time, a hanging one must not hold us for ever. */
-const syncTimeoutMs = 10 * 60_000;
-
-/** The databases' logs are moved first, so that what is flushed is whole. */
-export async function makeDurable({ directory, database, writer, logger }: StoreContext): Promise<void> {
-  database.flush();
-  try {
-    await syncFileSystem(directory);
-  } catch (error) {
-    logger.debug({ err: error }, "sync -f is not to be had, flushing file by file");
-    await writer.run({ kind: "sync", directory });
-  }
-}
-
-/** syncfs(2), which Node does not have: one call for the whole file system. */
-async function syncFileSystem(directory: string): Promise<void> {
-  await run("sync", ["-f", directory], { timeout: syncTimeoutMs });
+/** The databases' logs are moved first, so that what is flushed is whole. No work where nothing was written. */
+export async function makeDurable({ database, flusher }: StoreContext): Promise<void> {
+  if (database.flush()) flusher.wrote();
+  await flusher.flush();
 }
 
 export interface FlushAhead {
@@ -35,7 +19,7 @@ export interface FlushAhead {
 const flushAheadBytes = 64 << 20;
 
 /** Keeps the disk busy while mail comes in, so that little is left for `makeDurable` to wait for. */
-export function createFlushAhead(directory: string): FlushAhead {
+export function createFlushAhead(flusher: FolderFlusher): FlushAhead {
   let unflushedBytes = 0;
   let flushing: Promise<void> | undefined;
   return {
@@ -44,7 +28,8 @@ export function createFlushAhead(directory: string): FlushAhead {
       if (flushing || unflushedBytes < flushAheadBytes) return;
       unflushedBytes = 0;
       // A failure shows in `makeDurable`, where it matters.
-      flushing = syncFileSystem(directory)
+      flushing = flusher
+        .flushAhead()
         .catch(() => undefined)
         .finally(() => {
           flushing = undefined;

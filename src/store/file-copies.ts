@@ -9,7 +9,14 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { MailboxId, Uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { wasReset } from "./file-messages.ts";
-import { curPath, identityIn, type MailboxFolder, noteFile, removeIfThere } from "./mailbox-folder.ts";
+import {
+  curPath,
+  identityIn,
+  type MailboxFolder,
+  noteFile,
+  removeFile,
+  removeIfThere,
+} from "./mailbox-folder.ts";
 import { formatMaildirName, identityName, type MaildirName, parseMaildirName } from "./maildir-name.ts";
 import { putExtras } from "./save-messages.ts";
 import type { StoreContext } from "./store-context.ts";
@@ -42,7 +49,7 @@ export async function fileCopies(
     context.database.transaction(() => putExtras(context, folder, meta));
     const name = await fileCopy(folder, meta, original, nextTemporary);
     if (folder.uidValidity !== uidValidity) {
-      removeIfThere(curPath(folder, name));
+      removeFile(folder, name);
       throw wasReset();
     }
     noteFile(folder, meta.uid, name);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { MailError } from "../errors.ts";
 import type { Uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
-import { curPath, identityIn, type MailboxFolder, noteFile, removeIfThere } from "./mailbox-folder.ts";
+import { curPath, identityIn, type MailboxFolder, noteFile, removeFile } from "./mailbox-folder.ts";
 import { formatMaildirName, identityName } from "./maildir-name.ts";
 import { putExtras } from "./save-messages.ts";
 import { createSpool, type Spool } from "./spool.ts";
@@ -36,7 +36,7 @@ export async function fileMessages(
     if (uid !== undefined) filed.set(uid, name);
   }
   if (folder.uidValidity !== uidValidity) {
-    for (const name of names) removeIfThere(curPath(folder, name));
+    for (const name of names) removeFile(folder, name);
     throw wasReset();
   }
   for (const [uid, name] of filed) noteFile(folder, uid, name);

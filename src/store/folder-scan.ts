@@ -9,7 +9,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Uid } from "../mail/ids.ts";
-import { curPath, type MailboxFolder, makeFolder, removeIfThere } from "./mailbox-folder.ts";
+import { curPath, type MailboxFolder, makeFolder, removeFile } from "./mailbox-folder.ts";
 import { baseOf, parseMaildirName, withLetters } from "./maildir-name.ts";
 import { errorCode } from "./store-errors.ts";
 
@@ -30,7 +30,7 @@ export async function scanFolder(folder: MailboxFolder): Promise<void> {
     }
     if (parsed.uidValidity !== folder.uidValidity) {
       if (folder.isLocal) folder.strangers.add(join("cur", name));
-      else removeIfThere(curPath(folder, name));
+      else removeFile(folder, name);
       continue;
     }
     seen.add(parsed.uid);
@@ -67,6 +67,7 @@ async function moveFromNew(folder: MailboxFolder): Promise<void> {
     const parsed = parseMaildirName(name);
     if (!parsed || parsed.mailbox !== folder.id) continue;
     renameSync(join(folder.path, "new", name), curPath(folder, withLetters(baseOf(name), parsed.letters)));
+    folder.wrote();
   }
 }
 
@@ -75,7 +76,7 @@ function settleDouble(folder: MailboxFolder, uid: Uid, known: string, other: str
   const otherStat = wholeFile(folder, other);
   const keepOther = otherStat && (!knownStat || otherStat.ctimeMs > knownStat.ctimeMs);
   const [keep, drop] = keepOther ? [other, known] : [known, other];
-  removeIfThere(curPath(folder, drop));
+  removeFile(folder, drop);
   folder.files.set(uid, keep);
 }
 
@@ -90,6 +91,7 @@ async function listOrMake(folder: MailboxFolder, sub: "cur" | "new"): Promise<st
   } catch (error) {
     if (errorCode(error) !== "ENOENT") throw error;
     makeFolder(folder.path, false);
+    folder.wrote();
     return [];
   }
 }

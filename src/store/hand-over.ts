@@ -48,11 +48,12 @@ export async function handOver(
   request: HandoverRequest,
   signal: AbortSignal,
 ): Promise<HandedMaildir> {
-  const { maildir, writer } = context;
+  const { maildir, writer, flusher } = context;
   const { subscriptions: names, separator } = request;
   const highest = Math.max(0, ...request.mailboxes.map(({ record }) => record.uidValidity ?? 0));
   await writeSubscriptions(context, registry, { names, separator, signal });
   raiseUidValidity(maildir, highest);
+  flusher.wrote();
   const mailboxes: HandedMaildir["mailboxes"][number][] = [];
   for (const { record, messages } of request.mailboxes) {
     const folder = registry.folder(record.id);
@@ -80,15 +81,14 @@ export async function handOver(
 }
 
 /** Where the file is another, ours is right: it is what the letters in file names were made with. */
-async function completeKeywords(
-  { path: folder, keywords }: MailboxFolder,
-  signal: AbortSignal,
-): Promise<void> {
-  const path = join(folder, "dovecot-keywords");
+async function completeKeywords(folder: MailboxFolder, signal: AbortSignal): Promise<void> {
+  const { keywords } = folder;
+  const path = join(folder.path, "dovecot-keywords");
   if (formatKeywords(parseKeywords(await textOf(path))) === formatKeywords(keywords.names)) return;
-  const lock = await acquireDotlock(join(folder, "dovecot-uidlist"), uidlistLock, signal);
+  const lock = await acquireDotlock(join(folder.path, "dovecot-uidlist"), uidlistLock, signal);
   try {
     writeKeywordsFile(path, keywords.names);
+    folder.wrote();
   } finally {
     lock.release();
   }

@@ -15,6 +15,8 @@ import { errorCode } from "./store-errors.ts";
 
 export interface KeywordTable {
   readonly names: Keywords;
+  /** dovecot-keywords does not say it all. */
+  readonly isBehind: boolean;
   /** Gives slots to keywords that have none. */
   letters(flags: Flags): FlagLetters;
   /** Writes dovecot-keywords if it is behind and nobody holds the lock; else the next checkpoint does. */
@@ -26,11 +28,12 @@ export interface KeywordTable {
 /** Bound on the table of combinations. */
 const maxRemembered = 10_000;
 
-/** `folder`: the mailbox's path now. */
+/** `folder`: the mailbox's path now; `wrote` is told of each change of its file. */
 export function createKeywordTable(
   sidecar: SidecarDb,
   mailbox: MailboxId,
   folder: () => string,
+  wrote: () => void,
 ): KeywordTable {
   const path = (): string => join(folder(), "dovecot-keywords");
   const names = sidecar.keywords(mailbox);
@@ -61,11 +64,15 @@ export function createKeywordTable(
   const write = (): void => {
     if (!behind) return;
     writeKeywordsFile(path(), names);
+    wrote();
     behind = false;
   };
 
   return {
     names,
+    get isBehind() {
+      return behind;
+    },
     letters(flags) {
       const known = remembered.get(flags);
       if (known) return known;

@@ -11,7 +11,7 @@ import { lowerBound } from "../mail/number-set.ts";
 import { flagsOfLetters } from "./flag-letters.ts";
 import { findRenamed, scanFolder } from "./folder-scan.ts";
 import type { IndexedMessage } from "./index-db.ts";
-import { curPath, type MailboxFolder, removeIfThere, renameForFlags } from "./mailbox-folder.ts";
+import { curPath, type MailboxFolder, removeFile, renameForFlags } from "./mailbox-folder.ts";
 import { parseMaildirName } from "./maildir-name.ts";
 import { putExtras } from "./save-messages.ts";
 import { setAside } from "./set-aside.ts";
@@ -81,7 +81,7 @@ async function dropDamagedFiles(context: StoreContext, folder: MailboxFolder): P
         continue;
       }
       logger.warn({ file: curPath(folder, name), sizeBytes }, "damaged message file removed");
-      removeIfThere(curPath(folder, name));
+      removeFile(folder, name);
       folder.files.delete(uid);
     }
   }

@@ -23,6 +23,8 @@ export interface MailboxFolder {
   scanned: boolean;
   /** See StoreContext. */
   readonly isLocal: boolean;
+  /** See FolderFlusher: called after a file of it was made, renamed or removed. */
+  readonly wrote: () => void;
   /** Files in cur/ that are not ours, as the last scan found them: paths below the folder. */
   readonly strangers: Set<string>;
   /** Of those, and of what is in new/: what could not be read. */
@@ -57,7 +59,8 @@ export function hasFile(folder: MailboxFolder, uid: Uid, fileName: string): bool
 export function noteFile(folder: MailboxFolder, uid: Uid, fileName: string): void {
   const before = folder.files.get(uid);
   folder.files.set(uid, fileName);
-  if (before !== undefined && before !== fileName) removeIfThere(curPath(folder, before));
+  folder.wrote();
+  if (before !== undefined && before !== fileName) removeFile(folder, before);
 }
 
 /** Renames the message's file so that it says `flags`; undefined when it has none (any more). */
@@ -76,8 +79,15 @@ export function renameForFlags(folder: MailboxFolder, uid: Uid, flags: Flags): s
     folder.files.delete(uid);
     return undefined;
   }
+  folder.wrote();
   folder.files.set(uid, after);
   return after;
+}
+
+/** Of cur/, where it is there. */
+export function removeFile(folder: MailboxFolder, fileName: string): void {
+  removeIfThere(curPath(folder, fileName));
+  folder.wrote();
 }
 
 export function removeIfThere(path: string): void {

@@ -34,7 +34,7 @@ export interface MailboxRegistry {
 }
 
 export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
-  const { maildir, database, index, sidecar, expunges, maildrop } = context;
+  const { maildir, database, index, sidecar, expunges, maildrop, flusher } = context;
   const mailboxes = new Map<MailboxId, KeptMailbox>();
   const folders = new Map<MailboxId, MailboxFolder>();
   for (const kept of sidecar.mailboxes()) mailboxes.set(kept.record.id, kept);
@@ -53,13 +53,14 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
     const made: MailboxFolder = {
       id,
       path,
-      keywords: createKeywordTable(sidecar, id, () => folders.get(id)?.path ?? path),
+      keywords: createKeywordTable(sidecar, id, () => folders.get(id)?.path ?? path, flusher.wrote),
       files: new Map(),
       uidValidity,
       scanned: false,
       get isLocal() {
         return context.isLocal;
       },
+      wrote: flusher.wrote,
       strangers: new Set(),
       unreadable: new Set(),
     };
@@ -69,6 +70,7 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
   const makeOnDisk = (record: MailboxRecord): void => {
     if (!isSelectable(record)) return;
     makeFolder(join(maildir, record.directory), record.directory === "");
+    flusher.wrote();
     if (context.isLocal) syncPath(maildir);
   };
   const write = (record: MailboxRecord): void => {
@@ -84,6 +86,7 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
     if (before === undefined || before === "") return;
     const [from, to] = [join(maildir, before), join(maildir, kept(id).record.directory)];
     if (existsSync(from) && !existsSync(to)) renameSync(from, to);
+    flusher.wrote();
     syncPath(maildir);
     sidecar.writeSetting(renamingKey(id), "");
   };
@@ -139,6 +142,7 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
     drop(id) {
       const { record } = kept(id);
       const paths = moveAway(maildir, record);
+      flusher.wrote();
       if (context.isLocal) syncPath(maildir);
       database.transaction(() => {
         index.removeMailbox(id);

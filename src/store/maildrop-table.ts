@@ -84,13 +84,18 @@ export interface MaildropTable {
   noteListedUpTo(mailbox: MailboxId, uidNext: Uid): void;
 }
 
+export interface RevisedMaildrop extends MaildropTable {
+  /** Goes up with each change, but of what was listed. */
+  readonly revision: number;
+}
+
 /** Read before others get a turn. */
 const rowsPerTurn = 5_000;
 
 export function createMaildropTable(
   db: DatabaseSync,
   transaction: AccountDatabase["transaction"],
-): MaildropTable {
+): RevisedMaildrop {
   const columns = "position, uidl, size_bytes, mailbox, uid, removed, problem, print";
   const page = db.prepare(
     `SELECT ${columns} FROM side.maildrop WHERE position > ? ORDER BY position LIMIT ${rowsPerTurn}`,
@@ -115,11 +120,18 @@ export function createMaildropTable(
   const problemOf = db.prepare("UPDATE side.maildrop SET problem = ? WHERE position = ? AND uidl = ?");
   const forget = db.prepare("UPDATE side.maildrop SET mailbox = NULL, uid = NULL WHERE mailbox = ?");
   const listed = db.prepare("SELECT uid_next FROM side.maildrop_mailboxes WHERE mailbox = ?");
-  const noteListed = db.prepare("INSERT OR REPLACE INTO side.maildrop_mailboxes VALUES (?, ?)");
+  // Noted at each look, and mostly the same as before.
+  const noteListed = db.prepare(
+    `INSERT INTO side.maildrop_mailboxes VALUES (?, ?)
+     ON CONFLICT (mailbox) DO UPDATE SET uid_next = excluded.uid_next WHERE uid_next <> excluded.uid_next`,
+  );
   const forgetListed = db.prepare("DELETE FROM side.maildrop_mailboxes WHERE mailbox = ?");
   /** Counts the changes: what was read before one is read again. */
   let written = 0;
   return {
+    get revision() {
+      return written;
+    },
     async entries() {
       let entries: MaildropEntry[] = [];
       for (let before = written; ; ) {

@@ -7,6 +7,7 @@ import { createAccountStore } from "./account-store.ts";
 import { openAccountDatabase } from "./database.ts";
 import { createFlushAhead } from "./durable.ts";
 import { createExpungeLog } from "./expunge-log.ts";
+import { createFlusher, type Flusher } from "./flusher.ts";
 import { createIndexDb } from "./index-db.ts";
 import { makeFolder } from "./mailbox-folder.ts";
 import { createMailboxRegistry } from "./mailbox-registry.ts";
@@ -17,7 +18,7 @@ import type { AccountStore } from "./store.ts";
 import type { StoreContext } from "./store-context.ts";
 import { errorCode, storing, storingAsync } from "./store-errors.ts";
 import { sweepTemporaries } from "./sweep.ts";
-import { createWriter, type Writer } from "./writer.ts";
+import { createWriter, jobsOf, type Writer } from "./writer.ts";
 
 export interface AccountStoreOptions {
   /** The account is local: what is committed has no other home. */
@@ -27,6 +28,8 @@ export interface AccountStoreOptions {
   readonly logger?: Logger;
   /** Shared by all accounts and closed by who made it; without one the store has its own. */
   readonly writer?: Writer;
+  /** Likewise; without one what is written is flushed file by file. */
+  readonly flusher?: Flusher;
 }
 
 /** Throws UNAVAILABLE when the folder cannot be written. The caller closes the store. */
@@ -47,6 +50,8 @@ export async function openAccountStore(
   try {
     return await storingAsync(async () => {
       const { db } = database;
+      const flusher = (options.flusher ?? createFlusher({ writer, logger })).folder(directory);
+      if (database.isNew) flusher.wrote();
       const [index, cache, sidecar] = [createIndexDb(db), createMessageCache(db), createSidecarDb(db)];
       const bootId = readBootId();
       const context: StoreContext = {
@@ -58,8 +63,9 @@ export async function openAccountStore(
         sidecar,
         expunges: createExpungeLog(db),
         maildrop: createMaildropTable(db, database.transaction),
-        writer,
-        flushAhead: createFlushAhead(directory),
+        writer: jobsOf(writer, flusher.wrote),
+        flusher,
+        flushAhead: createFlushAhead(flusher),
         logger,
         isLocal: options.durable === true,
         bootId,

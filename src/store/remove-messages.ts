@@ -59,5 +59,6 @@ export async function removeMessages(
 /** After a reset: all files of ours are of an earlier UIDVALIDITY, and so is the uidlist. */
 export async function removeMailboxFiles(folder: MailboxFolder): Promise<void> {
   removeIfThere(join(folder.path, "dovecot-uidlist"));
+  folder.wrote();
   await scanFolder(folder);
 }

@@ -2,11 +2,12 @@ import type { Logger } from "../log.ts";
 import type { AccountDatabase } from "./database.ts";
 import type { FlushAhead } from "./durable.ts";
 import type { ExpungeLog } from "./expunge-log.ts";
+import type { FolderFlusher } from "./flusher.ts";
 import type { IndexDb } from "./index-db.ts";
-import type { MaildropTable } from "./maildrop-table.ts";
+import type { RevisedMaildrop } from "./maildrop-table.ts";
 import type { MessageCache } from "./message-cache.ts";
 import type { SidecarDb } from "./sidecar-db.ts";
-import type { Writer } from "./writer.ts";
+import type { WriterJobs } from "./writer.ts";
 
 /** What the parts of one account's store share. */
 export interface StoreContext {
@@ -19,8 +20,10 @@ export interface StoreContext {
   readonly cache: MessageCache;
   readonly sidecar: SidecarDb;
   readonly expunges: ExpungeLog;
-  readonly maildrop: MaildropTable;
-  readonly writer: Writer;
+  readonly maildrop: RevisedMaildrop;
+  readonly writer: WriterJobs;
+  /** Is told of every file that is made, renamed or removed; what the databases write it finds out itself. */
+  readonly flusher: FolderFlusher;
   readonly flushAhead: FlushAhead;
   readonly logger: Logger;
   /** What is here has no other home: no file is deleted but by a client's wish. */

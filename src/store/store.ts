@@ -61,6 +61,13 @@ export type MessageToAdd =
       readonly copyOf: { readonly mailbox: MailboxRecord; readonly uid: Uid };
     };
 
+/** Messages of a mailbox that change: as long as the revision of one object is the same, they are. */
+export interface RevisedMessages {
+  readonly revision: number;
+  /** As they are now, ascending by UID. */
+  all(): readonly StoredMessage[];
+}
+
 /** A message that arrives in pieces: written to tmp/ as it comes, readable all the while. */
 export interface SpooledMessage {
   write(chunk: Buffer): Promise<void>;
@@ -192,8 +199,11 @@ export interface AccountStore {
   /** Opens a filed message; throws MessageLost (UNAVAILABLE) when the file is gone or damaged. */
   openMessage(mailbox: MailboxRecord, message: StoredMessage & { presence: "full" }): MessageContent;
 
-  /** Writes dovecot-uidlist and dovecot-keywords of what is `full` now (Dovecot's locks and formats). */
-  checkpoint(mailbox: MailboxRecord, messages: readonly StoredMessage[]): Promise<void>;
+  /**
+   * Writes dovecot-uidlist and dovecot-keywords of what is `full` now (Dovecot's locks and formats). Does nothing
+   * where they say that already.
+   */
+  checkpoint(mailbox: MailboxRecord, messages: RevisedMessages): Promise<void>;
   /**
    * Writes all that Dovecot reads of the account, reads it back, and tells what does not agree with what is known
    * here. Nothing may change meanwhile.

@@ -2,7 +2,7 @@
  * Dovecot's `subscriptions`, version 2: storage names, one a line, their levels separated by TAB and
  * escaped as Dovecot escapes tab-separated text.
  */
-import { renameSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 
 const header = "V\t2\n\n";
 const escapes: Readonly<Record<string, string>> = {
@@ -27,11 +27,14 @@ export function parseSubscriptions(text: string): StorageName[] | undefined {
   return lines.filter((line) => line !== "").map((line) => line.split("\t").map(unescapeLevel));
 }
 
-/** The caller holds the lock of the file. */
-export function writeSubscriptionsFile(path: string, names: readonly StorageName[]): void {
+/** The caller holds the lock of the file. False where it says that already. */
+export function writeSubscriptionsFile(path: string, names: readonly StorageName[]): boolean {
+  const text = formatSubscriptions(names);
+  if (existsSync(path) && readFileSync(path, "latin1") === text) return false;
   const temporary = `${path}.tmp`;
-  writeFileSync(temporary, formatSubscriptions(names), { encoding: "latin1", mode: 0o600 });
+  writeFileSync(temporary, text, { encoding: "latin1", mode: 0o600 });
   renameSync(temporary, path);
+  return true;
 }
 
 function escapeLevel(level: string): string {

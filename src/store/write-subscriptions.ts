@@ -16,7 +16,7 @@ export interface SubscribedNames {
 
 /** Dovecot's `subscriptions` file, under its lock. */
 export async function writeSubscriptions(
-  { maildir }: StoreContext,
+  { maildir, flusher }: StoreContext,
   registry: MailboxRegistry,
   { names, separator, signal }: SubscribedNames,
 ): Promise<void> {
@@ -24,7 +24,7 @@ export async function writeSubscriptions(
   const storageNames = names.map((name) => storageName(registry, name, separator));
   const lock = await acquireDotlock(path, subscriptionsLock, signal);
   try {
-    writeSubscriptionsFile(path, storageNames);
+    if (writeSubscriptionsFile(path, storageNames)) flusher.wrote();
   } finally {
     lock.release();
   }

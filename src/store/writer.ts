@@ -7,11 +7,14 @@ import { MailError } from "../errors.ts";
 import { toStoreError } from "./store-errors.ts";
 import type { JobError, WriterJob, WriterResults } from "./writer-jobs.ts";
 
-export interface Writer {
-  /** Starts the thread ahead of its first job. */
-  start(): void;
+export interface WriterJobs {
   /** Rejects with UNAVAILABLE where the disk refuses. `data` of a job is transferred: it is gone here. */
   run<K extends WriterJob["kind"]>(job: WriterJob & { readonly kind: K }): Promise<WriterResults[K]>;
+}
+
+export interface Writer extends WriterJobs {
+  /** Starts the thread ahead of its first job. */
+  start(): void;
   /** What was given before is done first. */
   close(): Promise<void>;
 }
@@ -89,6 +92,16 @@ export function createWriter({ maxWaitingBytes = 64 << 20 }: WriterOptions = {})
       while (pending.size > 0) await new Promise<void>((resolve) => waitingForRoom.push(resolve));
       await worker?.terminate();
       worker = undefined;
+    },
+  };
+}
+
+/** The jobs that one account gives: `wrote` is called after each that changes files, however it has ended. */
+export function jobsOf(writer: WriterJobs, wrote: () => void): WriterJobs {
+  return {
+    run(job) {
+      const done = writer.run(job);
+      return job.kind === "stat" || job.kind === "sync" ? done : done.finally(wrote);
     },
   };
 }
