@@ -3,8 +3,9 @@
  * VANISHED, FETCH, FLAGS (RFC 3501 7, RFC 7162 3.2.10). It is gathered in the order in which it comes until somebody
  * takes it; what is told without a UID is told apart, since sequence numbers are good for one question at the most.
  */
+import { maxUid } from "../mail/ids.ts";
 import { noModSeq } from "../mail/mod-seq.ts";
-import { parseSequenceSet } from "../mail/number-set.ts";
+import { type NumberRange, parseSequenceSet, resolveSequenceSet } from "../mail/number-set.ts";
 import { answerCursor, asTexts, readValue } from "./answer-cursor.ts";
 import type { FetchAnswer } from "./fetch-answer.ts";
 import type { FlagsOf, MailboxTold } from "./source.ts";
@@ -15,7 +16,9 @@ export interface NewsGatherer extends MailboxTold {
   note(untagged: Untagged): void;
   /** The mailbox has been selected: nothing is news any more. */
   restart(exists: number, hasModSeqs: boolean): void;
-  /** Goes up with each message that is told as expunged. */
+  /** A listing of all has shown so many. */
+  noteListed(count: number): void;
+  /** Goes up whenever messages are told as expunged. */
   readonly expungedEver: number;
   /** Resolves when there is news, or at `until`. */
   next(until: AbortSignal): Promise<void>;
@@ -25,8 +28,9 @@ export interface NewsGatherer extends MailboxTold {
 const maxHeld = 10_000;
 
 export function createNewsGatherer(): NewsGatherer {
-  let exists = 0;
-  let existsTaken = 0;
+  let exists: number | undefined = 0;
+  let existsTaken: number | undefined = 0;
+  let vanished: NumberRange[] = [];
   let hasModSeqs = false;
   let flags: FlagsOf[] = [];
   let unnamed = new Set<number>();
@@ -36,38 +40,34 @@ export function createNewsGatherer(): NewsGatherer {
   let flagNames: readonly string[] | undefined;
   let permanentFlags: readonly string[] | undefined;
 
+  const hasGone = (): boolean => expunged > 0 || vanished.length > 0;
   const clear = (): void => {
     existsTaken = exists;
     flags = [];
     unnamed = new Set();
     isAnyUnnamed = false;
     expunged = 0;
+    vanished = [];
     flagNames = undefined;
-  };
-  const noteExpunged = (count: number): void => {
-    exists = Math.max(0, exists - count);
-    expunged += count;
-    expungedEver += count;
   };
   /** Those behind it move up. */
   const noteExpunge = (number: number): void => {
-    noteExpunged(1);
+    if (exists !== undefined) exists = Math.max(0, exists - 1);
+    expunged++;
+    expungedEver++;
     if (unnamed.size === 0) return;
     unnamed = new Set(
       [...unnamed].filter((one) => one !== number).map((one) => (one > number ? one - 1 : one)),
     );
   };
+  /** Ranges may reach over UIDs that were not there: how many are left, only a listing tells. */
   const noteVanished = (text: string): boolean => {
     if (text.startsWith("(")) return false;
-    const ranges = parseSequenceSet(text.trim(), maxHeld) ?? [];
-    const sizes = ranges.map(({ from, to }) => (from === "*" || to === "*" ? 1 : Math.abs(to - from) + 1));
-    noteExpunged(
-      Math.max(
-        1,
-        sizes.reduce((sum, size) => sum + size, 0),
-      ),
-    );
-    // Where those stood that were told of without a UID, nobody can say any more.
+    const ranges = resolveSequenceSet(parseSequenceSet(text.trim(), maxHeld) ?? [], maxUid);
+    vanished = vanished.concat(ranges);
+    exists = undefined;
+    expungedEver++;
+    // Where those stand that were told of without a UID, nobody can say any more.
     if (unnamed.size > 0) isAnyUnnamed = true;
     return true;
   };
@@ -125,12 +125,12 @@ export function createNewsGatherer(): NewsGatherer {
     },
     take() {
       const named = isAnyUnnamed ? ("any" as const) : [...unnamed];
-      const news = { flags, unnamed: named, expunged, exists, flagNames };
+      const news = { flags, unnamed: named, expunged, vanished, exists, flagNames };
       clear();
       return news;
     },
     get hasNews() {
-      return flags.length > 0 || unnamed.size > 0 || isAnyUnnamed || expunged > 0 || exists !== existsTaken;
+      return flags.length > 0 || unnamed.size > 0 || isAnyUnnamed || hasGone() || exists !== existsTaken;
     },
     takeFlags() {
       const told = flags;
@@ -142,6 +142,14 @@ export function createNewsGatherer(): NewsGatherer {
     },
     get expunged() {
       return expunged;
+    },
+    get vanished() {
+      return vanished;
+    },
+    noteListed(count) {
+      if (exists !== undefined) return;
+      exists = count;
+      existsTaken = count;
     },
     get exists() {
       return exists;

@@ -89,7 +89,9 @@ async function select(
   let examined = await selectNow();
   const uids = async (): Promise<readonly Uid[]> => {
     if (news.exists === 0) return [];
-    return listing ?? uidSearch(connection, ["ALL"]);
+    const all = await (listing ?? uidSearch(connection, ["ALL"]));
+    news.noteListed(all.length);
+    return all;
   };
   const again = async (others?: ExamineOptions): Promise<Examined> => {
     options = { write: options.write === true || others?.write === true };
@@ -106,7 +108,7 @@ async function select(
     if (examined.highestModSeq !== undefined && status?.highestModSeq === undefined) return again();
     return {
       ...examined,
-      exists: news.exists,
+      exists: news.exists ?? status?.messages ?? (await uids()).length,
       uidNext: status?.uidNext ?? examined.uidNext,
       highestModSeq: examined.hasNoModSeqs ? undefined : status?.highestModSeq,
       firstUnseen: undefined,

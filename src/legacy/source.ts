@@ -199,10 +199,11 @@ export interface MailboxNews {
   readonly flags: readonly FlagsOf[];
   /** Sequence numbers of messages of which it told that something has changed, but not what, or not its UID. */
   readonly unnamed: readonly number[] | "any";
-  /** How many messages were expunged. */
+  /** How many messages were expunged, and UIDs of others that were: ranges may reach over what was not there. */
   readonly expunged: number;
-  /** How many messages there are now. */
-  readonly exists: number;
+  readonly vanished: readonly NumberRange[];
+  /** How many messages there are now; undefined where nobody has counted them since some have vanished. */
+  readonly exists: number | undefined;
   /** FLAGS, where it told others. */
   readonly flagNames: readonly string[] | undefined;
 }
@@ -210,9 +211,10 @@ export interface MailboxNews {
 /** News that nobody has taken yet, since the mailbox was selected or since they were taken last. */
 export interface MailboxTold {
   readonly hasNews: boolean;
-  /** How many messages there are now, and how many were expunged. */
-  readonly exists: number;
+  /** As of `MailboxNews`. */
+  readonly exists: number | undefined;
   readonly expunged: number;
+  readonly vanished: readonly NumberRange[];
   /** PERMANENTFLAGS, where others were told since it was selected. */
   readonly permanentFlags: readonly string[] | undefined;
   take(): MailboxNews;

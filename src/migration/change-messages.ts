@@ -76,10 +76,8 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
   const fillGap = (mailbox: MailboxMirror): Promise<void> =>
     alone(mailbox, async (lease) => {
       try {
-        await takeDelta(mailbox.state, lease, await lease.look(), {
-          expunged: lease.told.take().expunged,
-          flags: undefined,
-        });
+        const news = lease.told.take();
+        await takeDelta(mailbox.state, lease, await lease.look(), { ...news, flags: undefined });
       } catch (error) {
         mailbox.state.follow(undefined);
         logger.debug({ err: error, mailbox: mailbox.state.record.name }, "a change could not be read back");

@@ -117,17 +117,21 @@ async function takeNews(mailbox: MailboxState, lease: MailboxLease, isThorough: 
   const news = lease.told.take();
   if (news.flagNames) mailbox.commitFlagNames(news.flagNames);
   const flags = isThorough ? undefined : await allFlags(lease, news);
-  const arrived = news.exists - (mailbox.table.uids.length - mailbox.brake.held.length);
-  const isSimple = flags !== undefined && news.expunged === 0 && arrived >= 0;
+  const arrived = (news.exists ?? -1) - (mailbox.table.uids.length - mailbox.brake.held.length);
+  const isSimple = flags !== undefined && !hasGone(news) && arrived >= 0;
   if (isSimple && (await takeSimple(mailbox, lease, flags, arrived))) return;
-  await takeDelta(mailbox, lease, await lease.look(), { expunged: news.expunged, flags });
+  await takeDelta(mailbox, lease, await lease.look(), { ...news, flags });
+}
+
+function hasGone({ expunged, vanished }: MailboxNews): boolean {
+  return expunged > 0 || vanished.length > 0;
 }
 
 /** Those that were told without a UID are asked for; undefined where they cannot be told any more. */
 async function allFlags(lease: MailboxLease, news: MailboxNews): Promise<readonly FlagsOf[] | undefined> {
   if (news.unnamed === "any") return undefined;
   if (news.unnamed.length === 0) return news.flags;
-  if (news.expunged > 0) return undefined;
+  if (hasGone(news)) return undefined;
   const isWhole = await lease.tellFlags({ numbers: news.unnamed });
   return isWhole ? [...news.flags, ...lease.told.takeFlags()] : undefined;
 }

@@ -4,19 +4,20 @@
  * two listings agree, or where the server has told of it and the listing bears it out.
  */
 import { MailError } from "../errors.ts";
-import type { Examined, FlagsOf, MailboxLease } from "../legacy/source.ts";
+import type { Examined, FlagsOf, MailboxLease, MailboxTold } from "../legacy/source.ts";
 import { type ModSeq, type Uid, type UidValidity, uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { noModSeq } from "../mail/mod-seq.ts";
-import { uidSetOf } from "../mail/number-set.ts";
+import { type NumberRange, uidSetOf } from "../mail/number-set.ts";
 import { compareUids } from "./compare.ts";
 import type { ComparedListing } from "./deletion-brake.ts";
 import type { CommittedListing, MailboxState } from "./mailbox-state.ts";
 
 /** What is known beside `examined`, of a mailbox that has stayed selected. */
 export interface ToldBefore {
-  /** Messages were expunged: so many. */
+  /** Messages were expunged: so many, and these. */
   readonly expunged: number;
+  readonly vanished: readonly NumberRange[];
   /** All flags that have changed; undefined where that is not known. */
   readonly flags: readonly FlagsOf[] | undefined;
 }
@@ -36,7 +37,7 @@ export async function takeDelta(
   const first = underKnown(mailbox, firstExamined);
   const uidValidity = await validityOf(mailbox, first);
   if (first.hasNoModSeqs) mailbox.countModSeqs(uidValidity);
-  const { examined, ...listing } = await listUids(mailbox, lease, first, told?.expunged ?? 0);
+  const { examined, ...listing } = await listUids(mailbox, lease, first, told ?? nothingGone);
   const changes = mailbox.isTransient
     ? await lookAtAll(mailbox, lease, listing.uids)
     : await changedSince(mailbox, lease, examined, listing.vanished, told?.flags);
@@ -92,7 +93,7 @@ async function listUids(
   mailbox: MailboxState,
   lease: MailboxLease,
   examined: Examined,
-  expunged: number,
+  gone: Gone,
 ): Promise<Listed> {
   const { table, brake } = mailbox;
   const here = brake.withoutHeld(table.uids);
@@ -101,9 +102,10 @@ async function listUids(
     return { examined, uids, ...compareUids(here, uids) };
   }
   // Same UIDNEXT: nothing arrived. Same count on top of that: nothing left either.
+  const hasGone = gone.expunged > 0 || gone.vanished.length > 0;
   if (
     mailbox.listed &&
-    expunged === 0 &&
+    !hasGone &&
     examined.uidNext === mailbox.record.uidNext &&
     examined.exists === here.length
   ) {
@@ -111,9 +113,7 @@ async function listUids(
   }
   const first = examined.exists === 0 ? [] : await lease.listUids();
   const difference = compareUids(here, first);
-  const isTold =
-    expunged + lease.told.expunged >= difference.vanished.length && first.length === lease.told.exists;
-  if (difference.vanished.length === 0 || isTold)
+  if (difference.vanished.length === 0 || isBorneOut(difference.vanished, first.length, gone, lease.told))
     return { examined, ...brake.judge(table, { uids: first, ...difference }) };
   const again = underKnown(mailbox, await lease.examineAgain());
   const second = await lease.listUids();
@@ -121,6 +121,16 @@ async function listUids(
     throw new MailError("UNAVAILABLE", "The old server's UID list is not whole");
   const listed = { uids: second, ...compareUids(here, second) };
   return { examined: again, ...brake.judge(table, listed) };
+}
+
+type Gone = Pick<ToldBefore, "expunged" | "vanished">;
+const nothingGone: Gone = { expunged: 0, vanished: [] };
+
+/** The server has told of their expunges, one by one or by name, and lists as many as it tells that there are. */
+function isBorneOut(missing: readonly Uid[], listed: number, before: Gone, since: MailboxTold): boolean {
+  const isCounted = before.expunged + since.expunged >= missing.length && listed === since.exists;
+  const named = [...before.vanished, ...since.vanished];
+  return isCounted || missing.every((one) => named.some(({ from, to }) => one >= from && one <= to));
 }
 
 type Changes = Pick<CommittedListing, "flagChanges" | "metas">;

@@ -138,8 +138,9 @@ function nothingTold(exists: number): MailboxLease["told"] {
     hasNews: false,
     exists,
     expunged: 0,
+    vanished: [],
     permanentFlags: undefined,
-    take: () => ({ flags: [], unnamed: [], expunged: 0, exists, flagNames: undefined }),
+    take: () => ({ flags: [], unnamed: [], expunged: 0, vanished: [], exists, flagNames: undefined }),
     takeFlags: () => [],
   };
 }
