@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { createBackoff } from "../../src/legacy/backoff.ts";
 import { type BudgetLimits, createConnectionBudget, type Permit } from "../../src/legacy/budget.ts";
 import type { Priority } from "../../src/legacy/source.ts";
@@ -176,6 +176,53 @@ describe("back-off", () => {
     }
     await budget.acquire("pull", { priority: "background", signal: never });
     expect(asked).toBe(1);
+  });
+
+  it("lets those who only wait take turns where there are too few connections", async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const budget = createConnectionBudget({ perUser: 4, total: 3 });
+    const held = new Map<string, Permit>();
+    const order: string[] = [];
+    const wait = async (user: string): Promise<void> => {
+      const onWanted = (): void => held.get(user)?.release();
+      held.set(user, await budget.acquire(user, { priority: "background", signal: never, onWanted }));
+      order.push(user);
+    };
+    await wait("a");
+    await wait("b");
+    const c = wait("c");
+    const d = wait("d");
+    expect(budget.isCrowded).toBe(true);
+    await vi.advanceTimersByTimeAsync(29_000);
+    expect(order).toEqual(["a", "b"]);
+    await vi.advanceTimersByTimeAsync(31_000);
+    await Promise.all([c, d]);
+    expect(order).toEqual(["a", "b", "c", "d"]);
+    // Nobody waits any more: who has one keeps it.
+    await vi.advanceTimersByTimeAsync(120_000);
+    expect(order).toHaveLength(4);
+  });
+
+  it("asks one who waits to give way as soon as that is all he does", async () => {
+    const budget = createConnectionBudget({ perUser: 4, total: 1 });
+    let isWorking = true;
+    const permit = await budget.acquire("a", {
+      priority: "interactive",
+      signal: never,
+      onWanted: () => permit.release(),
+      isWorking: () => isWorking,
+    });
+    let isGranted = false;
+    const other = budget.acquire("b", { priority: "interactive", signal: never }).then(() => {
+      isGranted = true;
+    });
+    await settled();
+    expect(isGranted).toBe(false);
+    isWorking = false;
+    budget.noteRest();
+    await other;
+    expect(isGranted).toBe(true);
   });
 
   it("gives a place to work before one who would only wait", async () => {
