@@ -48,9 +48,9 @@ function writeNewFlagNames(state: Selected, output: Output): void {
 
 /** FLAGS of a message as this session sees them; undefined when it was expunged meanwhile. */
 export function formatFlags({ mailbox }: Pick<Selected, "mailbox">, uid: Uid): string | undefined {
-  const meta = mailbox.meta(uid);
-  if (!meta) return undefined;
-  return formatList(mailbox.recent.has(uid) ? [...meta.flags, "\\Recent"] : meta.flags);
+  const flags = mailbox.flagsOf(uid);
+  if (!flags) return undefined;
+  return formatList(mailbox.recent.has(uid) ? [...flags, "\\Recent"] : flags);
 }
 
 /** How many messages of the client's list are \Recent. */
@@ -75,8 +75,12 @@ function formatNotice(state: Selected, notice: Notice): string {
     case "flags": {
       const flags = formatFlags(state, notice.uid);
       if (flags === undefined) return "";
-      const modSeq = state.enabled.condstore ? `MODSEQ ${formatModSeq(state, notice.uid)} ` : "";
-      return untagged(`${notice.sequence} FETCH (UID ${notice.uid} ${modSeq}FLAGS ${flags})`);
+      if (!state.enabled.condstore)
+        return untagged(`${notice.sequence} FETCH (UID ${notice.uid} FLAGS ${flags})`);
+      const modSeq = formatModSeq(state, notice.uid);
+      // Not known yet: the change is announced once more with the metadata.
+      if (modSeq === undefined) return "";
+      return untagged(`${notice.sequence} FETCH (UID ${notice.uid} MODSEQ ${modSeq} FLAGS ${flags})`);
     }
     default:
       return unreachable(notice);

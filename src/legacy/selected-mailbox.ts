@@ -39,21 +39,22 @@ export async function selectMailbox(
   const { guessesUids, frozenSessions } = connection.quirks;
   let listing: Promise<readonly Uid[]> | undefined;
   /** Such a session sees nothing but what is added: one listing holds until it selects again, and is asked with it. */
-  const select = async (): Promise<Examined> => {
-    const selecting = examine(connection, name, options);
+  const select = async (wanted: ExamineOptions): Promise<Examined> => {
+    const selecting = examine(connection, name, wanted);
     if (frozenSessions) {
       listing = uidSearch(connection, ["ALL"]);
       listing.catch(() => undefined);
     }
     return selecting;
   };
-  let examined = await select();
+  let examined = await select(options);
   const uids = async (): Promise<readonly Uid[]> => {
     if (examined.exists === 0) return [];
     return listing ?? uidSearch(connection, ["ALL"]);
   };
   const again = async (): Promise<Examined> => {
-    examined = await select();
+    // What follows a first look is none.
+    examined = await select({ ...options, quick: false });
     return examined;
   };
   const refresh = async (): Promise<void> => {

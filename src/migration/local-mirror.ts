@@ -210,6 +210,7 @@ function localMailbox(state: MailboxState, signal: AbortSignal): MailboxMirror {
     sync,
     select: sync,
     watch: () => watch.start(),
+    flags: async () => undefined,
     metadata: async () => undefined,
     changedSince: async () => undefined,
     expungedSince: (since, uids) => expungedSince(state, since, uids),

@@ -16,6 +16,7 @@ import type { ModSeq, Uid, UidValidity } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import type { AccountStore, MailboxRecord, StoredMessage } from "../store/store.ts";
 import type { DeletionBrake } from "./deletion-brake.ts";
+import type { KnownEarly } from "./early-flags.ts";
 import type { MessageTable } from "./message-table.ts";
 
 /** Committed changes of a mailbox. */
@@ -48,6 +49,9 @@ export interface MailboxState {
   /** Deletions that are not believed. */
   readonly brake: DeletionBrake;
 
+  /** What is known of the flags of messages that are `remote`. */
+  readonly early: KnownEarly;
+
   /** MODSEQs are counted here, and none of the legacy server's are taken. */
   readonly countsModSeqs: boolean;
 
@@ -74,6 +78,8 @@ export interface MailboxState {
   commitListing(listing: CommittedListing): void;
   /** Metadata of messages that were `remote`; `asked` is the record when they were asked for. */
   commitMeta(asked: MailboxRecord, metas: readonly MessageMeta[]): void;
+  /** Flags of messages that are `remote`, fetched for their own sake; `asked` as above. */
+  commitEarlyFlags(asked: MailboxRecord, fetched: readonly FlagsOf[]): void;
   commitFlags(changes: readonly FlagsOf[]): void;
   /** Messages that were filed, each with the metadata it was filed under. */
   commitFiles(asked: MailboxRecord, filed: readonly FiledMessage[]): void;

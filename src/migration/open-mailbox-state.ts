@@ -6,8 +6,9 @@ import type { MessageMeta } from "../mail/message.ts";
 import { noModSeq } from "../mail/mod-seq.ts";
 import type { MailboxRecord, StoredMessage } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
-import { newest } from "./compare.ts";
+import { type ArrivedMetas, arrivedMetas } from "./arrived-metas.ts";
 import { createDeletionBrake } from "./deletion-brake.ts";
+import { createEarlyFlags } from "./early-flags.ts";
 import { createFileRemovals } from "./file-removals.ts";
 import { isGivenBack } from "./given-back.ts";
 import { openListingMark } from "./listing-mark.ts";
@@ -47,8 +48,8 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
   let inside = 0;
   let last: Promise<unknown> = Promise.resolve();
   const listeners = new Set<(event: MailboxEvent) => void>();
-  /** Flags that a delta told of messages still `remote`: newer than what a running FETCH may bring. */
-  const early = new Map<Uid, FlagsOf>();
+  /** Of messages still `remote`. */
+  const early = createEarlyFlags();
 
   const emit = (event: MailboxEvent): void => {
     if ("uids" in event && event.uids.length === 0) return;
@@ -134,29 +135,13 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     return changed.map((message) => message.uid);
   };
   /** Those that were `remote`. */
-  const saveMetas = (metas: readonly MessageMeta[]): readonly MessageMeta[] => {
-    const remote = metas.filter((meta) => table.get(meta.uid)?.presence === "remote");
-    const messages = remote.map((meta): StoredMessage & MessageMeta => {
-      const { flags, modSeq } = newest(meta, early.get(meta.uid));
-      early.delete(meta.uid);
-      const fileName = store.fileOf(record, meta.uid);
-      // Rather too high than too low: who asks what has changed must hear of it.
-      const isTold = !modSeqs.counted && modSeq > 0n;
-      const known = { ...meta, flags, modSeq: isTold ? modSeq : record.highestModSeq };
-      return fileName === undefined
-        ? { presence: "meta", ...known }
-        : { presence: "full", fileName, ...known };
-    });
-    saveOrServe(messages);
-    return messages;
-  };
-  const noteEarly = (changes: readonly FlagsOf[]): void => {
-    for (const change of changes)
-      if (table.get(change.uid)?.presence === "remote") early.set(change.uid, change);
-  };
-  const commitFlags = (changes: readonly FlagsOf[]): void => {
-    noteEarly(changes);
-    emit({ kind: "flags", uids: saveFlags(changes) });
+  const saveMetas = (metas: readonly MessageMeta[]): ArrivedMetas => {
+    const fileOf = (one: Uid): string | undefined => store.fileOf(record, one);
+    const { highestModSeq } = record;
+    const arrived = arrivedMetas(metas, { table, early, fileOf, isCounted: modSeqs.counted, highestModSeq });
+    saveOrServe(arrived.messages);
+    raise(arrived.highestModSeq);
+    return arrived;
   };
 
   /** Nothing that is known is true any more. */
@@ -211,6 +196,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       return isTransient;
     },
     brake,
+    early,
     get readOnly() {
       return readOnly;
     },
@@ -255,9 +241,9 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       // Before HIGHESTMODSEQ, which says that they are known, and before anything that only a restart repairs.
       const told = listing.record.highestModSeq ?? noModSeq;
       const anew = !modSeqs.counted && told > 0n && told < record.highestModSeq;
-      if (anew) early.clear();
+      if (anew) early.forgetModSeqs();
       const flagged = saveFlags(listing.flagChanges, anew);
-      const met = saveMetas(listing.metas).map((meta) => meta.uid);
+      const met = saveMetas(listing.metas).messages.map((meta) => meta.uid);
       const counted = isOther ? next(record.highestModSeq) : record.highestModSeq;
       const highestModSeq = modSeqs.counted ? counted : told;
       modSeqs.logExpunged(listing.vanished, highestModSeq);
@@ -267,26 +253,33 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       saveRecord({ ...listing.record, highestModSeq });
       modSeqs.startLog(highestModSeq);
       table.setUids(listing.uids);
-      noteEarly(listing.flagChanges);
-      for (const gone of listing.vanished) early.delete(gone);
+      early.drop(listing.vanished);
+      const changedEarly = early.noteChanges(table, listing.flagChanges);
       listed = true;
       firstUnseenHint = listing.firstUnseenHint;
       emit({ kind: "expunged", uids: listing.vanished });
       emit({ kind: "arrived", uids: listing.arrived });
-      emit({ kind: "flags", uids: flagged.concat(met) });
+      emit({ kind: "flags", uids: flagged.concat(met, changedEarly) });
       if (listing.vanished.length > 0) void removeVanished(listing.vanished);
       keepIfWhole();
     },
     commitMeta(asked, metas) {
       if (asked.uidValidity !== record.uidValidity) return;
-      const saved = saveMetas(metas);
+      const { messages, changed } = saveMetas(metas);
       keepIfWhole();
       // The next delta finds them known: nobody would hear of it.
-      if (modSeqs.counted || record.highestModSeq === 0n) return;
-      const changed = saved.filter(({ modSeq }) => modSeq > record.highestModSeq);
-      emit({ kind: "flags", uids: changed.map((meta) => meta.uid) });
+      const isAhead = (at: ModSeq): boolean => at > record.highestModSeq && record.highestModSeq > 0n;
+      const news = messages.filter(({ uid, modSeq }) => changed.has(uid) || isAhead(modSeq));
+      emit({ kind: "flags", uids: news.map((meta) => meta.uid) });
     },
-    commitFlags,
+    commitEarlyFlags(asked, fetched) {
+      if (asked.uidValidity !== record.uidValidity) return;
+      emit({ kind: "flags", uids: early.noteFetched(table, fetched) });
+    },
+    commitFlags(changes) {
+      const changedEarly = early.noteChanges(table, changes);
+      emit({ kind: "flags", uids: saveFlags(changes).concat(changedEarly) });
+    },
     commitFiles(asked, filed) {
       if (asked.uidValidity !== record.uidValidity) return;
       const gone = filed.filter(({ meta }) => table.get(meta.uid) === undefined);

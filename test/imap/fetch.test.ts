@@ -17,7 +17,7 @@ const away = () => new MailError("UNAVAILABLE", "The mail server behind is not a
 describe("what FETCH asks for", () => {
   it.each([
     ["UID", []],
-    ["FLAGS", ["require meta 3"]],
+    ["FLAGS", ["require flags 3"]],
     ["(INTERNALDATE RFC822.SIZE)", ["require meta 3"]],
     ["(FLAGS ENVELOPE)", ["require meta 3", "require header 3"]],
     ["BODY.PEEK[HEADER.FIELDS (To)]", ["require header 3"]],
@@ -36,7 +36,7 @@ describe("what FETCH asks for", () => {
     const lines = await client.command("a FETCH 1:* FLAGS");
     expect(lines).toHaveLength(4_504);
     expect(lines.at(-2)).toBe("* 4503 FETCH (FLAGS ())");
-    expect(served.inbox.calls).toEqual(["require meta 2000", "require meta 2000", "require meta 503"]);
+    expect(served.inbox.calls).toEqual(["require flags 2000", "require flags 2000", "require flags 503"]);
   });
 });
 

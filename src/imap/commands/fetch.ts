@@ -158,6 +158,9 @@ async function requireAll(
 }
 
 function needsOf(items: readonly FetchItem[]): readonly Need[] {
+  // Flags alone can be had long before anything else; whatever else is asked for brings them along.
+  if (items.every(({ kind }) => kind === "uid" || kind === "flags"))
+    return items.some(({ kind }) => kind === "flags") ? ["flags"] : [];
   return [...new Set(items.map(needOf))].filter((need) => need !== undefined);
 }
 
