@@ -1,4 +1,5 @@
 import { unreachable } from "../errors.ts";
+import type { Flags } from "../mail/flags.ts";
 import type { Uid } from "../mail/ids.ts";
 import { formatNumberSet, lowerBound, uidSetOf } from "../mail/number-set.ts";
 import type { Output } from "../wire/output.ts";
@@ -50,7 +51,18 @@ function writeNewFlagNames(state: Selected, output: Output): void {
 export function formatFlags({ mailbox }: Pick<Selected, "mailbox">, uid: Uid): string | undefined {
   const flags = mailbox.flagsOf(uid);
   if (!flags) return undefined;
-  return formatList(mailbox.recent.has(uid) ? [...flags, "\\Recent"] : flags);
+  return mailbox.recent.has(uid) ? formatList([...flags, "\\Recent"]) : listOf(flags);
+}
+
+/** Messages share a few different lists of flags (see flags.ts). */
+const formatted = new WeakMap<Flags, string>();
+
+function listOf(flags: Flags): string {
+  const known = formatted.get(flags);
+  if (known !== undefined) return known;
+  const list = formatList(flags);
+  formatted.set(flags, list);
+  return list;
 }
 
 /** How many messages of the client's list are \Recent. */

@@ -40,6 +40,25 @@ describe("what FETCH asks for", () => {
   });
 });
 
+describe("what is kept of every message", () => {
+  it("is answered for many at once as for one with more of it", async () => {
+    for (let count = 0; count < 1_200; count++) {
+      const flags = [...(count % 2 ? ["\\Seen"] : []), ...(count % 7 ? [] : ["$Label", "\\Draft"])];
+      served.inbox.add({ text: "x".repeat(count), flags });
+    }
+    const recent = served.inbox.deliver({ text: "new", flags: ["\\Flagged"] });
+    const client = await served.select();
+    const items = "FLAGS UID RFC822.SIZE INTERNALDATE MODSEQ";
+    await client.command(`enabling FETCH 1 ${items.split(" ").at(-1)}`);
+    const many = await client.command(`a FETCH 1:* (${items})`);
+    const more = await client.command(`b FETCH 1:* (${items} BODY.PEEK[HEADER])`);
+    const single = more.filter((line) => line.startsWith("* "));
+    expect(many).toHaveLength(1_205);
+    expect(many.slice(0, -1)).toEqual(single.map((line) => line.replace(/ BODY\[HEADER\] .*/, ")")));
+    expect(many.at(-2)).toMatch(`* 1204 FETCH (FLAGS (\\Flagged \\Recent) UID ${recent} RFC822.SIZE 3 `);
+  });
+});
+
 describe("messages that are not there", () => {
   it("leaves out what was expunged meanwhile", async () => {
     const client = await served.select();
