@@ -99,7 +99,7 @@ export type MailboxChange =
   | { readonly kind: "gone"; readonly reason: string };
 
 /** How much of a message a command needs. `structure` = BODY and BODYSTRUCTURE. */
-export type Need = "meta" | "header" | "structure" | "full";
+export type Need = "flags" | "meta" | "header" | "structure" | "full";
 
 export interface OpenMailbox {
   readonly name: EncodedMailboxName;
@@ -131,6 +131,10 @@ export interface OpenMailbox {
     uids: UidSet,
     signal: AbortSignal,
   ): Promise<readonly NumberRange[] | undefined>;
+  /** After `require(…, 'flags')`, and after any other need; undefined when expunged. */
+  flagsOf(uid: Uid): Flags | undefined;
+  /** MODSEQ that goes with them; undefined where it is not known yet. */
+  modSeqOf(uid: Uid): ModSeq | undefined;
   /** After `require(…, 'meta')`; undefined when expunged. */
   meta(uid: Uid): MessageMeta | undefined;
   /** After `require(…, 'header')`: the header block with its blank line, exact bytes. */

@@ -7,9 +7,11 @@ import { isNonexistent, isUnavailable } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { hasFlag } from "../mail/flags.ts";
 import type { Uid } from "../mail/ids.ts";
+import type { MessageMeta } from "../mail/message.ts";
 import { readHeader } from "../mail/read-header.ts";
 import type { ThreadNode } from "../mail/thread.ts";
 import type { Authority } from "../migration/authority.ts";
+import { flagsKnown } from "../migration/early-flags.ts";
 import type { MailboxMirror } from "../migration/mailbox-mirror.ts";
 import { waitWith } from "../waiting.ts";
 import type { MailboxChange, Need, OpenMailbox, OpenOptions } from "./account.ts";
@@ -48,6 +50,10 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
   const unwatch = mirror.watch();
 
   const isFull = (uid: Uid): boolean => state.table.get(uid)?.presence === "full";
+  const metaOf = (uid: Uid): MessageMeta | undefined => {
+    const message = state.table.get(uid);
+    return message && message.presence !== "remote" ? message : undefined;
+  };
   const isPresent = (uid: Uid): boolean => state.table.get(uid) !== undefined;
 
   const requireHeaders = async (uids: readonly Uid[], signal: AbortSignal): Promise<void> => {
@@ -104,6 +110,7 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
     },
     async require(uids, need: Need, signal) {
       signal.throwIfAborted();
+      if (need === "flags") return waitWith(mirror.flags(uids), signal);
       await mirror.metadata(uids.filter((uid) => state.table.get(uid)?.presence === "remote"));
       if (need === "header") await requireHeaders(uids, signal);
       if (need === "structure") await requireStructures(uids, signal);
@@ -111,10 +118,10 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
     },
     requireChanged: (since, signal) => waitWith(mirror.changedSince(since), signal),
     expungedSince: (since, uids, signal) => waitWith(mirror.expungedSince(since, uids), signal),
-    meta(uid) {
-      const message = state.table.get(uid);
-      return message && message.presence !== "remote" ? message : undefined;
-    },
+    flagsOf: (uid) => flagsKnown(state, uid),
+    // What is counted here is given to a message with its metadata.
+    modSeqOf: (uid) => metaOf(uid)?.modSeq ?? (state.countsModSeqs ? undefined : state.early.modSeqOf(uid)),
+    meta: metaOf,
     header: (uid) => headers.get(uid) ?? state.store.header(state.record, uid),
     structure(uid, extensible) {
       const structure = state.store.structure(state.record, uid);

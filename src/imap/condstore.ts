@@ -36,10 +36,10 @@ export function describeHighest(highest: ModSeq | undefined): string {
   );
 }
 
-/** `MODSEQ (n)` of a message; undefined when it was expunged meanwhile. */
+/** `(n)`, as MODSEQ of a message; undefined when it was expunged meanwhile. */
 export function formatModSeq({ mailbox }: Pick<Selected, "mailbox">, uid: Uid): string | undefined {
-  const meta = mailbox.meta(uid);
-  return meta && `(${asTold(meta.modSeq)})`;
+  const modSeq = mailbox.modSeqOf(uid);
+  return modSeq === undefined ? undefined : `(${asTold(modSeq)})`;
 }
 
 /** MODSEQ of a message that the client is told of, 0 where it is gone or only its UID is known. */

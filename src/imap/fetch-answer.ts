@@ -3,14 +3,12 @@
  * bytes of its sections is at hand, so that a message which is gone leaves no half a line.
  */
 import type { OpenMailbox } from "../account/account.ts";
-import { unreachable } from "../errors.ts";
 import { formatEnvelope } from "../mail/envelope.ts";
 import type { Uid } from "../mail/ids.ts";
-import { formatInternalDate } from "../mail/internal-date.ts";
 import type { MessageContent } from "../mail/message.ts";
 import type { Output } from "../wire/output.ts";
-import { formatModSeq } from "./condstore.ts";
 import type { FetchItem } from "./fetch-items.ts";
+import { formatPlain } from "./fetch-plain.ts";
 import {
   isTopHeader,
   lengthOf,
@@ -18,7 +16,6 @@ import {
   sectionOfContent,
   sectionOfHeader,
 } from "./fetch-section.ts";
-import { formatFlags } from "./notices.ts";
 import type { Selected } from "./state.ts";
 
 export interface FetchContext {
@@ -46,7 +43,8 @@ export async function answerMessage(context: FetchContext, sequence: number, uid
     for (const item of items) {
       const answer = await answerItem(context, item, uid, content);
       if (answer === undefined) return false;
-      answers.push(answers.length === 0 ? "" : " ", nameOf(item), " ", answer);
+      if (answers.length > 0) answers.push(" ");
+      answers.push(...answer);
     }
     output.write(`* ${sequence} FETCH (`);
     for (const answer of answers) {
@@ -66,61 +64,38 @@ async function answerItem(
   item: FetchItem,
   uid: Uid,
   content: MessageContent | undefined,
-): Promise<Answer | undefined> {
-  if (item.kind !== "section") return answerSimple(state, item.kind, uid);
-  if (needsContent(item)) {
-    return content && sectionOfContent(item, uid, content, { trees: state.trees, output });
+): Promise<readonly Answer[] | undefined> {
+  const { mailbox } = state;
+  switch (item.kind) {
+    case "envelope":
+      return named("ENVELOPE ", envelopeOf(mailbox, uid));
+    case "body":
+      return named("BODY ", mailbox.structure(uid, false));
+    case "body-structure":
+      return named("BODYSTRUCTURE ", mailbox.structure(uid, true));
+    case "section": {
+      if (needsContent(item)) {
+        const { trees } = state;
+        const section = content && (await sectionOfContent(item, uid, content, { trees, output }));
+        return named(`${item.label} `, section);
+      }
+      const header = mailbox.header(uid);
+      return named(`${item.label} `, header && sectionOfHeader(item, header));
+    }
+    default: {
+      const answer = formatPlain(state, item.kind, uid);
+      return answer === undefined ? undefined : [answer];
+    }
   }
-  const header = state.mailbox.header(uid);
-  return header && sectionOfHeader(item, header);
 }
 
-type SimpleKind = Exclude<FetchItem["kind"], "section">;
-
-function answerSimple(state: Selected, kind: SimpleKind, uid: Uid): string | Buffer | undefined {
-  const { mailbox } = state;
-  switch (kind) {
-    case "uid":
-      return String(uid);
-    case "flags":
-      return formatFlags(state, uid);
-    case "internal-date": {
-      const meta = mailbox.meta(uid);
-      return meta && `"${formatInternalDate(meta.internalDate)}"`;
-    }
-    case "size":
-      return mailbox.meta(uid)?.sizeBytes.toString();
-    case "modseq":
-      return formatModSeq(state, uid);
-    case "envelope":
-      return envelopeOf(mailbox, uid);
-    case "body":
-      return mailbox.structure(uid, false);
-    case "body-structure":
-      return mailbox.structure(uid, true);
-    default:
-      return unreachable(kind);
-  }
+function named(name: string, answer: Answer | undefined): readonly Answer[] | undefined {
+  return answer === undefined ? undefined : [name, answer];
 }
 
 function envelopeOf(mailbox: OpenMailbox, uid: Uid): Buffer | undefined {
   const header = mailbox.header(uid);
   return header && formatEnvelope(header);
-}
-
-const names: Readonly<Record<SimpleKind, string>> = {
-  uid: "UID",
-  flags: "FLAGS",
-  "internal-date": "INTERNALDATE",
-  size: "RFC822.SIZE",
-  modseq: "MODSEQ",
-  envelope: "ENVELOPE",
-  body: "BODY",
-  "body-structure": "BODYSTRUCTURE",
-};
-
-function nameOf(item: FetchItem): string {
-  return item.kind === "section" ? item.label : names[item.kind];
 }
 
 /** Piece by piece as the bytes arrive and the client reads. */

@@ -1,4 +1,5 @@
 import { unreachable } from "../errors.ts";
+import type { Flags } from "../mail/flags.ts";
 import type { Uid } from "../mail/ids.ts";
 import { formatNumberSet, lowerBound, uidSetOf } from "../mail/number-set.ts";
 import type { Output } from "../wire/output.ts";
@@ -48,9 +49,20 @@ function writeNewFlagNames(state: Selected, output: Output): void {
 
 /** FLAGS of a message as this session sees them; undefined when it was expunged meanwhile. */
 export function formatFlags({ mailbox }: Pick<Selected, "mailbox">, uid: Uid): string | undefined {
-  const meta = mailbox.meta(uid);
-  if (!meta) return undefined;
-  return formatList(mailbox.recent.has(uid) ? [...meta.flags, "\\Recent"] : meta.flags);
+  const flags = mailbox.flagsOf(uid);
+  if (!flags) return undefined;
+  return mailbox.recent.has(uid) ? formatList([...flags, "\\Recent"]) : listOf(flags);
+}
+
+/** Messages share a few different lists of flags (see flags.ts). */
+const formatted = new WeakMap<Flags, string>();
+
+function listOf(flags: Flags): string {
+  const known = formatted.get(flags);
+  if (known !== undefined) return known;
+  const list = formatList(flags);
+  formatted.set(flags, list);
+  return list;
 }
 
 /** How many messages of the client's list are \Recent. */
@@ -75,8 +87,12 @@ function formatNotice(state: Selected, notice: Notice): string {
     case "flags": {
       const flags = formatFlags(state, notice.uid);
       if (flags === undefined) return "";
-      const modSeq = state.enabled.condstore ? `MODSEQ ${formatModSeq(state, notice.uid)} ` : "";
-      return untagged(`${notice.sequence} FETCH (UID ${notice.uid} ${modSeq}FLAGS ${flags})`);
+      if (!state.enabled.condstore)
+        return untagged(`${notice.sequence} FETCH (UID ${notice.uid} FLAGS ${flags})`);
+      const modSeq = formatModSeq(state, notice.uid);
+      // Not known yet: the change is announced once more with the metadata.
+      if (modSeq === undefined) return "";
+      return untagged(`${notice.sequence} FETCH (UID ${notice.uid} MODSEQ ${modSeq} FLAGS ${flags})`);
     }
     default:
       return unreachable(notice);

@@ -13,6 +13,11 @@ export interface ImapCommand {
   readonly parts: readonly CommandPart[];
   /** True, or a promise to hold the reader back, when this command (sent with `tag`) takes the response. */
   readonly onUntagged?: (untagged: Untagged, tag: string) => boolean | Promise<void>;
+  /**
+   * As the first in flight it may take whole lines at the beginning of `bytes` before they are read by anybody else;
+   * tells how many bytes. They must be nothing but responses that `onUntagged` would take.
+   */
+  readonly onLines?: (bytes: Buffer) => number;
   /** The last byte was handed to the socket: from now on the server may have the whole of it. */
   readonly onSent?: () => void;
   /** Called with the tagged answer before anything behind it is read. */

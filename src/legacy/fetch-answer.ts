@@ -183,7 +183,7 @@ function remember<T>(known: Map<string, T>, wire: string, value: T): T {
   return value;
 }
 
-function flagsOfWire(wire: string): Flags {
+export function flagsOfWire(wire: string): Flags {
   const parse = (): Flags => flagsOf(wire.split(" ").filter((name) => name !== ""));
   return knownFlags.get(wire) ?? remember(knownFlags, wire, parse());
 }

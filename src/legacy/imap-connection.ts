@@ -140,7 +140,13 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
         throw nonsense(`it sent "${text.slice(0, 80)}"`);
     }
   };
+  const takeLines = (bytes: Buffer): number => {
+    const taken = queue.inFlight[0]?.command.onLines?.(bytes) ?? 0;
+    if (taken > 0) responseCount++;
+    return taken;
+  };
   const reader = createResponseReader({
+    lines: takeLines,
     literal: (text, literals, sizeBytes) => literalSink(queue.inFlight, text, literals, sizeBytes),
     response: respond,
   });

@@ -124,6 +124,7 @@ function metadataFetches(mailbox: SelectedMailbox): MetadataFetches {
       mailbox.fetch({
         uids,
         items: `(UID FLAGS${modSeqItem()})${since(changedSince)}`,
+        onFlags,
         onAnswer(uid, { flags, internalDate, modSeq }) {
           // With INTERNALDATE it answers a fetchMeta that is in flight as well.
           if (flags === undefined || internalDate !== undefined) return false;

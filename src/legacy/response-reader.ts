@@ -18,6 +18,8 @@ export interface LiteralSink {
 }
 
 export interface ResponseHandler {
+  /** At the beginning of a line: how many bytes of whole lines it has dealt with itself. */
+  lines?(bytes: Buffer): number;
   /**
    * A literal of `sizeBytes` follows `text`, the response so far, which ends with its `{n}`. Return a
    * sink to have it streamed, undefined to have it gathered.
@@ -66,7 +68,16 @@ export function createResponseReader(
       throw new MailError("UNAVAILABLE", "The old server's answer is too long");
   };
 
+  /** False where the next line is to be read here, or is not begun yet. */
+  const skipLines = (): boolean => {
+    if (!handler.lines || text !== "" || lineStart.length > 0) return false;
+    const bytes = handler.lines(rest);
+    if (bytes > 0) rest = rest.subarray(bytes);
+    return rest.length === 0;
+  };
+
   const readLine = (): undefined | Promise<void> => {
+    if (skipLines()) return undefined;
     const end = rest.indexOf(lineFeed);
     if (end < 0) {
       countGathered(rest.length);

@@ -7,10 +7,11 @@ import { MailError } from "../errors.ts";
 import type { Uid } from "../mail/ids.ts";
 import type { UidSet } from "../mail/number-set.ts";
 import type { FetchAnswer } from "./fetch-answer.ts";
+import { readFlagLines } from "./flag-lines.ts";
 import type { ImapConnection } from "./imap-connection.ts";
 import { expectFetched } from "./refusal.ts";
 import { type LiteralSink, streamedLiteral } from "./response-reader.ts";
-import type { BodySink } from "./source.ts";
+import type { BodySink, FlagsOf } from "./source.ts";
 import { contains, splitUidSet } from "./uid-set.ts";
 import type { Tagged } from "./untagged.ts";
 
@@ -22,6 +23,8 @@ export interface FetchRequest {
   readonly items: string;
   /** False when the answer is not what was asked for. */
   readonly onAnswer: (uid: Uid, answer: FetchAnswer) => boolean | Promise<void>;
+  /** Gets answers with UID, FLAGS and perhaps MODSEQ alone, but for those that come in an odd form: `onAnswer` has them. */
+  readonly onFlags?: (change: FlagsOf) => void;
   readonly onContent?: (uid: Uid, sizeBytes: number) => LiteralSink | undefined;
 }
 
@@ -44,8 +47,14 @@ function runPiece(
   wire: string,
   ranges: UidSet,
 ): Promise<Tagged> {
+  const { onFlags } = request;
+  const takes = (uid: number): boolean => !connection.isClosed && contains(ranges, uid);
   return connection.run({
     parts: [`UID FETCH ${wire} ${request.items}`],
+    ...(onFlags && {
+      onLines: (bytes: Buffer) =>
+        readFlagLines(bytes, takes, (uid, flags, modSeq) => onFlags({ uid, flags, modSeq })),
+    }),
     onUntagged(untagged) {
       if (untagged.kind !== "fetch") return false;
       const { uid, isWhole } = untagged.answer;

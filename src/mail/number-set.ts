@@ -123,6 +123,15 @@ export function lowerBound(sorted: ArrayLike<number>, value: number): number {
   return low;
 }
 
+/** Finds the index of a value in `sorted`, -1 where it is not there: at once for values that follow each other there. */
+export function indexFinder(sorted: ArrayLike<number>): (value: number) => number {
+  let next = 0;
+  return (value) => {
+    if (sorted[next] !== value) next = lowerBound(sorted, value);
+    return sorted[next] === value ? next++ : -1;
+  };
+}
+
 export type SequenceSet = readonly NumberRange[] & { readonly of?: SequenceNumber };
 
 function parseBound(text: string): number | "*" | undefined {

@@ -215,6 +215,7 @@ function localMailbox(state: MailboxState, signal: AbortSignal): MailboxMirror {
     select: sync,
     publish: (_, waiting) => sync(waiting),
     watch: () => watch.start(),
+    flags: async () => undefined,
     metadata: async () => undefined,
     changedSince: async () => undefined,
     expungedSince: (since, uids) => expungedSince(state, since, uids),

@@ -10,6 +10,8 @@ import { takeDelta } from "./sync-mailbox.ts";
 export interface MailboxWork extends Omit<LeaseOptions, "signal"> {
   /** Selected read-write. */
   readonly write?: boolean;
+  /** See `MailboxLeaseOptions`. */
+  readonly quick?: boolean;
   /** Ends the waiting for a connection, and the work; besides the account's own. */
   readonly signal?: AbortSignal;
 }

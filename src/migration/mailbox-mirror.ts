@@ -18,6 +18,7 @@ import { withMailbox, withMailboxApart } from "./mailbox-lease.ts";
 import type { MailboxEvent, MailboxState, MailboxStateOptions } from "./mailbox-state.ts";
 import { openMailboxState } from "./open-mailbox-state.ts";
 import { createBodyPull } from "./pull-bodies.ts";
+import { createFlagsPull } from "./pull-flags.ts";
 import { createMetaPull, type MetaPull } from "./pull-meta.ts";
 import { type ContentOnItsWay, createSameContent } from "./same-content.ts";
 import { createWatch, type WatchOptions } from "./watch.ts";
@@ -50,6 +51,8 @@ export interface MailboxMirror extends Pick<MetaPull, "headers" | "structures"> 
   publish(added: readonly Uid[], signal: AbortSignal): Promise<void>;
   /** Watches the legacy server for changes until what is returned is called. */
   watch(options?: WatchOptions): () => void;
+  /** Flags of `uids`, though nothing else of them may be known. */
+  flags(uids: readonly Uid[]): Promise<void>;
   /** Metadata of `uids`. */
   metadata(uids: readonly Uid[]): Promise<void>;
   /** Metadata of all messages whose MODSEQ is above `since`: afterwards none of them is `remote`. */
@@ -98,6 +101,7 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
   const state = options.state ?? (await openMailboxState(options));
   if (!options.state) await forgetChanged(state);
   const metadata = createMetaPull(state);
+  const flags = createFlagsPull(state);
   const sameContent = createSameContent(state, options.onItsWay ?? new Set());
   const bodies = createBodyPull(state, (uid) => countAttempts([uid]), sameContent);
   const attempts = new Map<Uid, number>();
@@ -189,6 +193,7 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
       if (!isHere()) await waitWith(look({}), signal);
     },
     watch: (options) => watch.start(options),
+    flags: (uids) => flags.demand(uids),
     metadata: (uids) => metadata.demand(uids),
     changedSince: (since) => metadata.demandChanged(since),
     expungedSince: (since, uids) => expungedSince(state, since, uids),

@@ -16,6 +16,7 @@ import type { ModSeq, Uid, UidValidity } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import type { AccountStore, MailboxRecord, StoredMessage } from "../store/store.ts";
 import type { DeletionBrake } from "./deletion-brake.ts";
+import type { KnownEarly } from "./early-flags.ts";
 import type { MessageTable } from "./message-table.ts";
 
 /** Committed changes of a mailbox. */
@@ -47,6 +48,9 @@ export interface MailboxState {
 
   /** Deletions that are not believed. */
   readonly brake: DeletionBrake;
+
+  /** What is known of the flags of messages that are `remote`. */
+  readonly early: KnownEarly;
 
   /** MODSEQs are counted here, and none of the legacy server's are taken. */
   readonly countsModSeqs: boolean;
@@ -86,6 +90,8 @@ export interface MailboxState {
   commitListing(listing: CommittedListing): void;
   /** Metadata of messages that were `remote`; `asked` is the record when they were asked for. */
   commitMeta(asked: MailboxRecord, metas: readonly MessageMeta[]): void;
+  /** Flags of messages that are `remote`, fetched for their own sake; `asked` as above. */
+  commitEarlyFlags(asked: MailboxRecord, fetched: readonly FlagsOf[]): void;
   commitFlags(changes: readonly FlagsOf[]): void;
   /**
    * What the server has told of the selection that is followed: flags in the order in which they were told, and

@@ -4,7 +4,7 @@
  */
 import { hasFlag } from "../mail/flags.ts";
 import type { Uid } from "../mail/ids.ts";
-import { lowerBound } from "../mail/number-set.ts";
+import { indexFinder, lowerBound } from "../mail/number-set.ts";
 import type { StoredMessage } from "../store/store.ts";
 
 export interface MessageTable {
@@ -36,6 +36,14 @@ export interface MessageTable {
 export function isMarkedDeleted(table: MessageTable, uid: Uid): boolean {
   const message = table.get(uid);
   return message !== undefined && message.presence !== "remote" && hasFlag(message.flags, "\\Deleted");
+}
+
+/** Tells which messages are only listed, most quickly in ascending order; until the table changes. */
+export function remoteIn(table: MessageTable): (uid: Uid) => boolean {
+  const { uids, remoteCount } = table;
+  if (remoteCount < uids.length) return (uid) => table.get(uid)?.presence === "remote";
+  const find = indexFinder(uids);
+  return (uid) => find(uid) >= 0;
 }
 
 export function createMessageTable(loaded: readonly StoredMessage[]): MessageTable {

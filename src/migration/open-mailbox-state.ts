@@ -6,18 +6,21 @@ import type { MessageMeta } from "../mail/message.ts";
 import { noModSeq } from "../mail/mod-seq.ts";
 import type { MailboxRecord, StoredMessage } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
-import { newest } from "./compare.ts";
+import { type ArrivedMetas, arrivedMetas } from "./arrived-metas.ts";
 import { createDeletionBrake } from "./deletion-brake.ts";
+import { createEarlyFlags } from "./early-flags.ts";
 import { createFileRemovals } from "./file-removals.ts";
 import { isGivenBack } from "./given-back.ts";
 import { openListingMark } from "./listing-mark.ts";
 import { emptied, loadMailbox } from "./load-mailbox.ts";
 import { firstOwnUid, localPermanentFlags, uidNextAtCutover } from "./local-mailbox.ts";
-import type { MailboxEvent, MailboxState, MailboxStateOptions } from "./mailbox-state.ts";
+import { createMailboxListeners } from "./mailbox-listeners.ts";
+import type { MailboxState, MailboxStateOptions } from "./mailbox-state.ts";
 import { createMessageTable } from "./message-table.ts";
 import { followedUpTo, highestCounted, next } from "./mod-seqs.ts";
 import { sameRecord } from "./same-record.ts";
 import { createSharedTurns } from "./shared-turns.ts";
+import { createUnwritten } from "./unwritten.ts";
 
 export async function openMailboxState(options: MailboxStateOptions): Promise<MailboxState> {
   const { store, logger } = options;
@@ -48,33 +51,19 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
   let followed: Examined | undefined;
   let askedAt = Number.NEGATIVE_INFINITY;
   const turns = createSharedTurns();
-  const listeners = new Set<(event: MailboxEvent) => void>();
-  /** Flags that a delta told of messages still `remote`: newer than what a running FETCH may bring. */
-  const early = new Map<Uid, FlagsOf>();
+  /** Of messages still `remote`. */
+  const early = createEarlyFlags();
 
-  const emit = (event: MailboxEvent): void => {
-    if ("uids" in event && event.uids.length === 0) return;
-    for (const listener of listeners) {
-      try {
-        listener(event);
-      } catch (error) {
-        // It is done, whatever one of those who hear of it makes of that.
-        logger.error({ err: error, mailbox: record.name, event: event.kind }, "a listener failed");
-      }
-    }
-  };
+  const { emit, subscribe } = createMailboxListeners((error, event) =>
+    logger.error({ err: error, mailbox: record.name, event: event.kind }, "a listener failed"),
+  );
   const save = (messages: readonly StoredMessage[]): void => {
     if (messages.length > 0) table.put(store.saveMessages(record, messages));
   };
   const removals = createFileRemovals((error) =>
     logger.warn({ err: error, mailbox: record.name }, "files of expunged messages are still there"),
   );
-  /**
-   * The disk was full: what is served now is not all written down. Up to this MODSEQ it is, and none above is written:
-   * the next opening asks for what has changed since.
-   */
-  let unwrittenSince: ModSeq | undefined;
-  const unwritten = new Set<Uid>();
+  const unwritten = createUnwritten();
   /** What the legacy server tells again is served all the same where the disk refuses it. */
   const saveOrServe = (messages: readonly StoredMessage[]): void => {
     try {
@@ -82,26 +71,17 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     } catch (error) {
       if (!(error instanceof StoreTrouble) || isLocal) throw error;
       logger.error({ err: error, mailbox: record.name }, "served without being stored");
-      unwrittenSince ??= record.highestModSeq;
-      for (const message of messages) unwritten.add(message.uid);
+      unwritten.note(messages, record);
       table.put(messages);
     }
   };
-  /** There may be room again. */
-  const writeUnwritten = (): void => {
-    if (unwrittenSince === undefined) return;
-    try {
-      save([...unwritten].flatMap((one) => table.get(one) ?? []));
+  const writeUnwritten = (): void =>
+    unwritten.retry((uids) => {
+      save(uids.flatMap((one) => table.get(one) ?? []));
       store.saveMailbox(record);
-      unwritten.clear();
-      unwrittenSince = undefined;
-    } catch (error) {
-      if (!(error instanceof StoreTrouble)) throw error;
-    }
-  };
+    });
   const keepIfWhole = (): void => {
-    if (table.remoteCount === 0 && removals.count === 0 && unwrittenSince === undefined)
-      keepListing.write(true);
+    if (table.remoteCount === 0 && removals.count === 0 && unwritten.isEmpty) keepListing.write(true);
   };
   /** Takes what has left off the disk, where the next start or another server would find it again. */
   const removeVanished = async (uids: readonly Uid[]): Promise<void> => {
@@ -110,7 +90,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
   const saveRecord = (changes: Partial<MailboxRecord>): void => {
     const next: MailboxRecord = { ...record, ...changes };
     if (sameRecord(record, next)) return;
-    store.saveMailbox(unwrittenSince === undefined ? next : { ...next, highestModSeq: unwrittenSince });
+    store.saveMailbox(unwritten.writable(next));
     record = next;
   };
   /** `anew`: the legacy server has lost its MODSEQs, and those that are known here tell nothing any more. */
@@ -136,29 +116,13 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     return changed.map((message) => message.uid);
   };
   /** Those that were `remote`. */
-  const saveMetas = (metas: readonly MessageMeta[]): readonly MessageMeta[] => {
-    const remote = metas.filter((meta) => table.get(meta.uid)?.presence === "remote");
-    const messages = remote.map((meta): StoredMessage & MessageMeta => {
-      const { flags, modSeq } = newest(meta, early.get(meta.uid));
-      early.delete(meta.uid);
-      const fileName = store.fileOf(record, meta.uid);
-      // Rather too high than too low: who asks what has changed must hear of it.
-      const isTold = !modSeqs.counted && modSeq > 0n;
-      const known = { ...meta, flags, modSeq: isTold ? modSeq : record.highestModSeq };
-      return fileName === undefined
-        ? { presence: "meta", ...known }
-        : { presence: "full", fileName, ...known };
-    });
-    saveOrServe(messages);
-    return messages;
-  };
-  const noteEarly = (changes: readonly FlagsOf[]): void => {
-    for (const change of changes)
-      if (table.get(change.uid)?.presence === "remote") early.set(change.uid, change);
-  };
-  const commitFlags = (changes: readonly FlagsOf[]): void => {
-    noteEarly(changes);
-    emit({ kind: "flags", uids: saveFlags(changes) });
+  const saveMetas = (metas: readonly MessageMeta[]): ArrivedMetas => {
+    const fileOf = (one: Uid): string | undefined => store.fileOf(record, one);
+    const { highestModSeq } = record;
+    const arrived = arrivedMetas(metas, { table, early, fileOf, isCounted: modSeqs.counted, highestModSeq });
+    saveOrServe(arrived.messages);
+    raise(arrived.highestModSeq);
+    return arrived;
   };
 
   /** Nothing that is known is true any more. */
@@ -172,7 +136,6 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     table = createMessageTable([]);
     early.clear();
     unwritten.clear();
-    unwrittenSince = undefined;
     listed = false;
   };
 
@@ -229,6 +192,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     },
     brake,
     isSelected: false,
+    early,
     get readOnly() {
       return readOnly;
     },
@@ -265,10 +229,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     noteAsked(at) {
       askedAt = at;
     },
-    subscribe(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
+    subscribe,
     commitListing(listing) {
       writeUnwritten();
       const isOther = listing.arrived.length > 0 || listing.vanished.length > 0;
@@ -276,9 +237,9 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       // Before HIGHESTMODSEQ, which says that they are known, and before anything that only a restart repairs.
       const told = listing.record.highestModSeq ?? noModSeq;
       const anew = !modSeqs.counted && told > 0n && told < record.highestModSeq;
-      if (anew) early.clear();
+      if (anew) early.forgetModSeqs();
       const flagged = saveFlags(listing.flagChanges, anew);
-      const met = saveMetas(listing.metas).map((meta) => meta.uid);
+      const met = saveMetas(listing.metas).messages.map((meta) => meta.uid);
       const counted = isOther ? next(record.highestModSeq) : record.highestModSeq;
       const highestModSeq = modSeqs.counted ? counted : told;
       modSeqs.logExpunged(listing.vanished, highestModSeq);
@@ -288,36 +249,43 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       saveRecord({ ...listing.record, highestModSeq });
       modSeqs.startLog(highestModSeq);
       table.setUids(listing.uids, listing.vanished);
-      noteEarly(listing.flagChanges);
-      for (const gone of listing.vanished) early.delete(gone);
+      early.drop(listing.vanished);
+      const changedEarly = early.noteChanges(table, listing.flagChanges);
       listed = true;
       firstUnseenHint = listing.firstUnseenHint;
       emit({ kind: "expunged", uids: listing.vanished });
       emit({ kind: "arrived", uids: listing.arrived });
-      emit({ kind: "flags", uids: flagged.concat(met) });
+      emit({ kind: "flags", uids: flagged.concat(met, changedEarly) });
       if (listing.vanished.length > 0) void removeVanished(listing.vanished);
       keepIfWhole();
     },
     commitMeta(asked, metas) {
       if (asked.uidValidity !== record.uidValidity) return;
-      const saved = saveMetas(metas);
+      const { messages, changed } = saveMetas(metas);
       keepIfWhole();
       // The next delta finds them known: nobody would hear of it.
-      if (modSeqs.counted || record.highestModSeq === 0n) return;
-      const changed = saved.filter(({ modSeq }) => modSeq > record.highestModSeq);
-      emit({ kind: "flags", uids: changed.map((meta) => meta.uid) });
+      const isAhead = (at: ModSeq): boolean => at > record.highestModSeq && record.highestModSeq > 0n;
+      const news = messages.filter(({ uid, modSeq }) => changed.has(uid) || isAhead(modSeq));
+      emit({ kind: "flags", uids: news.map((meta) => meta.uid) });
     },
-    commitFlags,
+    commitEarlyFlags(asked, fetched) {
+      if (asked.uidValidity !== record.uidValidity) return;
+      emit({ kind: "flags", uids: early.noteFetched(table, fetched) });
+    },
+    commitFlags(changes) {
+      const changedEarly = early.noteChanges(table, changes);
+      emit({ kind: "flags", uids: saveFlags(changes).concat(changedEarly) });
+    },
     commitTold(flags, arrived) {
       writeUnwritten();
       const told = [...flags, ...arrived].map(({ modSeq }) => modSeq);
       const highest = modSeqs.counted ? record.highestModSeq : followedUpTo(record.highestModSeq, told);
       if (highest === undefined) return false;
-      noteEarly(flags);
+      const changedEarly = early.noteChanges(table, flags);
       const flagged = saveFlags(flags);
       if (arrived.length > 0) addArrived(arrived);
       if (!modSeqs.counted) saveRecord({ highestModSeq: highest });
-      emit({ kind: "flags", uids: flagged });
+      emit({ kind: "flags", uids: flagged.concat(changedEarly) });
       return true;
     },
     commitFiles(asked, filed) {
@@ -397,7 +365,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     },
     get isSettled() {
       const isWhole = listed && table.fullCount === table.uids.length;
-      const isWritten = unwrittenSince === undefined && removals.count === 0;
+      const isWritten = unwritten.isEmpty && removals.count === 0;
       const isBelieved = problem === undefined && !isTransient && brake.held.length === 0;
       return isWhole && isWritten && isBelieved && record.uidValidity !== undefined;
     },

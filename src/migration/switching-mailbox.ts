@@ -36,6 +36,7 @@ export function createSwitchingMailbox(first: MailboxMirror): SwitchingMailbox {
         one.stop();
       };
     },
+    flags: (uids) => current.flags(uids),
     metadata: (uids) => current.metadata(uids),
     changedSince: (since) => current.changedSince(since),
     expungedSince: (since, uids) => current.expungedSince(since, uids),

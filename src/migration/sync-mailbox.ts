@@ -156,8 +156,8 @@ async function changedSince(
     await lease.fetchMeta([{ from, to }], (meta) => metas.push(meta), since);
     return { flagChanges: metas, metas };
   }
-  // What is only listed gets its flags with its metadata.
-  if (table.remoteCount === table.uids.length) return none;
+  // What is only listed gets its flags with its metadata, unless clients were told some.
+  if (table.remoteCount === table.uids.length && mailbox.early.isEmpty) return none;
   const flagChanges: FlagsOf[] = [];
   const uids = since === "all" ? uidSetOf(table.uids) : [{ from, to }];
   await lease.fetchFlags(uids, (change) => flagChanges.push(change), since === "all" ? undefined : since);

@@ -56,6 +56,8 @@ export function createWatch(mailbox: MailboxState, look: () => Promise<void>): M
       signal: anyOf(ended, patience.signal),
       onWanted: () => giveWay.abort(),
       isStandby: () => clients === 0,
+      // The client that has just looked asks on: what MODSEQs cost the old server can wait for the first news.
+      quick: mailbox.record.highestModSeq === 0n,
     } as const;
     try {
       return await withMailbox(mailbox, request, async (lease) => {

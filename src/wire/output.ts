@@ -4,11 +4,9 @@
  * for `stallTimeoutMs` is cut off.
  */
 
-import { once } from "node:events";
 import type { Writable } from "node:stream";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { MailError } from "../errors.ts";
-import { anyOf } from "../waiting.ts";
 
 export interface Output {
   readonly writtenBytes: number;
@@ -106,16 +104,19 @@ export function disconnected(cause?: unknown): MailError {
   return new ClientGone(cause);
 }
 
-async function drained(socket: Writable, stallTimeoutMs: number): Promise<void> {
-  const settled = new AbortController();
-  const signal = anyOf(settled.signal, AbortSignal.timeout(stallTimeoutMs));
-  try {
-    await Promise.race([once(socket, "drain", { signal }), once(socket, "close", { signal })]);
-  } catch (error) {
-    socket.destroy();
-    throw disconnected(error);
-  } finally {
-    settled.abort();
-  }
-  if (socket.destroyed) throw disconnected();
+function drained(socket: Writable, stallTimeoutMs: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (error?: unknown): void => {
+      clearTimeout(timer);
+      socket.off("drain", settle).off("error", giveUp).off("close", settle);
+      if (socket.destroyed) reject(disconnected(error));
+      else resolve();
+    };
+    const giveUp = (error?: unknown): void => {
+      socket.destroy();
+      settle(error);
+    };
+    const timer = setTimeout(() => giveUp(new Error("the client does not read")), stallTimeoutMs);
+    socket.on("drain", settle).on("error", giveUp).on("close", settle);
+  });
 }

@@ -304,6 +304,8 @@ function openMailbox(
       await box.gate;
       if (missing(uids)) throw away();
     },
+    flagsOf: (wanted) => here(wanted)?.flags,
+    modSeqOf: (wanted) => here(wanted) && modSeq(0n),
     meta: (wanted): MessageMeta | undefined => {
       const message = here(wanted);
       return message && { ...message, sizeBytes: message.bytes.length, modSeq: modSeq(0n) };

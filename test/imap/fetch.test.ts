@@ -17,7 +17,7 @@ const away = () => new MailError("UNAVAILABLE", "The mail server behind is not a
 describe("what FETCH asks for", () => {
   it.each([
     ["UID", []],
-    ["FLAGS", ["require meta 3"]],
+    ["FLAGS", ["require flags 3"]],
     ["(INTERNALDATE RFC822.SIZE)", ["require meta 3"]],
     ["(FLAGS ENVELOPE)", ["require meta 3", "require header 3"]],
     ["BODY.PEEK[HEADER.FIELDS (To)]", ["require header 3"]],
@@ -36,7 +36,26 @@ describe("what FETCH asks for", () => {
     const lines = await client.command("a FETCH 1:* FLAGS");
     expect(lines).toHaveLength(4_504);
     expect(lines.at(-2)).toBe("* 4503 FETCH (FLAGS ())");
-    expect(served.inbox.calls).toEqual(["require meta 2000", "require meta 2000", "require meta 503"]);
+    expect(served.inbox.calls).toEqual(["require flags 2000", "require flags 2000", "require flags 503"]);
+  });
+});
+
+describe("what is kept of every message", () => {
+  it("is answered for many at once as for one with more of it", async () => {
+    for (let count = 0; count < 1_200; count++) {
+      const flags = [...(count % 2 ? ["\\Seen"] : []), ...(count % 7 ? [] : ["$Label", "\\Draft"])];
+      served.inbox.add({ text: "x".repeat(count), flags });
+    }
+    const recent = served.inbox.deliver({ text: "new", flags: ["\\Flagged"] });
+    const client = await served.select();
+    const items = "FLAGS UID RFC822.SIZE INTERNALDATE MODSEQ";
+    await client.command(`enabling FETCH 1 ${items.split(" ").at(-1)}`);
+    const many = await client.command(`a FETCH 1:* (${items})`);
+    const more = await client.command(`b FETCH 1:* (${items} BODY.PEEK[HEADER])`);
+    const single = more.filter((line) => line.startsWith("* "));
+    expect(many).toHaveLength(1_205);
+    expect(many.slice(0, -1)).toEqual(single.map((line) => line.replace(/ BODY\[HEADER\] .*/, ")")));
+    expect(many.at(-2)).toMatch(`* 1204 FETCH (FLAGS (\\Flagged \\Recent) UID ${recent} RFC822.SIZE 3 `);
   });
 });
 

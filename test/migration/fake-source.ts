@@ -1,12 +1,15 @@
 /** An `ImapSource` of one mailbox whose answers a test holds back and lets go: for races no server plays on demand. */
 import { MailError } from "../../src/errors.ts";
 import type { BodySink, Examined, ImapSource, MailboxLease, Priority } from "../../src/legacy/source.ts";
-import { flagsOf } from "../../src/mail/flags.ts";
+import { type Flags, flagsOf } from "../../src/mail/flags.ts";
 import { modSeq, type Uid, uid, uidValidity } from "../../src/mail/ids.ts";
+import { formatNumberSet } from "../../src/mail/number-set.ts";
 
 export interface FakeSource extends ImapSource {
   /** `PRIORITY UIDS`, one entry for each FETCH of bodies. */
   readonly bodyFetches: readonly string[];
+  /** `FLAGS UIDS` and `META UIDS`, one entry for each FETCH of flags or of metadata. */
+  readonly fetches: readonly string[];
 }
 
 export interface FakeSourceOptions {
@@ -16,6 +19,10 @@ export interface FakeSourceOptions {
   readonly uidValidity?: () => number;
   /** Runs before the UIDs are listed. */
   readonly beforeList?: (priority: Priority) => Promise<void>;
+  /** Of each message as it is now. */
+  readonly flagsOf?: (uid: Uid) => readonly string[];
+  /** Runs before the flags of a message are sent by a FETCH of nothing else. */
+  readonly beforeFlags?: (uid: Uid) => Promise<void>;
   /** Runs before the bytes of a message are sent; a rejection is a lost connection. */
   readonly beforeBody?: (uid: Uid, priority: Priority) => Promise<void>;
   /** Puts a test's own answers in place of these. */
@@ -36,6 +43,8 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
   };
   uidNext();
   const bodyFetches: string[] = [];
+  const fetches: string[] = [];
+  const flagsNow = (each: Uid): Flags => flagsOf(options.flagsOf?.(each) ?? []);
   let free = options.connections ?? Number.POSITIVE_INFINITY;
   const queue: (() => void)[] = [];
   const unused = (): never => {
@@ -82,17 +91,24 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
       return uids;
     },
     async fetchMeta(set, onMeta) {
+      fetches.push(`META ${formatNumberSet(set)}`);
       for (const each of within(set, listed())) {
         onMeta({
           uid: each,
-          flags: flagsOf([]),
+          flags: flagsNow(each),
           internalDate: { epochSeconds: 1_400_000_000, zoneMinutes: 0 },
           sizeBytes: Buffer.byteLength(messages.get(each) ?? ""),
           modSeq: modSeq(0n),
         });
       }
     },
-    fetchFlags: async () => undefined,
+    async fetchFlags(set, onFlags) {
+      fetches.push(`FLAGS ${formatNumberSet(set)}`);
+      for (const each of within(set, listed())) {
+        await options.beforeFlags?.(each);
+        if (messages.has(each)) onFlags({ uid: each, flags: flagsNow(each), modSeq: modSeq(0n) });
+      }
+    },
     fetchHeaders: unused,
     fetchStructures: unused,
     async fetchBodies(set, sink) {
@@ -110,6 +126,7 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
 
   const source: FakeSource = {
     bodyFetches,
+    fetches,
     use: unused,
     isCrowded: false,
     isShared: () => false,

@@ -13,6 +13,7 @@ import { enableCondstore, modSeqOf } from "../condstore.ts";
 import { answerMessage, type FetchContext, needsContent } from "../fetch-answer.ts";
 import { type FetchItem, fetchItems } from "../fetch-items.ts";
 import { type FetchModifiers, fetchModifiers, noModifiers } from "../fetch-modifiers.ts";
+import { type PlainKind, plainAnswers, plainKinds } from "../fetch-plain.ts";
 import { ok, type Reply } from "../formatter.ts";
 import { type MessageSet, messageSet, messagesNamed, uidsReached } from "../message-set.ts";
 import { vanishedSince, writeVanished } from "../resync.ts";
@@ -110,6 +111,8 @@ async function answerBatch(
   if (items.some(needsContent)) state.mailbox.prefetch(present);
   if (items.some(setsSeen)) await markSeen(state, present, signal);
   const unavailable = await requireAll(state.mailbox, present, needs, signal);
+  const plain = plainKinds(items);
+  if (plain) return answerPlain(context, plain, present, unavailable);
   for (const uid of present) {
     const sequence = state.view.sequenceOf(uid);
     if (sequence === undefined || state.view.isExpunged(uid)) continue;
@@ -118,6 +121,24 @@ async function answerBatch(
     if (!answered && unavailable && !state.view.isExpunged(uid)) throw unavailable;
   }
   await output.flushed();
+}
+
+/** Many messages in one turn of the event loop, but no more than a few milliseconds of it. */
+const answeredAtOnce = 500;
+
+async function answerPlain(
+  { state, output }: FetchContext,
+  kinds: readonly PlainKind[],
+  uids: readonly Uid[],
+  unavailable: MailError | undefined,
+): Promise<void> {
+  for (let first = 0; first < uids.length; first += answeredAtOnce) {
+    const part = uids.slice(first, first + answeredAtOnce);
+    const { bytes, missing } = plainAnswers(state, kinds, part, unavailable === undefined);
+    output.write(bytes);
+    await output.flushed();
+    if (missing !== undefined && unavailable) throw unavailable;
+  }
 }
 
 /** BODY[…], RFC822 and RFC822.TEXT (RFC 3501 6.4.5). */
@@ -158,6 +179,9 @@ async function requireAll(
 }
 
 function needsOf(items: readonly FetchItem[]): readonly Need[] {
+  // Flags alone can be had long before anything else; whatever else is asked for brings them along.
+  if (items.every(({ kind }) => kind === "uid" || kind === "flags"))
+    return items.some(({ kind }) => kind === "flags") ? ["flags"] : [];
   return [...new Set(items.map(needOf))].filter((need) => need !== undefined);
 }
 
