@@ -1,6 +1,7 @@
 /** `npm run bench -- NAME`: side-by-side measurements. */
 import { cutoverHold } from "./cutover-hold.ts";
 import { firstLogin } from "./first-login.ts";
+import { gentle } from "./gentle.ts";
 import { hostile } from "./hostile.ts";
 import { migrate } from "./migrate.ts";
 
@@ -9,6 +10,7 @@ const benches: Readonly<Record<string, (args: readonly string[]) => Promise<void
   "first-login": firstLogin,
   hostile,
   "cutover-hold": cutoverHold,
+  gentle,
 };
 
 const [name = "", ...args] = process.argv.slice(2);
