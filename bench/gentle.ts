@@ -4,8 +4,10 @@
  * the commands that reach it. On disk and on tmpfs, with mailboxes of three sizes, with and without CONDSTORE.
  *
  * `npm run bench -- gentle [--messages 1000,20000,100000] [--on disk,tmpfs] [--condstore yes,no] [--rounds N]
- * [--only NAME,NAME] [--folder DIR] [--fsync optimized|never]`; names are in gentle/measures.ts, and `first-login`
- * and `bystander`.
+ * [--only NAME,NAME] [--folder DIR] [--fsync optimized|never] [--ahead] [--control]`
+ *
+ * NAME: `first-login`, `bystander`, or of gentle/measures.ts. `--ahead` lets nobody else on the machine go first;
+ * `--control` leads both ways straight to the old server and shows how far apart equal things are measured.
  */
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { loadavg, tmpdir } from "node:os";
@@ -13,6 +15,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { atProcessEnd } from "../test/helpers/process-end.ts";
 import { testCertificate } from "../test/helpers/tls.ts";
+import { goAhead } from "./gentle/ahead.ts";
 import { bystander } from "./gentle/bystander.ts";
 import { firstLogins } from "./gentle/first-login.ts";
 import { mailboxRows } from "./gentle/mailbox-rows.ts";
@@ -23,6 +26,8 @@ import type { Row } from "./gentle/rounds.ts";
 import { startSite } from "./gentle/site.ts";
 
 const names = [...measures.map(({ name }) => name), "first-login", "bystander"];
+/** What `--control` can do without a server in between. */
+const controlled = measures.flatMap(({ name, countedOnly }) => (countedOnly ? [] : [name]));
 const mailBytes = 2_000;
 const warmMessages = 500;
 
@@ -33,20 +38,22 @@ interface Options {
   readonly rounds: number;
   readonly only: ReadonlySet<string>;
   readonly folder: string;
-  readonly fsync: string;
+  readonly control: boolean;
+  readonly settings: { readonly fsync: string; readonly ahead: boolean };
 }
 
 export async function gentle(args: readonly string[]): Promise<void> {
   const options = readOptions(args);
   // It is made once, and outlives the folder of the first medium.
   testCertificate();
+  if (options.settings.ahead) goAhead(process.pid);
   for (const medium of options.media) {
     await inFolder(medium === "tmpfs" ? "/dev/shm" : options.folder, async (folder) => {
       const warm = await writeTemplate(join(folder, "warm"), warmMessages, mailBytes);
       if (wantsTables(options)) await measureSizes(medium, folder, warm, options);
       if (options.only.has("bystander")) {
-        const { fsync } = options;
-        const lines = await bystander({ folder, small: warm, fsync, onProgress: progress });
+        const { settings } = options;
+        const lines = await bystander({ folder, small: warm, settings, onProgress: progress });
         process.stdout.write(`\n### a bystander, ${medium}\n\n${lines}\n`);
       }
     });
@@ -58,10 +65,10 @@ async function measureSizes(medium: string, folder: string, warm: Template, opti
     progress(`${medium}, ${messages}: filling`);
     const template = await writeTemplate(join(folder, `template-${messages}`), messages, mailBytes);
     for (const condstore of options.condstore) {
-      const title = `${messages} messages, ${medium}, ${condstore === "yes" ? "with" : "without"} CONDSTORE`;
+      const title = `${options.control ? "control: " : ""}${messages} messages, ${medium}, ${condstore === "yes" ? "with" : "without"} CONDSTORE`;
       const before = loadavg()[0]?.toFixed(1);
       const rows = await measureOne(title, template, warm, condstore === "yes", options);
-      const notes = `rounds: ${options.rounds}; mail_fsync: ${options.fsync}; load: ${before}, ${loadavg()[0]?.toFixed(1)}`;
+      const notes = `rounds: ${options.rounds}; mail_fsync: ${options.settings.fsync}; load: ${before}, ${loadavg()[0]?.toFixed(1)}`;
       process.stdout.write(`\n### ${title}\n\n${notes}\n\n${table(rows)}\n`);
     }
     await rm(template.maildir, { recursive: true });
@@ -73,7 +80,7 @@ async function measureOne(
   template: Template,
   warm: Template,
   condstore: boolean,
-  { rounds, only, fsync }: Options,
+  { rounds, only, control, settings }: Options,
 ): Promise<Row[]> {
   const first = { timed: rangeOf(rounds).map((round) => `first${round}`), counted: "counted", warm: "warm" };
   const users = { straight: "straight", through: "through" };
@@ -86,13 +93,15 @@ async function measureOne(
   onProgress("starting");
   const site = await startSite({
     condstore,
-    fsync,
+    ...settings,
     users: { warm, ...Object.fromEntries(equal.map((user) => [user, template])) },
   });
   try {
     const rows: Row[] = [];
     if (wanted.length > 0)
-      rows.push(...(await mailboxRows({ site, measures: wanted, rounds, condstore, users, onProgress })));
+      rows.push(
+        ...(await mailboxRows({ site, measures: wanted, rounds, condstore, control, users, onProgress })),
+      );
     if (only.has("first-login")) {
       onProgress("first logins");
       rows.push(...(await firstLogins(site, first)));
@@ -129,20 +138,23 @@ function readOptions(args: readonly string[]): Options {
       on: { type: "string", default: "disk,tmpfs" },
       condstore: { type: "string", default: "yes,no" },
       rounds: { type: "string", default: "3" },
-      only: { type: "string", default: names.join() },
+      only: { type: "string" },
       folder: { type: "string", default: tmpdir() },
       fsync: { type: "string", default: "optimized" },
+      ahead: { type: "boolean", default: false },
+      control: { type: "boolean", default: false },
     },
   });
-  const only = oneOf(names, values.only);
+  const allowed = values.control ? controlled : names;
   return {
     messages: values.messages.split(",").map(Number),
     media: oneOf(["disk", "tmpfs"], values.on),
     condstore: oneOf(["yes", "no"], values.condstore),
     rounds: Number(values.rounds),
-    only: new Set(only),
+    only: new Set(values.only === undefined ? allowed : oneOf(allowed, values.only)),
     folder: values.folder,
-    fsync: values.fsync,
+    control: values.control,
+    settings: { fsync: values.fsync, ahead: values.ahead },
   };
 }
 

@@ -9,7 +9,7 @@ import { createAccount } from "../../test/helpers/mailferry.ts";
 import { serverMemoryBytes } from "../../test/helpers/server-memory.ts";
 import type { ThinClient } from "../thin-client.ts";
 import { logIn, type Place } from "./measures.ts";
-import { type Template, writeTemplate } from "./old-server.ts";
+import { type OldServerOptions, type Template, writeTemplate } from "./old-server.ts";
 import { untilQuiet } from "./quiet.ts";
 import { bringOver, type FrontServer, pullsEnded, type Site, startFront, startSite } from "./site.ts";
 
@@ -27,19 +27,19 @@ export interface BystanderRun {
   readonly folder: string;
   /** A small account. */
   readonly small: Template;
-  readonly fsync: string;
+  readonly settings: Pick<OldServerOptions, "fsync" | "ahead">;
   readonly onProgress: (text: string) => void;
 }
 
 /** A Markdown table. */
-export async function bystander({ folder, small, fsync, onProgress }: BystanderRun): Promise<string> {
+export async function bystander({ folder, small, settings, onProgress }: BystanderRun): Promise<string> {
   const bigs = await writeTemplate(join(folder, "big"), big.messages, big.sizeBytes);
   const few = await writeTemplate(join(folder, "pulled"), pulled.messages, pulled.sizeBytes);
   const bigUsers = Array.from({ length: big.most }, (_, index) => `big${index}`);
   const users: Record<string, Template> = { complete: small };
   for (const user of bigUsers) users[user] = bigs;
   for (const index of bystanders.keys()) for (const user of pulledUsers(index)) users[user] = few;
-  const site = await startSite({ condstore: true, fsync, users });
+  const site = await startSite({ condstore: true, users, ...settings });
   try {
     const front = await startFront(site.old.dovecot, site.old.port);
     try {

@@ -14,6 +14,8 @@ export interface MailboxRun {
   readonly measures: readonly Measure[];
   readonly rounds: number;
   readonly condstore: boolean;
+  /** Both ways lead straight to the old server: how far apart equal things are measured. */
+  readonly control: boolean;
   /** Users with equal mail, each on its own way. */
   readonly users: { readonly straight: string; readonly through: string };
   readonly onProgress: (text: string) => void;
@@ -23,7 +25,7 @@ export async function mailboxRows(run: MailboxRun): Promise<Row[]> {
   const dataDir = await mkdtemp(join(tmpdir(), "gentle-data-"));
   try {
     const timed = await timeAll(run, dataDir);
-    const counted = await countAll(run, dataDir);
+    const counted = run.control ? new Map<string, string>() : await countAll(run, dataDir);
     return run.measures.map(({ title, name }) => ({
       ...(timed.get(name) ?? { title }),
       commands: counted.get(name) ?? "",
@@ -34,14 +36,14 @@ export async function mailboxRows(run: MailboxRun): Promise<Row[]> {
 }
 
 function timeAll(run: MailboxRun, dataDir: string): Promise<Map<string, Row>> {
-  const { site, measures, users, rounds, condstore, onProgress } = run;
+  const { site, measures, users, rounds, condstore, control, onProgress } = run;
   const { dovecot } = site.old;
   return withFront(site, site.old.port, dataDir, async (front) => {
-    await bringOver(front, users.through, dovecot.passwordOf(users.through));
+    if (!control) await bringOver(front, users.through, dovecot.passwordOf(users.through));
     for (const user of Object.values(users)) await settleIndex(dovecot, user, condstore);
     const places = {
       straight: site.place(users.straight, site.old.port),
-      through: site.place(users.through, front.port),
+      through: site.place(users.through, control ? site.old.port : front.port),
     };
     const rows = new Map<string, Row>();
     for (const measure of measures) {

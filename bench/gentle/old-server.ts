@@ -11,6 +11,7 @@ import { type Dovecot, startDovecot } from "../../test/helpers/dovecot.ts";
 import { type AccountPlan, fillMaildir } from "../../test/helpers/filler.ts";
 import { treeCpuMs } from "../process-cpu.ts";
 import { connectThin } from "../thin-client.ts";
+import { goAhead } from "./ahead.ts";
 import type { Busy } from "./quiet.ts";
 
 const run = promisify(execFile);
@@ -30,6 +31,8 @@ export interface OldServer extends Busy {
 export interface OldServerOptions {
   readonly condstore: boolean;
   readonly fsync: string;
+  /** See ahead.ts. */
+  readonly ahead: boolean;
   /** What each user's INBOX is. */
   readonly users: Readonly<Record<string, Template>>;
 }
@@ -53,7 +56,8 @@ export async function writeTemplate(maildir: string, messages: number, sizeBytes
   return { maildir, uids };
 }
 
-export async function startOldServer({ condstore, fsync, users }: OldServerOptions): Promise<OldServer> {
+export async function startOldServer(options: OldServerOptions): Promise<OldServer> {
+  const { condstore, fsync, ahead, users } = options;
   const extraConfig = `mail_fsync = ${fsync}\n${condstore ? "" : withoutCondstore}`;
   const dovecot = await startDovecot({
     users: Object.keys(users),
@@ -64,8 +68,9 @@ export async function startOldServer({ condstore, fsync, users }: OldServerOptio
   try {
     for (const [user, template] of Object.entries(users)) await link(template, dovecot.maildirOf(user));
     await dovecot.start();
-    for (const user of Object.keys(users)) await settleIndex(dovecot, user, condstore);
     const master = Number(readFileSync(join(dovecot.root, "run", "master.pid"), "utf8"));
+    if (ahead) goAhead(master);
+    for (const user of Object.keys(users)) await settleIndex(dovecot, user, condstore);
     return {
       dovecot,
       port: dovecot.ports.imap,

@@ -4,15 +4,15 @@ import type { Row } from "./rounds.ts";
 
 export function table(rows: readonly Row[]): string {
   const head =
-    "| | straight ms | through ms | ratio | more ms | old server's CPU ms, straight | through | ratio | the old server's commands, through | Mailferry's CPU ms |";
+    "| | straight ms (rounds; mean) | through ms (rounds; mean) | ratio | more ms | old server's CPU ms, straight | through | ratio | the old server's commands, through | Mailferry's CPU ms |";
   return [head, `|${"---|".repeat(10)}`, ...rows.map(line)].join("\n");
 }
 
-function line({ title, ms, cpuMs, frontCpuMs, commands = "" }: Row): string {
+function line({ title, ms, meanMs, cpuMs, frontCpuMs, commands = "" }: Row): string {
   const times = ms
     ? [
-        range(ms.straight),
-        range(ms.through),
+        range(ms.straight, meanMs?.straight),
+        range(ms.through, meanMs?.through),
         ratio(ms.straight, ms.through),
         (median(ms.through) - median(ms.straight)).toFixed(2),
       ]
@@ -24,9 +24,11 @@ function line({ title, ms, cpuMs, frontCpuMs, commands = "" }: Row): string {
   return `| ${[title, ...times, ...cpu, commands, front].join(" | ")} |`;
 }
 
-/** The median, and from the fastest to the slowest round. */
-function range(values: readonly number[]): string {
-  return `${shown(median(values))} (${shown(Math.min(...values))}–${shown(Math.max(...values))})`;
+/** The median, from the fastest to the slowest round, and the mean of all operations. */
+function range(values: readonly number[], mean: number | undefined): string {
+  const [least, most] = [Math.min(...values), Math.max(...values)].map(shown);
+  const rest = mean === undefined ? "" : `; ${shown(mean)}`;
+  return `${shown(median(values))} (${least}–${most}${rest})`;
 }
 
 function ratio(straight: readonly number[], through: readonly number[]): string {

@@ -4,6 +4,7 @@
  * done until then is the batch's, too.
  */
 import { createRandom } from "../../test/helpers/random.ts";
+import { median } from "../measure.ts";
 import type { Measure, Opened, Place } from "./measures.ts";
 import { type Busy, untilQuiet } from "./quiet.ts";
 
@@ -15,6 +16,8 @@ export type OnBoth<T> = Readonly<Record<Way, T>>;
 export interface Row {
   readonly title: string;
   readonly ms?: OnBoth<readonly number[]>;
+  /** Where `ms` are medians: what slow ones among the operations make of it. */
+  readonly meanMs?: OnBoth<number>;
   /** Of the old server, for one operation. */
   readonly cpuMs?: OnBoth<readonly number[]>;
   /** Of the server in front of it, through. */
@@ -61,7 +64,8 @@ export async function runRounds(
     }
     return {
       title: measure.title,
-      ms: onBoth((way) => batches[way].map(({ times }) => mean(times))),
+      ms: onBoth((way) => batches[way].map(({ times }) => median(times))),
+      meanMs: onBoth((way) => mean(batches[way].flatMap(({ times }) => times))),
       cpuMs: onBoth((way) => batches[way].map(({ times, cpuMs: [old] }) => old / times.length)),
       frontCpuMs: batches.through.map(({ times, cpuMs: [, front] }) => front / times.length),
     };
@@ -86,7 +90,7 @@ export function onBoth<T>(of: (way: Way) => T): OnBoth<T> {
   return { straight: of("straight"), through: of("through") };
 }
 
-export function mean(values: readonly number[]): number {
+function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 

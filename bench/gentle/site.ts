@@ -4,7 +4,7 @@ import { type Mailferry, plainListeners, runCli, startMailferry } from "../../te
 import { treeCpuMs } from "../process-cpu.ts";
 import { connectThin } from "../thin-client.ts";
 import type { Place } from "./measures.ts";
-import { type OldServer, startOldServer, type Template } from "./old-server.ts";
+import { type OldServer, type OldServerOptions, startOldServer } from "./old-server.ts";
 import type { Busy } from "./quiet.ts";
 
 export interface Site {
@@ -20,13 +20,7 @@ export interface FrontServer extends Busy {
   close(): Promise<void>;
 }
 
-export interface SiteOptions {
-  readonly condstore: boolean;
-  readonly fsync: string;
-  readonly users: Readonly<Record<string, Template>>;
-}
-
-export async function startSite(options: SiteOptions): Promise<Site> {
+export async function startSite(options: OldServerOptions): Promise<Site> {
   const old = await startOldServer(options);
   const { dovecot } = old;
   return {
