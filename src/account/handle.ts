@@ -35,6 +35,8 @@ export function createHandle({
   ended,
 }: HandleOptions): AccountHandle {
   const open = new Set<OpenMailbox>();
+  /** Mailboxes that this session has opened before. */
+  const visited = new Set<EncodedMailboxName>();
   let unwatchInbox: (() => void) | undefined;
   let released = false;
   return {
@@ -49,8 +51,9 @@ export function createHandle({
     status: (name, options, signal) => mailboxStatus({ mirror, recentLedger, name, signal, ...options }),
     async open(name, options, signal) {
       const mailbox = await mirror.mailbox(name, signal);
-      // Asked in any case: by what it is told now a client decides what to load (RFC 7162 3.2.5).
-      await syncOrServeKept(mailbox, options, signal);
+      // Where it comes back the legacy server is asked in any case: by what it is told now it decides what to load.
+      await syncOrServeKept(mailbox, { ...options, lately: visited.has(name) }, signal);
+      visited.add(name);
       // Deleted meanwhile: who opens it now would not be told.
       if (mailbox.state.isGone) throw noSuchMailbox();
       const opened: OpenMailbox = createOpenMailbox({

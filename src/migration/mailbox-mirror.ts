@@ -251,8 +251,8 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
 }
 
 /** So many messages are brought across on the connection that others share. */
-const fewMessages = 10;
-const fewBytes = 256 << 10;
+const fewMessages = 100;
+const fewBytes = 1 << 20;
 
 function isLittle({ table }: MailboxState): boolean {
   const { uids, fullCount, remoteCount, knownBytes, fullBytes } = table;
