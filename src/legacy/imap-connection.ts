@@ -14,6 +14,7 @@ import type { Logger } from "../log.ts";
 import type { EncodedMailboxName } from "../mail/ids.ts";
 import type { MessageContent } from "../mail/message.ts";
 import { piecesOf } from "../mail/message-content.ts";
+import { breathe } from "../waiting.ts";
 import { createCommandQueue, type ImapCommand, type InFlight } from "./command-queue.ts";
 import { parseFetch } from "./fetch-answer.ts";
 import { type Quirks, quirksOf } from "./quirks.ts";
@@ -68,6 +69,8 @@ export interface ConnectionOptions {
 }
 
 const logoutTimeoutMs = 2_000;
+/** As much as Node reads at once. */
+const fullChunkBytes = 64 << 10;
 
 export function createImapConnection(options: ConnectionOptions): ImapConnection {
   const { socket, greeting, logger, commandTimeoutMs = defaultCommandMs } = options;
@@ -170,6 +173,8 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
     try {
       const wait = reader.push(chunk);
       if (wait) void holdBack(wait);
+      // More is waiting: others have their turn first, or a fast server would be read for megabytes at a time.
+      else if (chunk.length >= fullChunkBytes) void holdBack(breathe());
       else restartDeadline();
     } catch (error) {
       destroy(error);

@@ -7,13 +7,15 @@ import type { ModSeq, Uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { lowerBound, uidSetOf } from "../mail/number-set.ts";
 import type { MailboxRecord, StoredMessage, StoredStructure } from "../store/store.ts";
-import { createPipeline } from "../waiting.ts";
+import { breathe, createPipeline } from "../waiting.ts";
 import { createGathering } from "./gathering.ts";
 import { withMailbox } from "./mailbox-lease.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 
 /** Messages in one metadata FETCH: some 100 KB of answer, some 10 ms of index writing. */
 const metaRange = 2_000;
+/** Written at once: some milliseconds, in which nobody else is served. */
+const metasAtOnce = 250;
 /** Messages in one header or structure FETCH. */
 const headerRange = 200;
 
@@ -64,7 +66,10 @@ export function createMetaPull(mailbox: MailboxState): MetaPull {
   ): Promise<void> => {
     const metas: MessageMeta[] = [];
     await lease.fetchMeta(uidSetOf(uids), (meta) => metas.push(meta));
-    mailbox.commitMeta(asked, metas);
+    for (const part of chunks(metas, metasAtOnce)) {
+      mailbox.commitMeta(asked, part);
+      if (metas.length > metasAtOnce) await breathe();
+    }
   };
 
   const demand = async (uids: readonly Uid[]): Promise<void> => {
