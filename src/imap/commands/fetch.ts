@@ -134,8 +134,8 @@ async function answerPlain(
 ): Promise<void> {
   for (let first = 0; first < uids.length; first += answeredAtOnce) {
     const part = uids.slice(first, first + answeredAtOnce);
-    const { text, missing } = plainAnswers(state, kinds, part, unavailable === undefined);
-    output.write(text);
+    const { bytes, missing } = plainAnswers(state, kinds, part, unavailable === undefined);
+    output.write(bytes);
     await output.flushed();
     if (missing !== undefined && unavailable) throw unavailable;
   }
