@@ -50,6 +50,13 @@ export function createView(initial: readonly Uid[]): View {
     return uids[index] === uid ? index : -1;
   };
 
+  /** Of the mailbox as a whole, as clients ask for it, the list itself: it is never changed in place. */
+  const slices = (parts: readonly { readonly first: number; readonly end: number }[]): readonly Uid[] => {
+    const [only] = parts;
+    if (!only || parts.length > 1) return parts.flatMap(({ first, end }) => uids.slice(first, end));
+    return only.first === 0 && only.end === uids.length ? uids : uids.slice(only.first, only.end);
+  };
+
   const apply = (change: MailboxChange): void => {
     switch (change.kind) {
       case "arrived": {
@@ -127,15 +134,11 @@ export function createView(initial: readonly Uid[]): View {
       if (set.some(({ from, to }) => from !== "*" && to !== "*" && Math.max(from, to) > count))
         return undefined;
       // `5:*` of three messages is the last one, as Dovecot reads it; of none, nothing.
-      return resolveSequenceSet(clampSet(set, count), count).flatMap(({ from, to }) =>
-        uids.slice(from - 1, to),
-      );
+      const ranges = resolveSequenceSet(clampSet(set, count), count);
+      return slices(ranges.map(({ from, to }) => ({ first: from - 1, end: to })));
     },
     ofUids: (set) =>
-      resolveSequenceSet(set, uids.at(-1) ?? 0).flatMap((range) => {
-        const { first, end } = sliceOfRange(uids, range);
-        return uids.slice(first, end);
-      }),
+      slices(resolveSequenceSet(set, uids.at(-1) ?? 0).map((range) => sliceOfRange(uids, range))),
     isFlagged: (uid) => flagged.has(uid),
     silence: (known) => {
       for (const uid of known) flagged.delete(uid);

@@ -78,7 +78,8 @@ function addRanges(found: number[], answer: string): void {
 }
 
 function addRange(found: number[], one: number, other: number): void {
-  const [low, high] = one <= other ? [one, other] : [other, one];
+  const low = Math.min(one, other);
+  const high = Math.max(one, other);
   if (low === 0 || high > maxUid || found.length + high - low >= maxUids) throw nonsense();
   for (let uid = low; uid <= high; uid++) found.push(uid);
 }

@@ -14,6 +14,8 @@ export interface UidDifference {
 
 /** Both lists ascending. `arrived` is in `there` only, `vanished` in `here` only. */
 export function compareUids(here: readonly Uid[], there: readonly Uid[]): UidDifference {
+  // The first look: a client waits for it.
+  if (here.length === 0) return { arrived: there, vanished: [] };
   const arrived: Uid[] = [];
   const vanished: Uid[] = [];
   let h = 0;
