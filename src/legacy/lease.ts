@@ -84,7 +84,8 @@ function charsetPart(charset: string | undefined): CommandPart {
 }
 
 function metadataFetches(mailbox: SelectedMailbox): Pick<MailboxLease, "fetchMeta" | "fetchFlags"> {
-  const modSeqItem = mailbox.examined.highestModSeq === undefined ? "" : " MODSEQ";
+  // It may have been selected again, and not only for a quick look.
+  const modSeqItem = (): string => (mailbox.examined.highestModSeq === undefined ? "" : " MODSEQ");
   const emailIdItem = itemForEmailId(mailbox.connection.capabilities);
   const since = (changedSince: ModSeq | undefined): string =>
     changedSince === undefined ? "" : ` (CHANGEDSINCE ${changedSince})`;
@@ -92,7 +93,7 @@ function metadataFetches(mailbox: SelectedMailbox): Pick<MailboxLease, "fetchMet
     fetchMeta: (uids, onMeta, changedSince) =>
       mailbox.fetch({
         uids,
-        items: `(UID FLAGS INTERNALDATE RFC822.SIZE${modSeqItem}${emailIdItem})${since(changedSince)}`,
+        items: `(UID FLAGS INTERNALDATE RFC822.SIZE${modSeqItem()}${emailIdItem})${since(changedSince)}`,
         onAnswer(uid, answer) {
           const { internalDate, sizeBytes, emailId } = answer;
           if (internalDate === undefined || sizeBytes === undefined) return false;
@@ -105,7 +106,7 @@ function metadataFetches(mailbox: SelectedMailbox): Pick<MailboxLease, "fetchMet
     fetchFlags: (uids, onFlags, changedSince) =>
       mailbox.fetch({
         uids,
-        items: `(UID FLAGS${modSeqItem})${since(changedSince)}`,
+        items: `(UID FLAGS${modSeqItem()})${since(changedSince)}`,
         onFlags,
         onAnswer(uid, { flags, internalDate, modSeq }) {
           // With INTERNALDATE it answers a fetchMeta that is in flight as well.
