@@ -9,6 +9,7 @@ import { type MailboxMirror, noSuchMailbox } from "../migration/mailbox-mirror.t
 import type { LegacyStatus, Mirror } from "../migration/mirror.ts";
 import { waitWith } from "../waiting.ts";
 import type { AccountHandle, MailboxStatus, OpenMailbox, OpenOptions, StatusOptions } from "./account.ts";
+import { clientFirstMs, soon } from "./client-first.ts";
 import { watchInbox } from "./inbox-watch.ts";
 import { type MaildropLock, openMaildrop, type Pop3Options } from "./maildrop.ts";
 import { createOpenMailbox } from "./open-mailbox.ts";
@@ -36,8 +37,13 @@ export function createHandle({
   ended,
 }: HandleOptions): AccountHandle {
   const open = new Set<OpenMailbox>();
-  let unwatchInbox: (() => void) | undefined;
+  let endAside: (() => void) | undefined;
   let released = false;
+  /** What a session is good for besides its own questions. */
+  const beginAside = (): (() => void) => {
+    mirror.learnNames();
+    return watchInbox(mirror, logger);
+  };
   return {
     user,
     ended,
@@ -63,8 +69,7 @@ export function createHandle({
         onClose: () => open.delete(opened),
       });
       open.add(opened);
-      if (!released) unwatchInbox ??= watchInbox(mirror, logger);
-      mirror.learnNames();
+      if (!released) endAside ??= soon(clientFirstMs, beginAside);
       mirror.wake();
       return opened;
     },
@@ -77,7 +82,7 @@ export function createHandle({
       if (released) return;
       released = true;
       for (const mailbox of open) mailbox.close();
-      unwatchInbox?.();
+      endAside?.();
       onRelease();
     },
   };
