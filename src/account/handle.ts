@@ -8,6 +8,7 @@ import { type LookOptions, type MailboxMirror, noSuchMailbox } from "../migratio
 import type { LegacyStatus, Mirror } from "../migration/mirror.ts";
 import { waitWith } from "../waiting.ts";
 import type { AccountHandle, MailboxStatus, OpenMailbox, OpenOptions, StatusOptions } from "./account.ts";
+import { clientFirstMs, soon } from "./client-first.ts";
 import { watchInbox } from "./inbox-watch.ts";
 import { type MaildropLock, openMaildrop, type Pop3Options } from "./maildrop.ts";
 import { createOpenMailbox } from "./open-mailbox.ts";
@@ -37,8 +38,13 @@ export function createHandle({
   const open = new Set<OpenMailbox>();
   /** Mailboxes that this session has opened before. */
   const visited = new Set<EncodedMailboxName>();
-  let unwatchInbox: (() => void) | undefined;
+  let endAside: (() => void) | undefined;
   let released = false;
+  /** What a session is good for besides its own questions. */
+  const beginAside = (): (() => void) => {
+    mirror.learnNames();
+    return watchInbox(mirror, logger);
+  };
   return {
     user,
     ended,
@@ -66,8 +72,7 @@ export function createHandle({
         onClose: () => open.delete(opened),
       });
       open.add(opened);
-      if (!released) unwatchInbox ??= watchInbox(mirror, logger);
-      mirror.learnNames();
+      if (!released) endAside ??= soon(clientFirstMs, beginAside);
       mirror.wakeIfBehind();
       return opened;
     },
@@ -80,7 +85,7 @@ export function createHandle({
       if (released) return;
       released = true;
       for (const mailbox of open) mailbox.close();
-      unwatchInbox?.();
+      endAside?.();
       onRelease();
     },
   };

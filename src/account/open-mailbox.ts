@@ -15,6 +15,7 @@ import { flagsKnown } from "../migration/early-flags.ts";
 import type { MailboxMirror } from "../migration/mailbox-mirror.ts";
 import { waitWith } from "../waiting.ts";
 import type { MailboxChange, Need, OpenMailbox, OpenOptions } from "./account.ts";
+import { clientFirstMs, soon } from "./client-first.ts";
 import { computeStructure } from "./message-structure.ts";
 import type { RecentLedger } from "./recent.ts";
 
@@ -47,7 +48,7 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
     onChange(change);
   });
 
-  const unwatch = mirror.watch();
+  const unwatch = soon(state.isLocal ? 0 : clientFirstMs, () => mirror.watch());
 
   const isFull = (uid: Uid): boolean => state.table.get(uid)?.presence === "full";
   const metaOf = (uid: Uid): MessageMeta | undefined => {

@@ -1,5 +1,4 @@
 import { unreachable } from "../errors.ts";
-import type { Flags } from "../mail/flags.ts";
 import type { Uid } from "../mail/ids.ts";
 import { formatNumberSet, lowerBound, uidSetOf } from "../mail/number-set.ts";
 import type { Output } from "../wire/output.ts";
@@ -7,6 +6,9 @@ import { formatModSeq } from "./condstore.ts";
 import { formatList, untagged } from "./formatter.ts";
 import type { Selected } from "./state.ts";
 import type { Notice } from "./view.ts";
+
+/** Written before others get their turn, and the client time to read. */
+const noticesAtOnce = 500;
 
 /** Tells the client what happened to its mailbox (RFC 3501 7.3, 7.4); expunges only where permitted. */
 export async function writeNotices(
@@ -19,10 +21,11 @@ export async function writeNotices(
   const recentBefore = options.expunges && view.hasExpunged ? countRecent(state) : undefined;
   const notices = view.takeNotices(options);
   if (state.enabled.qresync) writeVanished(notices, output);
-  for (const notice of notices) {
+  for (const [index, notice] of notices.entries()) {
     output.write(formatNotice(state, notice));
-    await output.flushed();
+    if (index % noticesAtOnce === 0) await output.flushed();
   }
+  await output.flushed();
   // With EXISTS it was told already.
   const toldRecent = notices.some((notice) => notice.kind === "exists");
   if (recentBefore === undefined || toldRecent) return;
@@ -51,18 +54,7 @@ function writeNewFlagNames(state: Selected, output: Output): void {
 export function formatFlags({ mailbox }: Pick<Selected, "mailbox">, uid: Uid): string | undefined {
   const flags = mailbox.flagsOf(uid);
   if (!flags) return undefined;
-  return mailbox.recent.has(uid) ? formatList([...flags, "\\Recent"]) : listOf(flags);
-}
-
-/** Messages share a few different lists of flags (see flags.ts). */
-const formatted = new WeakMap<Flags, string>();
-
-function listOf(flags: Flags): string {
-  const known = formatted.get(flags);
-  if (known !== undefined) return known;
-  const list = formatList(flags);
-  formatted.set(flags, list);
-  return list;
+  return formatList(mailbox.recent.has(uid) ? [...flags, "\\Recent"] : flags);
 }
 
 /** How many messages of the client's list are \Recent. */

@@ -102,6 +102,7 @@ type MetadataFetches = Pick<MailboxLease, "fetchMeta" | "fetchFlags" | "tellFlag
 
 function metadataFetches(mailbox: SelectedMailbox): MetadataFetches {
   const { connection, news } = mailbox;
+  // It may have been selected again, and not only for a quick look.
   const modSeqItem = (): string => (mailbox.examined.highestModSeq === undefined ? "" : " MODSEQ");
   const emailIdItem = itemForEmailId(connection.capabilities);
   const since = (changedSince: ModSeq | undefined): string =>

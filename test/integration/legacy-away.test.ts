@@ -25,6 +25,7 @@ describe("while the legacy server is away", () => {
     await legacy.start();
     mailferry = await startMailferry({ legacy });
     client = await mailferry.client(user);
+    await client.ok('LIST "" *');
     await client.ok("SELECT INBOX");
     await client.ok(`UID FETCH 1:* (FLAGS INTERNALDATE RFC822.SIZE)`);
     await client.ok(`FETCH ${messages} BODY.PEEK[]`);

@@ -7,9 +7,10 @@ import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { type Dovecot, startDovecot } from "../helpers/dovecot.ts";
 import type { ImapClient } from "../helpers/imap-client.ts";
-import { createAccount, type Mailferry, startMailferry } from "../helpers/mailferry.ts";
+import { createAccount, type Mailferry, stageOf, startMailferry } from "../helpers/mailferry.ts";
 import { createRandom, type Random } from "../helpers/random.ts";
 import { type Answer, answerOf, comeBack, type Known, lookAtAll } from "../helpers/resync-client.ts";
+import { waitUntil } from "../helpers/wait-until.ts";
 
 const user = "alice";
 
@@ -71,6 +72,7 @@ it("a dialogue that was begun at the legacy server is continued here: only the d
   const again = await comeBack(await legacy.client(user), "INBOX", straight.known, true);
   const here = await comeBack(await mailferry.client(user), "INBOX", straight.known, true);
   expect(deltaOf(here.answer)).toEqual(deltaOf(again.answer));
+  await waitUntil("everything is here", async () => (await stageOf(mailferry, user)) === "complete");
   await legacy.stop();
   const offline = await comeBack(await mailferry.client(user), "INBOX", straight.known, true);
   expect(deltaOf(offline.answer)).toEqual(deltaOf(again.answer));

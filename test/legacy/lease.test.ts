@@ -324,6 +324,30 @@ describe("metadata", () => {
     },
   );
 
+  it("come with MODSEQs once it was asked for them: after a quick look", async () => {
+    const imap = await connected(
+      async (peer) => {
+        const quick = await peer.expect(/^EXAMINE "INBOX"$/);
+        peer.send(`${selected}${quick} OK [READ-ONLY] done\r\n`);
+        const before = await peer.expect(/^UID FETCH 7 \(UID FLAGS\)$/);
+        peer.send(`* 1 FETCH (UID 7 FLAGS (a))\r\n${before} OK\r\n`);
+        const again = await peer.expect(/^EXAMINE "INBOX"$/);
+        peer.send(`${selected}${again} OK [READ-ONLY] done\r\n`);
+        const asking = await peer.expect(/^EXAMINE "INBOX" \(CONDSTORE\)$/);
+        peer.send(`${selected}* OK [HIGHESTMODSEQ 9] h\r\n${asking} OK [READ-ONLY] done\r\n`);
+        const after = await peer.expect(/^UID FETCH 7 \(UID FLAGS MODSEQ\)$/);
+        peer.send(`* 1 FETCH (UID 7 FLAGS (a) MODSEQ (8))\r\n${after} OK\r\n`);
+      },
+      ["CONDSTORE"],
+    );
+    const lease = await createMailboxLease(imap, inbox, { quick: true });
+    const seen: unknown[] = [];
+    await lease.fetchFlags(uids(7), ({ modSeq }) => seen.push(modSeq));
+    expect((await lease.examineAgain()).highestModSeq).toBe(9n);
+    await lease.fetchFlags(uids(7), ({ modSeq }) => seen.push(modSeq));
+    expect(seen).toEqual([0n, 8n]);
+  });
+
   it("and flags ask for changes only, without MODSEQ where there is none", async () => {
     const lease = await inInbox(async (peer) => {
       const tag = await peer.expect(/^UID FETCH 7 \(UID FLAGS\) \(CHANGEDSINCE 12\)$/);
