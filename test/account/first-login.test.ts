@@ -36,7 +36,8 @@ async function served() {
     record: addMailbox(store),
   });
   // No pull runs behind it.
-  const mirror = { store, mailbox: async () => mailbox, learnNames: () => undefined, wake: () => undefined };
+  const nothing = (): undefined => undefined;
+  const mirror = { store, mailbox: async () => mailbox, learnNames: nothing, wakeIfBehind: nothing };
   const handle = () =>
     createHandle({
       user: "alice",

@@ -331,8 +331,6 @@ describe("metadata", () => {
         peer.send(`${selected}${quick} OK [READ-ONLY] done\r\n`);
         const before = await peer.expect(/^UID FETCH 7 \(UID FLAGS\)$/);
         peer.send(`* 1 FETCH (UID 7 FLAGS (a))\r\n${before} OK\r\n`);
-        const again = await peer.expect(/^EXAMINE "INBOX"$/);
-        peer.send(`${selected}${again} OK [READ-ONLY] done\r\n`);
         const asking = await peer.expect(/^EXAMINE "INBOX" \(CONDSTORE\)$/);
         peer.send(`${selected}* OK [HIGHESTMODSEQ 9] h\r\n${asking} OK [READ-ONLY] done\r\n`);
         const after = await peer.expect(/^UID FETCH 7 \(UID FLAGS MODSEQ\)$/);
