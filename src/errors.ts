@@ -62,6 +62,11 @@ export function isUnavailable(error: unknown): error is MailError {
   return hasCode(error, "UNAVAILABLE", "INUSE");
 }
 
+/** Nothing was done: the same may be asked of another connection. */
+export function mayBeRetried(error: unknown): error is MailError {
+  return isUnavailable(error) && !(error instanceof OutcomeUnknown);
+}
+
 /** In whatever words: the legacy server would not, and will not when it is asked again. */
 export function isLasting(error: unknown): error is MailError {
   return error instanceof MailError && !isUnavailable(error);

@@ -56,6 +56,11 @@ export interface StatusOptions {
   readonly modSeqs: boolean;
 }
 
+export interface PollOptions {
+  /** HIGHESTMODSEQ is wanted, too. */
+  readonly modSeqs?: boolean;
+}
+
 export interface OpenOptions {
   /** EXAMINE: \Recent is not taken from the next session. */
   readonly examine: boolean;
@@ -193,7 +198,7 @@ export interface OpenMailbox {
     signal: AbortSignal,
   ): Promise<CopiedUids | undefined>;
   /** Brings the mailbox up to date with the legacy server (NOOP, CHECK); does nothing while it is away. */
-  poll(signal: AbortSignal): Promise<void>;
+  poll(signal: AbortSignal, options?: PollOptions): Promise<void>;
   close(): void;
 }
 

@@ -144,9 +144,9 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
     expunge: (uids, signal) => waitWith(authority.expunge(mirror, uids), signal),
     copy: (uids, target, signal) => waitWith(authority.copy(mirror, uids, target), signal),
     move: (uids, target, signal) => waitWith(authority.move(mirror, uids, target), signal),
-    async poll(signal) {
+    async poll(signal, { modSeqs = false } = {}) {
       try {
-        await mirror.sync(signal, { lately: true });
+        await mirror.sync(signal, { lately: true, modSeqs });
       } catch (error) {
         // Deleted by others: the session is to be told, and not to be refused for ever.
         if (isNonexistent(error)) return options.lookForNames(signal);

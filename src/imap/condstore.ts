@@ -26,7 +26,7 @@ export async function enableCondstore(
   enabled.condstore = true;
   if (state.kind !== "selected") return;
   const { mailbox } = state;
-  if (mailbox.highestModSeq === undefined) await mailbox.poll(signal);
+  if (mailbox.highestModSeq === undefined) await mailbox.poll(signal, { modSeqs: true });
   output.write(describeHighest(mailbox.highestModSeq));
 }
 

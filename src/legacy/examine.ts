@@ -33,8 +33,7 @@ export async function examine(
   const mayHaveModSeqs = offersModSeqs(connection) && !withoutModSeqs.has(name);
   const parameter = mayHaveModSeqs && !quick ? " (CONDSTORE)" : "";
   const examined = await examineOnce(connection, name, verb, parameter, onSelected);
-  if (mayHaveModSeqs && quick) return { ...examined, highestModSeq: undefined };
-  if (examined.highestModSeq !== undefined) return examined;
+  if (examined.highestModSeq !== undefined || (mayHaveModSeqs && quick)) return examined;
   if (mayHaveModSeqs) withoutModSeqs.add(name);
   return { ...examined, hasNoModSeqs: true };
 }
@@ -54,7 +53,8 @@ async function examineOnce(
       noteSelectData(known, untagged);
       return false;
     },
-    onAnswered: () => onSelected?.(known.exists ?? 0, parameter !== "" && known.highestModSeq !== undefined),
+    onAnswered: () =>
+      onSelected?.(known.exists ?? 0, offersModSeqs(connection) && known.highestModSeq !== undefined),
   });
   expectMailbox(tagged, name);
   const missing =

@@ -6,7 +6,7 @@
  *   flight on it. An aborted lease loses its connection.
  * - Nothing is waited for while holding a permit, but the server.
  */
-import { isUnavailable, MailError } from "../errors.ts";
+import { isUnavailable, MailError, mayBeRetried } from "../errors.ts";
 import type { EncodedMailboxName } from "../mail/ids.ts";
 import { anyOf } from "../waiting.ts";
 import type { Permit } from "./budget.ts";
@@ -110,7 +110,7 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
           return await hold(connection, signal, work);
         } catch (error) {
           const wasDead = connection.isClosed && connection.responseCount === responsesBefore;
-          if (!wasDead || signal.aborted || !isUnavailable(error)) throw error;
+          if (!wasDead || signal.aborted || !mayBeRetried(error)) throw error;
         }
       }
       connection = await connect({ ...request, signal }, preferred);

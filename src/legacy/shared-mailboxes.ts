@@ -8,7 +8,7 @@
  *   to give way when others need a connection.
  * - Whoever stops waiting leaves the connection to the others; the connection's end ends the work of all.
  */
-import { isUnavailable, MailError } from "../errors.ts";
+import { MailError, mayBeRetried } from "../errors.ts";
 import type { EncodedMailboxName } from "../mail/ids.ts";
 import { waitWith } from "../waiting.ts";
 import type { Permit } from "./budget.ts";
@@ -112,7 +112,7 @@ export function createSharedMailboxes({ open, giveBack, onRest }: SharedMailboxe
         return { result: await waitWith(running, request.signal) };
       } catch (error) {
         const wasDead = connection.isClosed && connection.responseCount === before;
-        if (!wasDead || request.signal.aborted || !isUnavailable(error)) throw error;
+        if (!wasDead || request.signal.aborted || !mayBeRetried(error)) throw error;
         return "was dead";
       }
     } finally {

@@ -1,6 +1,5 @@
 /** The state of one mailbox, opened and kept: the only one who writes it (see mailbox-state.ts). */
 import type { Examined, FlagsOf } from "../legacy/source.ts";
-import { sameFlags } from "../mail/flags.ts";
 import { type ModSeq, type Uid, type UidValidity, uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { noModSeq } from "../mail/mod-seq.ts";
@@ -10,6 +9,7 @@ import { type ArrivedMetas, arrivedMetas } from "./arrived-metas.ts";
 import { createDeletionBrake } from "./deletion-brake.ts";
 import { createEarlyFlags } from "./early-flags.ts";
 import { createFileRemovals } from "./file-removals.ts";
+import { changedBy, isNews } from "./flags-told.ts";
 import { isGivenBack } from "./given-back.ts";
 import { openListingMark } from "./listing-mark.ts";
 import { emptied, loadMailbox } from "./load-mailbox.ts";
@@ -93,27 +93,17 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     store.saveMailbox(unwritten.writable(next));
     record = next;
   };
-  /** `anew`: the legacy server has lost its MODSEQs, and those that are known here tell nothing any more. */
-  const changedBy = (change: FlagsOf, anew: boolean): StoredMessage | undefined => {
-    const known = table.get(change.uid);
-    if (!known || known.presence === "remote") return undefined;
-    if (modSeqs.counted) {
-      return sameFlags(known.flags, change.flags) ? undefined : { ...known, flags: change.flags };
-    }
-    if (change.modSeq < known.modSeq && !anew) return undefined;
-    if (sameFlags(known.flags, change.flags) && known.modSeq === change.modSeq) return undefined;
-    return { ...known, flags: change.flags, modSeq: change.modSeq };
-  };
   const saveFlags = (changes: readonly FlagsOf[], anew = false): readonly Uid[] => {
     const changed = changes
-      .map((change) => changedBy(change, anew))
+      .map((change) => changedBy(table.get(change.uid), change, { isCounted: modSeqs.counted, anew }))
       .filter((message) => message !== undefined);
+    const news = changed.filter((message) => isNews(table.get(message.uid), message));
     if (modSeqs.counted && changed.length > 0) {
       const counted = next(record.highestModSeq);
       saveOrServe(changed.map((message) => ({ ...message, modSeq: counted })));
       raise(counted);
     } else saveOrServe(changed);
-    return changed.map((message) => message.uid);
+    return news.map((message) => message.uid);
   };
   /** Those that were `remote`. */
   const saveMetas = (metas: readonly MessageMeta[]): ArrivedMetas => {

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { MailError } from "../../src/errors.ts";
+import { MailError, OutcomeUnknown } from "../../src/errors.ts";
 import type { ImapConnection } from "../../src/legacy/imap-connection.ts";
 import { createSharedMailboxes, type HeldConnection } from "../../src/legacy/shared-mailboxes.ts";
 import type { LeaseOptions } from "../../src/legacy/source.ts";
@@ -125,4 +125,15 @@ it("a connection that was dead before it answered anything is replaced, once", a
   await expect.poll(() => opened.length).toBe(2);
   opened[1]?.grant();
   expect(await use).toBe("done");
+});
+
+it("a change whose outcome nobody knows is not sent again", async () => {
+  const { mailboxes, opened } = shared();
+  const use = mailboxes.use(inbox, interactive, async () => {
+    opened[0]?.fake.close();
+    throw new OutcomeUnknown(new Error("closed"));
+  });
+  opened[0]?.grant();
+  await expect(use).rejects.toBeInstanceOf(OutcomeUnknown);
+  expect(opened).toHaveLength(1);
 });
