@@ -3,6 +3,7 @@
  * account has warmed up, so that no earlier pull is still running. Right after it old messages are read one by
  * one, while the background pull that the login has started goes on; straight there is none.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import { startCountingProxy } from "../../test/helpers/counting-proxy.ts";
 import { median } from "../measure.ts";
 import { connectThin, type ThinClient } from "../thin-client.ts";
@@ -14,6 +15,9 @@ import { bringOver, type FrontServer, pullsEnded, type Site, startFront } from "
 
 const steps = ["LOGIN", "SELECT INBOX", "UID FETCH 1:* FLAGS"] as const;
 const bodies = 20;
+/** After the login the background pull is certainly under way; then a body every now and then, as people read. */
+const pullBeginsMs = 600;
+const bodyEveryMs = 20;
 
 interface Login {
   /** Of each step. */
@@ -69,12 +73,15 @@ async function logInFirst(place: Place, servers: Servers, round: number): Promis
   await untilQuiet(servers);
   const [old, front] = cpuOf(servers);
   const client = await connectThin(place.port);
+  const started = performance.now();
   const ms = await takeSteps(client, place);
   const [oldAfter, frontAfter] = cpuOf(servers);
+  await delay(Math.max(0, started + pullBeginsMs - performance.now()));
   const bodyMs: number[] = [];
   // The pull begins with the newest; these are of the older half.
   for (const uid of choose(place.uids.slice(0, place.uids.length / 2), bodies, round)) {
     bodyMs.push(await timed(() => client.ok(`UID FETCH ${uid} (BODY.PEEK[])`)));
+    await delay(bodyEveryMs);
   }
   client.close();
   return { ms, cpuMs: oldAfter - old, frontCpuMs: frontAfter - front, bodyMs };

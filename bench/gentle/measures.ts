@@ -141,14 +141,17 @@ async function beside(place: Place, opening: Promise<Opened>): Promise<Opened> {
  * the whole folder then, at many times the cost of what mail programs do.
  */
 function stores({ uids }: Place, share: Share = { of: 1, index: 0, length: 50 }): () => string {
-  const own = uids.filter((_, index) => index % share.of === share.index);
   const random = createRandom(7);
-  let run: number[] = [];
+  const own = uids
+    .filter((_, index) => index % share.of === share.index)
+    .map((uid) => ({ uid, place: random.next() }))
+    .sort((a, b) => a.place - b.place);
   let sent = 0;
   return () => {
+    const run = Math.floor(sent / (2 * share.length));
     const index = sent++ % (2 * share.length);
-    if (index === 0) run = Array.from({ length: share.length }, () => random.pick(own));
-    return `UID STORE ${run[index % share.length]} ${index < share.length ? "+" : "-"}FLAGS (\\Flagged)`;
+    const { uid = 0 } = own[(run * share.length + (index % share.length)) % own.length] ?? {};
+    return `UID STORE ${uid} ${index < share.length ? "+" : "-"}FLAGS (\\Flagged)`;
   };
 }
 
