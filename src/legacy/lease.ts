@@ -121,10 +121,10 @@ function metadataFetches(mailbox: SelectedMailbox): MetadataFetches {
           return true;
         },
       }),
-    fetchFlags: (uids, onFlags, changedSince) =>
+    fetchFlags: (uids, onFlags, changedSince, { modSeqs } = { modSeqs: true }) =>
       mailbox.fetch({
         uids,
-        items: `(UID FLAGS${modSeqItem()})${since(changedSince)}`,
+        items: `(UID FLAGS${modSeqs ? modSeqItem() : ""})${since(changedSince)}`,
         onFlags,
         onAnswer(uid, { flags, internalDate, modSeq }) {
           // With INTERNALDATE it answers a fetchMeta that is in flight as well.

@@ -250,8 +250,13 @@ export interface MailboxLease extends ImapLease, MailboxChanges {
    * unasked flag update) is not reported either.
    */
   fetchMeta(uids: UidSet, onMeta: (meta: MessageMeta) => void, changedSince?: ModSeq): Promise<void>;
-  /** Only UID, FLAGS and MODSEQ: what can change. */
-  fetchFlags(uids: UidSet, onFlags: (change: FlagsOf) => void, changedSince?: ModSeq): Promise<void>;
+  /** Only UID, FLAGS and MODSEQ (unless it is not wanted: of many messages it takes time): what can change. */
+  fetchFlags(
+    uids: UidSet,
+    onFlags: (change: FlagsOf) => void,
+    changedSince?: ModSeq,
+    options?: { readonly modSeqs: boolean },
+  ): Promise<void>;
   /**
    * Asks for UID, FLAGS and MODSEQ of messages; the answers are among what is `told`, in their place. Messages may be
    * named by sequence number: false where some were expunged meanwhile, and the numbers stood for others.

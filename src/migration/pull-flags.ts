@@ -106,10 +106,12 @@ function startFlight(mailbox: MailboxState, asked: readonly Uid[], onEnd: () => 
 
   // A first look may not have learned whether there are MODSEQs: without them it is answered sooner.
   withMailbox(mailbox, { priority: "interactive", quick: true }, async (lease, record) => {
-    await lease.fetchFlags(rangesOf(asked, mailbox.table.uids), (flags) => {
+    const note = (flags: FlagsOf): void => {
       // Once for all that the connection has read in one go.
       if (fetched.push(flags) === 1) Promise.resolve(record).then(commit).catch(fail);
-    });
+    };
+    // A client that waits for these wants nothing else: MODSEQs come with the metadata.
+    await lease.fetchFlags(rangesOf(asked, mailbox.table.uids), note, undefined, { modSeqs: false });
     commit(record);
   }).then(() => end((one) => one.resolve()), fail);
 
