@@ -18,6 +18,7 @@ import { breathe } from "../waiting.ts";
 import { createCommandQueue, type ImapCommand, type InFlight } from "./command-queue.ts";
 import { parseFetch } from "./fetch-answer.ts";
 import { type Quirks, quirksOf } from "./quirks.ts";
+import { noteReading } from "./read-turns.ts";
 import { createResponseReader, type LiteralSink, streamedLiteral } from "./response-reader.ts";
 import { defaultCommandMs } from "./server-config.ts";
 import { ServerFault } from "./server-fault.ts";
@@ -69,8 +70,6 @@ export interface ConnectionOptions {
 }
 
 const logoutTimeoutMs = 2_000;
-/** As much as Node reads at once. */
-const fullChunkBytes = 64 << 10;
 
 export function createImapConnection(options: ConnectionOptions): ImapConnection {
   const { socket, greeting, logger, commandTimeoutMs = defaultCommandMs } = options;
@@ -167,14 +166,16 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
     restartDeadline();
     if (!isClosed) socket.resume();
   };
+  /** What has to be sent in pieces costs Dovecot dear: only where there is much of it, and nobody waits for its end. */
+  const bringsBodies = (): boolean => queue.inFlight[0]?.command.onContent !== undefined;
   const onData = (chunk: Buffer): void => {
     if (isClosed) return;
     heardAt = performance.now();
     try {
       const wait = reader.push(chunk);
+      const isEnough = noteReading(performance.now() - heardAt) && bringsBodies();
       if (wait) void holdBack(wait);
-      // More is waiting: others have their turn first, or a fast server would be read for megabytes at a time.
-      else if (chunk.length >= fullChunkBytes) void holdBack(breathe());
+      else if (isEnough) void holdBack(breathe());
       else restartDeadline();
     } catch (error) {
       destroy(error);

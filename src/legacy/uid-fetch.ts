@@ -62,8 +62,10 @@ function runPiece(
       if (!isWhole && connection.quirks.frozenSessions) throw brokenAnswer();
       return uid !== undefined && contains(ranges, uid) && request.onAnswer(uid, untagged.answer);
     },
-    onContent: (uid, sizeBytes) =>
-      contains(ranges, uid) ? request.onContent?.(uid as Uid, sizeBytes) : undefined,
+    ...(request.onContent && {
+      onContent: (uid: number, sizeBytes: number) =>
+        contains(ranges, uid) ? request.onContent?.(uid as Uid, sizeBytes) : undefined,
+    }),
   });
 }
 
