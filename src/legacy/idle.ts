@@ -16,8 +16,18 @@ const quietMs = 200;
 export async function keepIdling(connection: ImapConnection, until: AbortSignal): Promise<void> {
   while (!until.aborted) {
     await quiet(connection, until);
+    const beganAt = performance.now();
     if (!until.aborted) await idleOnce(connection, until);
+    const isOurEnd = until.aborted || connection.askedAt >= beganAt;
+    if (!isOurEnd && performance.now() - beganAt < shortMs) await wait(shortMs, until);
   }
+}
+
+/** A server that ends IDLE by itself, and at once, is not asked for it again and again. */
+const shortMs = 1_000;
+
+async function wait(ms: number, until: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal: until }).catch(() => undefined);
 }
 
 /** Resolves when nothing was asked for a moment, or at `until`. */
@@ -25,7 +35,7 @@ async function quiet(connection: ImapConnection, until: AbortSignal): Promise<vo
   for (;;) {
     const restMs = connection.isBusy ? quietMs : quietMs - (performance.now() - connection.askedAt);
     if (restMs <= 0 || until.aborted || connection.isClosed) return;
-    await delay(restMs, undefined, { signal: until }).catch(() => undefined);
+    await wait(restMs, until);
   }
 }
 

@@ -41,18 +41,39 @@ export interface SelectedMailbox {
 
 /** Each connection's, for who takes it next. */
 const selections = new WeakMap<ImapConnection, SelectedMailbox>();
+/** Those who share a connection select one after the other: there is one selection, which hears of everything. */
+const selecting = new WeakMap<ImapConnection, Promise<unknown>>();
 
 export interface SelectOptions extends ExamineOptions {
   /** Also where the connection has it selected already. */
   readonly anew?: boolean;
 }
 
+interface Selection {
+  readonly mailbox: SelectedMailbox;
+  readonly isNew: boolean;
+}
+
 /** The mailbox as the connection has it, where it has it as it is wanted; otherwise it is selected. */
-export async function selectMailbox(
+export function selectMailbox(
   connection: ImapConnection,
   name: EncodedMailboxName,
   options: SelectOptions,
-): Promise<{ readonly mailbox: SelectedMailbox; readonly isNew: boolean }> {
+): Promise<Selection> {
+  const before = selecting.get(connection) ?? Promise.resolve();
+  const selection = before.then(() => selectInTurn(connection, name, options));
+  selecting.set(
+    connection,
+    selection.catch(() => undefined),
+  );
+  return selection;
+}
+
+async function selectInTurn(
+  connection: ImapConnection,
+  name: EncodedMailboxName,
+  options: SelectOptions,
+): Promise<Selection> {
   const held = selections.get(connection);
   if (held?.name === name && connection.selected === name && options.anew !== true) {
     if (options.write !== true || held.isReadWrite) return { mailbox: held, isNew: false };

@@ -552,3 +552,16 @@ it("headers and structures come exact", async () => {
     [1, '("a" (x))', '("a" {2}\r\n)( NIL)'],
   ]);
 });
+
+it("who select at the same time on one connection have one selection, which hears of everything", async () => {
+  const imap = await connected(async (peer) => {
+    peer.send(
+      `* 1 EXISTS\r\n* OK [UIDVALIDITY 7] v\r\n* OK [UIDNEXT 5] n\r\n${await peer.expect(/^EXAMINE/)} OK\r\n`,
+    );
+    peer.send(`* 2 EXISTS\r\n${await peer.expect(/^NOOP/)} OK\r\n`);
+  });
+  const [one, other] = await Promise.all([createMailboxLease(imap, inbox), createMailboxLease(imap, inbox)]);
+  expect([one.isNew, other.isNew, one.examined === other.examined]).toEqual([true, false, true]);
+  await one.ask();
+  expect([one.told.exists, other.told.exists]).toEqual([2, 2]);
+});
