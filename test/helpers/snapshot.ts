@@ -129,7 +129,8 @@ function messageOf(items: ReadonlyMap<string, ImapValue>): MessageSnapshot {
       .filter((flag) => flag.toLowerCase() !== "\\recent")
       .sort()
       .join(" "),
-    INTERNALDATE: text("INTERNALDATE"),
+    // ` 1` and `01` are the same day (RFC 3501 9, date-day-fixed).
+    INTERNALDATE: text("INTERNALDATE").replace(/^" (?=\d-)/, '"0'),
     "RFC822.SIZE": text("RFC822.SIZE"),
     "BODY[]": "",
     ENVELOPE: text("ENVELOPE"),
