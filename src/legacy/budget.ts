@@ -69,10 +69,15 @@ interface Waiting {
 
 interface Idler {
   readonly user: string;
-  readonly since: number;
+  since: number;
+  /** He was asked to give way a moment ago, and may be about to. */
+  askedAt: number;
   readonly purpose: Purpose;
   readonly onWanted: () => void;
 }
+
+/** Who was asked to give way is not asked again for so long. */
+const giveWayMs = 5_000;
 
 /** What goes first: work (0), waiting for a client's sake, standing by. */
 const ranks = [0, 1, 2] as const;
@@ -139,20 +144,28 @@ export function createConnectionBudget(limits: BudgetLimits = defaultLimits): Co
 
   /** Asks one who only waits to give way: of the same user if there is one, else of any; the least needed first. */
   const askIdler = (user: string, rank: number, ofOthersToo: boolean): boolean => {
+    const now = performance.now();
     const [idler] = [...idlers]
+      .filter((one) => now - one.askedAt > giveWayMs)
       .filter((one) => rankOf(one.purpose) > rank && (one.user === user || ofOthersToo))
       .sort(
         (a, b) => Number(b.user === user) - Number(a.user === user) || rankOf(b.purpose) - rankOf(a.purpose),
       );
     if (!idler) return false;
-    idlers.delete(idler);
+    idler.askedAt = now;
     idler.onWanted();
     return true;
   };
 
   const permit = (user: string, priority: Priority, purpose: Purpose): Permit => {
     const { onWanted } = purpose;
-    const idler = onWanted && { user, purpose, onWanted, since: performance.now() };
+    const idler = onWanted && {
+      user,
+      purpose,
+      onWanted,
+      since: performance.now(),
+      askedAt: Number.NEGATIVE_INFINITY,
+    };
     if (idler) idlers.add(idler);
     const usage = usageOf(user);
     let isReleased = false;
@@ -201,6 +214,8 @@ export function createConnectionBudget(limits: BudgetLimits = defaultLimits): Co
       const [longest] = [...idlers].filter(({ purpose }) => rankOf(purpose) > 0);
       if (!longest || longest.since > since) return;
       idlers.delete(longest);
+      longest.since = performance.now();
+      idlers.add(longest);
       longest.onWanted();
     },
   );
@@ -240,8 +255,10 @@ export function createConnectionBudget(limits: BudgetLimits = defaultLimits): Co
     },
     noteRest() {
       for (const priority of ["interactive", "background"] as const) {
-        for (const [user, [first]] of queues[priority])
-          if (first && askIdler(user, rankOf(first.purpose), isFull(priority))) return;
+        for (const [user, waiting] of queues[priority]) {
+          const rank = Math.min(...waiting.map(({ purpose }) => rankOf(purpose)));
+          if (rank < 2 && askIdler(user, rank, isFull(priority))) return;
+        }
       }
     },
     askToGiveWay: (user, request) => askIdler(user, rankOf(request), false),

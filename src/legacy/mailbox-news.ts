@@ -137,6 +137,9 @@ export function createNewsGatherer(): NewsGatherer {
       flags = [];
       return told;
     },
+    get isPartial() {
+      return isAnyUnnamed || unnamed.size > 0;
+    },
     get permanentFlags() {
       return permanentFlags;
     },

@@ -75,8 +75,11 @@ async function selectInTurn(
   options: SelectOptions,
 ): Promise<Selection> {
   const held = selections.get(connection);
-  if (held?.name === name && connection.selected === name && options.anew !== true) {
-    if (options.write !== true || held.isReadWrite) return { mailbox: held, isNew: false };
+  if (held?.name === name) {
+    const isWritable = options.write !== true || held.isReadWrite;
+    if (connection.selected === name && options.anew !== true && isWritable)
+      return { mailbox: held, isNew: false };
+    // Never a second one beside it: whoever holds it would hear of nothing any more.
     await held.again(options);
     return { mailbox: held, isNew: true };
   }
@@ -126,7 +129,9 @@ async function select(
     asked?.catch(() => undefined);
     await connection.run({ parts: ["NOOP"] });
     const status = await asked;
-    if (examined.highestModSeq !== undefined && status?.highestModSeq === undefined) return again();
+    const isOther = status?.uidValidity !== undefined && status.uidValidity !== examined.uidValidity;
+    const lacksModSeq = examined.highestModSeq !== undefined && status?.highestModSeq === undefined;
+    if (isOther || lacksModSeq) return again();
     return {
       ...examined,
       exists: news.exists ?? status?.messages ?? (await uids()).length,

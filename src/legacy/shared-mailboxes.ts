@@ -67,6 +67,8 @@ export function createSharedMailboxes({ open, giveBack, onRest }: SharedMailboxe
     shared.opening.then(
       ({ connection }) => {
         shared.connection = connection;
+        // Another was faster, and has left.
+        if (!byName.has(name) && users.size > 0) byName.set(name, shared);
         void connection.closed.then(() => forget(name, shared));
       },
       () => forget(name, shared),
@@ -87,7 +89,7 @@ export function createSharedMailboxes({ open, giveBack, onRest }: SharedMailboxe
   const leave = (name: EncodedMailboxName, shared: Shared, request: LeaseOptions): void => {
     shared.users.delete(request);
     if (shared.users.size > 0) {
-      onRest();
+      if ([...shared.users].every(({ onWanted }) => onWanted !== undefined)) onRest();
       return;
     }
     forget(name, shared);

@@ -215,6 +215,8 @@ export interface MailboxTold {
   readonly exists: number | undefined;
   readonly expunged: number;
   readonly vanished: readonly NumberRange[];
+  /** Not all that was told of flags can be had by `takeFlags`. */
+  readonly isPartial: boolean;
   /** PERMANENTFLAGS, where others were told since it was selected. */
   readonly permanentFlags: readonly string[] | undefined;
   take(): MailboxNews;

@@ -60,9 +60,10 @@ export function createAppend({ source, signal, opened, published }: AppendOption
     };
     try {
       const state = content.sizeBytes > maxSharedBytes ? undefined : opened(target);
-      const appended = state
-        ? await appendHere(state, message, note)
-        : await appendAnyhow(target, message, note);
+      const appended =
+        state && !state.isTransient
+          ? await appendHere(state, message, note)
+          : await appendAnyhow(target, message, note);
       return await published(
         target,
         appended ?? (await find(target, content, from, flags).catch(() => undefined)),

@@ -70,7 +70,10 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
     const scope = !isAllWanted && before?.kind === "complete" ? [...arrivedIn] : undefined;
     arrivedIn.clear();
     isAllWanted = false;
-    if (scope) return (await bringArrivals(scope)) ? (before ?? { kind: "complete" }) : attemptAll();
+    const isDone = scope !== undefined && (await bringArrivals(scope));
+    // Somebody may have asked for all meanwhile.
+    if (isDone && !isAllWanted && before) return before;
+    isAllWanted = false;
     return attemptAll();
   };
   /** The rest of a pull has time. False where something is left. */

@@ -75,13 +75,12 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
   /** Others have changed something in between: nobody is told of a MODSEQ above theirs before they are known. */
   const fillGap = (mailbox: MailboxMirror): Promise<void> =>
     alone(mailbox, async (lease) => {
-      try {
-        const news = lease.told.take();
-        await takeDelta(mailbox.state, lease, await lease.look(), { ...news, flags: undefined });
-      } catch (error) {
-        mailbox.state.follow(undefined);
-        logger.debug({ err: error, mailbox: mailbox.state.record.name }, "a change could not be read back");
-      }
+      const news = lease.told.take();
+      await takeDelta(mailbox.state, lease, await lease.look(), { ...news, flags: undefined });
+    }).catch((error: unknown) => {
+      // It was made, and another selection tells of it.
+      mailbox.state.follow(undefined);
+      logger.debug({ err: error, mailbox: mailbox.state.record.name }, "a change could not be read back");
     });
 
   /** The new messages are listed here before their UIDs are told; where they cannot be, they are not told. */
@@ -308,6 +307,8 @@ async function takeAnswers(
   lease: MailboxLease,
   { uids, change, seen }: Stored,
 ): Promise<boolean> {
+  // More than is held, or told without a UID: only a look tells all of it.
+  if (lease.told.isPartial) return false;
   const answered = [...seen, ...lease.told.takeFlags()];
   noteKeywords(state, answered);
   if (!state.commitTold(answered, [])) return false;
@@ -317,7 +318,7 @@ async function takeAnswers(
     // Another selection tells.
     state.follow(undefined);
   });
-  return state.commitTold(lease.told.takeFlags(), []);
+  return !lease.told.isPartial && state.commitTold(lease.told.takeFlags(), []);
 }
 
 function remoteOf({ table }: MailboxState, uids: readonly Uid[]): readonly Uid[] {

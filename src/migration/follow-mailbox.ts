@@ -4,7 +4,7 @@
  * is looked at (sync-mailbox.ts); it is selected again only where the selection is another one than was followed so
  * far, or contradicts itself.
  */
-import type { FlagsOf, LeaseOptions, MailboxLease, MailboxNews } from "../legacy/source.ts";
+import type { Examined, FlagsOf, LeaseOptions, MailboxLease, MailboxNews } from "../legacy/source.ts";
 import { maxUid, uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import type { MailboxState } from "./mailbox-state.ts";
@@ -78,7 +78,11 @@ export async function catchUp(
   options: CatchUpOptions = {},
 ): Promise<void> {
   if (mailbox.isTransient || !isFollowed(mailbox, lease)) {
-    const examined = lease.isNew && !options.waited ? lease.examined : await lease.examineAgain();
+    const isFresh = lease.isNew && !options.waited && !taken.has(lease.examined);
+    const examined = isFresh ? lease.examined : await lease.examineAgain();
+    taken.add(lease.examined);
+    // All of it is looked at each time.
+    if (mailbox.isTransient) lease.told.take();
     return takeDelta(mailbox, lease, examined);
   }
   const asked = performance.now();
@@ -89,12 +93,20 @@ export async function catchUp(
     mailbox.noteAsked(asked);
   }
   const isThorough = options.thorough === true && mailbox.countsModSeqs;
-  if (!isThorough && !lease.told.hasNews) return;
+  if (!isThorough && !lease.told.hasNews && !isOff(mailbox, lease)) return;
   await takeNews(mailbox, lease, isThorough).catch((error: unknown) => {
     // What was taken is not taken in: another selection has to tell it.
     mailbox.follow(undefined);
     throw error;
   });
+}
+
+/** Selections whose answer was taken in once: it tells nothing of what has happened since. */
+const taken = new WeakSet<Examined>();
+
+/** What is here is not what is there, though nothing was told: somebody has decided on deletions that were held. */
+function isOff({ table, brake }: MailboxState, { told: { exists } }: MailboxLease): boolean {
+  return exists !== undefined && exists !== table.uids.length - brake.held.length;
 }
 
 /** What is told on this lease's connection is all that happens. */

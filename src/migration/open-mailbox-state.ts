@@ -144,6 +144,16 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     keepIfWhole();
   };
 
+  const saveOrServeHighest = (highestModSeq: ModSeq): void => {
+    try {
+      saveRecord({ highestModSeq });
+    } catch (error) {
+      if (!(error instanceof StoreTrouble) || isLocal) throw error;
+      unwritten.note([], record);
+      raise(highestModSeq);
+    }
+  };
+
   const countModSeqs = (uidValidity: UidValidity): void => {
     if (modSeqs.counted) return;
     modSeqs.count(uidValidity);
@@ -274,7 +284,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       const changedEarly = early.noteChanges(table, flags);
       const flagged = saveFlags(flags);
       if (arrived.length > 0) addArrived(arrived);
-      if (!modSeqs.counted) saveRecord({ highestModSeq: highest });
+      if (!modSeqs.counted) saveOrServeHighest(highest);
       emit({ kind: "flags", uids: flagged.concat(changedEarly) });
       return true;
     },

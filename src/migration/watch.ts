@@ -50,7 +50,7 @@ export function createWatch(mailbox: MailboxState, look: () => Promise<void>): M
     const timer = setInterval(() => {
       if (!mailbox.source.isCrowded) patience.abort(new Error("no connection to watch on"));
     }, patienceMs);
-    const until = anyOf(ended, giveWay.signal);
+    const until = anyOf(ended, giveWay.signal, patience.signal);
     const request = {
       priority: "background",
       signal: anyOf(ended, patience.signal),

@@ -156,6 +156,7 @@ function nothingTold(exists: number): MailboxLease["told"] {
     exists,
     expunged: 0,
     vanished: [],
+    isPartial: false,
     permanentFlags: undefined,
     take: () => ({ flags: [], unnamed: [], expunged: 0, vanished: [], exists, flagNames: undefined }),
     takeFlags: () => [],
