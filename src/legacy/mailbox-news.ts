@@ -48,7 +48,6 @@ export function createNewsGatherer(): NewsGatherer {
     isAnyUnnamed = false;
     expunged = 0;
     vanished = [];
-    flagNames = undefined;
   };
   /** Those behind it move up. */
   const noteExpunge = (number: number): void => {
@@ -121,6 +120,7 @@ export function createNewsGatherer(): NewsGatherer {
       exists = count;
       hasModSeqs = withModSeqs;
       permanentFlags = undefined;
+      flagNames = undefined;
       clear();
     },
     take() {
@@ -139,6 +139,9 @@ export function createNewsGatherer(): NewsGatherer {
     },
     get isPartial() {
       return isAnyUnnamed || unnamed.size > 0;
+    },
+    get flagNames() {
+      return flagNames;
     },
     get permanentFlags() {
       return permanentFlags;

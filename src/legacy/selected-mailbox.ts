@@ -138,6 +138,7 @@ async function select(
       uidNext: status?.uidNext ?? examined.uidNext,
       highestModSeq: examined.hasNoModSeqs ? undefined : status?.highestModSeq,
       firstUnseen: undefined,
+      flags: news.flagNames ?? examined.flags,
     };
   };
   const refresh = async (): Promise<void> => {

@@ -217,7 +217,8 @@ export interface MailboxTold {
   readonly vanished: readonly NumberRange[];
   /** Not all that was told of flags can be had by `takeFlags`. */
   readonly isPartial: boolean;
-  /** PERMANENTFLAGS, where others were told since it was selected. */
+  /** FLAGS and PERMANENTFLAGS, where others were told since it was selected. */
+  readonly flagNames: readonly string[] | undefined;
   readonly permanentFlags: readonly string[] | undefined;
   take(): MailboxNews;
   /** Only those: the rest is left for `take`. */

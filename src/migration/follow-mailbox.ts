@@ -92,6 +92,7 @@ export async function catchUp(
     await lease.ask();
     mailbox.noteAsked(asked);
   }
+  mailbox.writeUnwritten();
   const isThorough = options.thorough === true && mailbox.countsModSeqs;
   if (!isThorough && !lease.told.hasNews && !isOff(mailbox, lease)) return;
   await takeNews(mailbox, lease, isThorough).catch((error: unknown) => {

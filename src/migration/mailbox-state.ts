@@ -87,6 +87,8 @@ export interface MailboxState {
   commitPermanentFlags(flags: readonly string[]): void;
   /** Local: what FLAGS tells. */
   commitFlagNames(flags: readonly string[]): void;
+  /** There may be room on the disk again for what was served without being stored. */
+  writeUnwritten(): void;
   commitListing(listing: CommittedListing): void;
   /** Metadata of messages that were `remote`; `asked` is the record when they were asked for. */
   commitMeta(asked: MailboxRecord, metas: readonly MessageMeta[]): void;

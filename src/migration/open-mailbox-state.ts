@@ -230,6 +230,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       askedAt = at;
     },
     subscribe,
+    writeUnwritten,
     commitListing(listing) {
       writeUnwritten();
       const isOther = listing.arrived.length > 0 || listing.vanished.length > 0;

@@ -12,7 +12,7 @@ import { appendToUidlist, writtenUidNext } from "./checkpoint.ts";
 import { createCheckpoints } from "./checkpoints.ts";
 import { nextUidValidity, raiseUidValidity } from "./dovecot-uidvalidity.ts";
 import { beginAdoption, endAdoption, readDropped, toAdd, watchNew } from "./dropped-mail.ts";
-import { makeDurable, moveLogs } from "./durable.ts";
+import { makeDurable } from "./durable.ts";
 import type { ExpungeLog } from "./expunge-log.ts";
 import { fileCopies } from "./file-copies.ts";
 import { checkCurrent, fileMessages, spoolMessage } from "./file-messages.ts";
@@ -106,8 +106,6 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
     closing.abort();
     while (running.size > 0) await Promise.all(running);
     await context.flushAhead.ended();
-    // Or the close would, and everybody wait for the disk.
-    await moveLogs(context.database, context.writer, context.logger);
     context.database.close();
     await parts.release();
   };

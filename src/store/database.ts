@@ -1,9 +1,9 @@
 /**
  * index.db and sidecar.db of one account on one connection (the sidecar attached as `side`).
  * index.db is a cache: missing, damaged or of another schema, it is made anew and empty. sidecar.db is
- * not: where it cannot be read, opening fails and nothing is touched. Both use a write-ahead log, which is
- * flushed with all else of the account (durable.ts), and moved into the files by the writer thread: a power failure
- * takes the last transactions away, and never half of one; the two files may then differ in how far they reach.
+ * not: where it cannot be read, opening fails and nothing is touched. Both use a write-ahead log and
+ * are flushed at checkpoints of that log only: a power failure takes the last transactions away, and
+ * never half of one; the two files may then differ in how far they reach.
  */
 import { existsSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -13,12 +13,8 @@ import { indexSchema, indexVersion } from "./index-db.ts";
 import { sidecarSchema, sidecarUpgrades, sidecarVersion } from "./sidecar-db.ts";
 import { isCorrupt } from "./store-errors.ts";
 
-/** A log that is longer is moved over. */
-const longLogBytes = 16 << 20;
-/** Pages of 4 KB after which SQLite moves the log itself, and everybody waits for the disk: only where nobody has. */
-const autoCheckpointPages = 40_000;
-/** The log's length is looked at once in so many transactions. */
-const transactionsPerLook = 32;
+/** Pages of 4 KB in the log before they are moved over. */
+const autoCheckpointPages = 4000;
 
 export interface AccountDatabase {
   readonly db: DatabaseSync;
@@ -30,18 +26,13 @@ export interface AccountDatabase {
   becomeDurable(): void;
   /** At checkpoints of the log only. */
   becomeRelaxed(): void;
-  /** Something was written since it was asked last, or by an earlier process. */
-  takeWritten(): boolean;
-  readonly paths: readonly string[];
+  /** Moves both logs into their files and flushes them; false where nothing was written since they were moved last. */
+  flush(): boolean;
   close(): void;
 }
 
-/** `durable`: each commit is on stable storage when it returns. `onLongLog` is to move the logs over. */
-export function openAccountDatabase(
-  directory: string,
-  durable = false,
-  onLongLog: () => void = () => undefined,
-): AccountDatabase {
+/** `durable`: each commit is on stable storage when it returns. */
+export function openAccountDatabase(directory: string, durable = false): AccountDatabase {
   const paths = [join(directory, "index.db"), join(directory, "sidecar.db")] as const;
   const [indexPath, sidecarPath] = paths;
   const isNew = !paths.every((path) => existsSync(path));
@@ -53,35 +44,24 @@ export function openAccountDatabase(
     db.close();
     throw error;
   }
-  const changes = db.prepare("SELECT total_changes() AS count");
-  const hasLog = (): boolean => paths.some((path) => logBytes(path) > 0);
-  let countBefore: number | undefined;
-  let transactions = 0;
   return {
     db,
     isNew,
-    paths,
-    transaction(work) {
-      const result = transaction(db, work);
-      if (++transactions % transactionsPerLook === 0 && paths.some((path) => logBytes(path) > longLogBytes))
-        onLongLog();
-      return result;
-    },
+    transaction: (work) => transaction(db, work),
     becomeDurable: () => beDurable(db),
     becomeRelaxed: () => db.exec("PRAGMA main.synchronous = NORMAL; PRAGMA side.synchronous = NORMAL;"),
-    takeWritten() {
-      const count = Number(changes.get()?.["count"]);
-      // Every commit is in a log first; a log that was moved over is written anew from its beginning.
-      const hasWritten = count !== countBefore && hasLog();
-      countBefore = count;
-      return hasWritten;
+    flush() {
+      if (!paths.some(hasLog)) return false;
+      db.exec("PRAGMA main.wal_checkpoint(TRUNCATE); PRAGMA side.wal_checkpoint(TRUNCATE);");
+      return true;
     },
     close: () => db.close(),
   };
 }
 
-function logBytes(path: string): number {
-  return statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+/** Every commit is in the log first, and only `flush` and a close make it empty, when it is flushed and moved. */
+function hasLog(path: string): boolean {
+  return (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
 }
 
 function beDurable(db: DatabaseSync): void {

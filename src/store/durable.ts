@@ -1,27 +1,11 @@
 /** Brings what was written of an account to stable storage. */
-import type { Logger } from "../log.ts";
-import type { AccountDatabase } from "./database.ts";
 import type { FolderFlusher } from "./flusher.ts";
 import type { StoreContext } from "./store-context.ts";
-import type { WriterJobs } from "./writer.ts";
 
-/** A database is whole with its log, which is flushed like any file. No work where nothing was written. */
+/** The databases' logs are moved first, so that what is flushed is whole. No work where nothing was written. */
 export async function makeDurable({ database, flusher }: StoreContext): Promise<void> {
-  if (database.takeWritten()) flusher.wrote();
+  if (database.flush()) flusher.wrote();
   await flusher.flush();
-}
-
-/** Where that fails the log stays, as long as it may be, and nothing is lost. */
-export async function moveLogs(
-  { paths }: AccountDatabase,
-  writer: WriterJobs,
-  logger: Logger,
-): Promise<void> {
-  try {
-    await writer.run({ kind: "moveLogs", databases: paths });
-  } catch (error) {
-    logger.warn({ err: error }, "a database's log could not be moved into its file");
-  }
 }
 
 export interface FlushAhead {

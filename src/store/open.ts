@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type Logger, silentLogger } from "../log.ts";
 import { createAccountStore } from "./account-store.ts";
 import { openAccountDatabase } from "./database.ts";
-import { createFlushAhead, moveLogs } from "./durable.ts";
+import { createFlushAhead } from "./durable.ts";
 import { createExpungeLog } from "./expunge-log.ts";
 import { createFlusher, type Flusher } from "./flusher.ts";
 import { createIndexDb } from "./index-db.ts";
@@ -43,7 +43,7 @@ export async function openAccountStore(
   const database = storing(() => {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     makeFolder(maildir, true);
-    return openAccountDatabase(directory, options.durable, () => void moveLogs(database, writer, logger));
+    return openAccountDatabase(directory, options.durable);
   });
   const writer = options.writer ?? createWriter();
   const release = options.writer ? async () => {} : () => writer.close();

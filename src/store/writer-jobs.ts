@@ -16,7 +16,6 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { countBareLf } from "./bare-lf.ts";
-import { moveLog } from "./move-log.ts";
 import { errorCode } from "./store-errors.ts";
 import { syncPath } from "./sync-path.ts";
 
@@ -43,9 +42,7 @@ export type WriterJob =
   /** Size and mtime of files in one folder. */
   | { readonly kind: "stat"; readonly folder: string; readonly names: readonly string[] }
   /** fsync of every file and folder below. */
-  | { readonly kind: "sync"; readonly directory: string }
-  /** The write-ahead logs of these databases into their files (see move-log.ts). */
-  | { readonly kind: "moveLogs"; readonly databases: readonly string[] };
+  | { readonly kind: "sync"; readonly directory: string };
 
 /** `names` are in the order of the items; it ends where an error stopped the batch. */
 export interface FiledBatch {
@@ -71,7 +68,6 @@ export interface WriterResults {
   readonly removeTree: undefined;
   readonly stat: FileStats;
   readonly sync: undefined;
-  readonly moveLogs: undefined;
 }
 
 export function runJob(job: WriterJob, nextTemporary: () => number): WriterResults[WriterJob["kind"]] {
@@ -87,9 +83,6 @@ export function runJob(job: WriterJob, nextTemporary: () => number): WriterResul
       return statFiles(job.folder, job.names);
     case "sync":
       syncTree(job.directory);
-      return undefined;
-    case "moveLogs":
-      for (const path of job.databases) moveLog(path);
       return undefined;
   }
 }

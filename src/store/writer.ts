@@ -96,15 +96,12 @@ export function createWriter({ maxWaitingBytes = 64 << 20 }: WriterOptions = {})
   };
 }
 
-/** They change nothing, or flush what they do. */
-const needsNoFlush: ReadonlySet<WriterJob["kind"]> = new Set(["stat", "sync", "moveLogs"]);
-
 /** The jobs that one account gives: `wrote` is called after each that changes files, however it has ended. */
 export function jobsOf(writer: WriterJobs, wrote: () => void): WriterJobs {
   return {
     run(job) {
       const done = writer.run(job);
-      return needsNoFlush.has(job.kind) ? done : done.finally(wrote);
+      return job.kind === "stat" || job.kind === "sync" ? done : done.finally(wrote);
     },
   };
 }

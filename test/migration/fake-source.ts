@@ -157,6 +157,7 @@ function nothingTold(exists: number): MailboxLease["told"] {
     expunged: 0,
     vanished: [],
     isPartial: false,
+    flagNames: undefined,
     permanentFlags: undefined,
     take: () => ({ flags: [], unnamed: [], expunged: 0, vanished: [], exists, flagNames: undefined }),
     takeFlags: () => [],
