@@ -62,6 +62,8 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
   /** Into which something has come since all was here. */
   const arrivedIn = new Set<MailboxMirror>();
   let isAllWanted = true;
+  /** The run that is under way looks at all: who asks for that joins it. */
+  let isOfAll = false;
   let afterArrivals: NodeJS.Timeout | undefined;
   signal.addEventListener("abort", () => clearTimeout(afterArrivals), { once: true });
 
@@ -93,6 +95,7 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
     return true;
   };
   const attemptAll = async (): Promise<PullOutcome> => {
+    isOfAll = true;
     clearTimeout(afterArrivals);
     afterArrivals = undefined;
     try {
@@ -145,11 +148,11 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
     }
   };
   const wake = (): void => {
-    isAllWanted ||= running === undefined;
+    if (!isOfAll) isAllWanted = true;
     schedule(startDelayMs);
   };
   const run = (): Promise<PullOutcome> => {
-    isAllWanted = true;
+    if (!isOfAll) isAllWanted = true;
     return start();
   };
   const start = (): Promise<PullOutcome> => {
@@ -157,6 +160,7 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
     timer = undefined;
     running ??= attempt().then((result) => {
       running = undefined;
+      isOfAll = false;
       outcome = result;
       if (!signal.aborted) tell(result);
       report(result);

@@ -17,20 +17,35 @@ export async function fetchListing(
   return source.use({ priority, signal }, (lease) => lease.listing());
 }
 
+/** As last seen in this opening; what is written down is without the marks. */
+const seen = new WeakMap<AccountStore, Listing>();
+
+/** `\\Marked` and `\\Unmarked` come and go with who has looked at a mailbox (RFC 3501 7.2.2): no reason to write. */
+function withoutMarks(attributes: readonly string[]): readonly string[] {
+  return attributes.filter((name) => !/^\\(un)?marked$/i.test(name));
+}
+
 /** The listing as last seen; undefined when there was none yet. */
 export function keptListing(store: AccountStore): Listing | undefined {
+  const current = seen.get(store);
+  if (current) return current;
   const kept = store.readSetting(listingKey);
   return kept === undefined ? undefined : (JSON.parse(kept) as Listing);
 }
 
 /** Keeps the listing and makes the records follow it; returns the records of mailboxes that are gone. */
 export function commitListing(store: AccountStore, listing: Listing): readonly MailboxRecord[] {
-  const text = JSON.stringify(listing);
+  seen.set(store, listing);
+  const lasting = listing.mailboxes.map((entry) => ({
+    ...entry,
+    attributes: withoutMarks(entry.attributes),
+  }));
+  const text = JSON.stringify({ ...listing, mailboxes: lasting });
   const isNew = store.readSetting(listingKey) !== text;
   if (isNew) store.writeSetting(listingKey, text);
   const subscribed = new Set<EncodedMailboxName>(listing.subscriptions.map((entry) => entry.name));
   const known = new Map(store.mailboxes().map((record) => [record.name, record]));
-  for (const entry of listing.mailboxes.filter((name) => isPulled(name, listing.namespaces))) {
+  for (const entry of lasting.filter((name) => isPulled(name, listing.namespaces))) {
     const { name, separator, attributes } = entry;
     const fields = { name, separator, attributes, subscribed: subscribed.has(name) };
     const record = known.get(name);
