@@ -116,7 +116,7 @@ async function mailboxStatus(question: StatusQuestion): Promise<MailboxStatus> {
   const { mirror, recentLedger, name, signal, modSeqs } = question;
   const open = mirror.opened().find(({ state }) => state.record.name === name && state.source.isShared(name));
   if (open) {
-    await syncOrServeKept(open, { examine: true, modSeqs, lately: true }, signal);
+    await syncOrServeKept(open, { examine: true, modSeqs }, signal);
     if (open.state.table.remoteCount === 0)
       return { ...statusHere(open), recent: recentLedger.count(open.state) };
   }
