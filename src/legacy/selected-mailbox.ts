@@ -119,7 +119,11 @@ async function select(
   };
   const again = async (others?: ExamineOptions): Promise<Examined> => {
     options = { write: options.write === true || others?.write === true };
-    examined = await selectNow();
+    // Refused, it leaves nothing selected: whoever shares it would hear of nothing any more.
+    examined = await selectNow().catch((error: unknown) => {
+      connection.destroy(error);
+      throw error;
+    });
     return examined;
   };
   const look = async (): Promise<Examined> => {
