@@ -84,8 +84,10 @@ export async function workThrough({ faults, durationMs, seed, told }: FaultRun):
     env: { NODE_OPTIONS: "--max-semi-space-size=2" },
   });
   try {
-    // One login that goes well: the password is known from then on.
-    (await mailferry.client(user)).close();
+    // One login that goes well: the password is known from then on. It stays, so that the old server is asked for
+    // IDLE whenever the others are quiet.
+    const watching = await mailferry.client(user);
+    await watching.ok("SELECT INBOX");
     proxy.faults = faults;
     const ends = performance.now() + durationMs;
     const early = resourcesOf(mailferry, durationMs / 3);
@@ -105,6 +107,7 @@ export async function workThrough({ faults, durationMs, seed, told }: FaultRun):
       proxy.harm + (faults.some(({ kind }) => kind === "delay" || kind === "throttle") ? 1 : 0),
     ).toBeGreaterThan(0);
     proxy.faults = [];
+    watching.close();
     await expectRecovery(mailferry, proxy);
     const [before, after] = [await early, await resourcesOf(mailferry, 0)];
     console.log(
