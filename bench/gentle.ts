@@ -29,7 +29,9 @@ const names = [...measures.map(({ name }) => name), "first-login", "bystander"];
 /** What `--control` can do without a server in between. */
 const controlled = measures.flatMap(({ name, countedOnly }) => (countedOnly ? [] : [name]));
 const mailBytes = 2_000;
-const warmMessages = 500;
+const smallMessages = 500;
+/** Accounts that have come over before a first login is measured. */
+const [accountsBefore, messagesBefore] = [8, 4_000];
 
 interface Options {
   readonly messages: readonly number[];
@@ -49,25 +51,33 @@ export async function gentle(args: readonly string[]): Promise<void> {
   if (options.settings.ahead) goAhead(process.pid);
   for (const medium of options.media) {
     await inFolder(medium === "tmpfs" ? "/dev/shm" : options.folder, async (folder) => {
-      const warm = await writeTemplate(join(folder, "warm"), warmMessages, mailBytes);
-      if (wantsTables(options)) await measureSizes(medium, folder, warm, options);
+      if (wantsTables(options)) {
+        const usual = await writeTemplate(join(folder, "usual"), messagesBefore, mailBytes);
+        await measureSizes(medium, folder, usual, options);
+      }
       if (options.only.has("bystander")) {
         const { settings } = options;
-        const lines = await bystander({ folder, small: warm, settings, onProgress: progress });
+        const small = await writeTemplate(join(folder, "small"), smallMessages, mailBytes);
+        const lines = await bystander({ folder, small, settings, onProgress: progress });
         process.stdout.write(`\n### a bystander, ${medium}\n\n${lines}\n`);
       }
     });
   }
 }
 
-async function measureSizes(medium: string, folder: string, warm: Template, options: Options): Promise<void> {
+async function measureSizes(
+  medium: string,
+  folder: string,
+  usual: Template,
+  options: Options,
+): Promise<void> {
   for (const messages of options.messages) {
     progress(`${medium}, ${messages}: filling`);
     const template = await writeTemplate(join(folder, `template-${messages}`), messages, mailBytes);
     for (const condstore of options.condstore) {
       const title = `${options.control ? "control: " : ""}${messages} messages, ${medium}, ${condstore === "yes" ? "with" : "without"} CONDSTORE`;
       const before = loadavg()[0]?.toFixed(1);
-      const rows = await measureOne(title, template, warm, condstore === "yes", options);
+      const rows = await measureOne(title, template, usual, condstore === "yes", options);
       const notes = `rounds: ${options.rounds}; mail_fsync: ${options.settings.fsync}; load: ${before}, ${loadavg()[0]?.toFixed(1)}`;
       process.stdout.write(`\n### ${title}\n\n${notes}\n\n${table(rows)}\n`);
     }
@@ -78,11 +88,15 @@ async function measureSizes(medium: string, folder: string, warm: Template, opti
 async function measureOne(
   title: string,
   template: Template,
-  warm: Template,
+  usual: Template,
   condstore: boolean,
   { rounds, only, control, settings }: Options,
 ): Promise<Row[]> {
-  const first = { timed: rangeOf(rounds).map((round) => `first${round}`), counted: "counted", warm: "warm" };
+  const first = {
+    timed: rangeOf(rounds).map((round) => `first${round}`),
+    counted: "counted",
+    before: only.has("first-login") ? rangeOf(accountsBefore).map((number) => `before${number}`) : [],
+  };
   const users = { straight: "straight", through: "through" };
   const wanted = measures.filter(({ name }) => only.has(name));
   const equal = [
@@ -94,7 +108,10 @@ async function measureOne(
   const site = await startSite({
     condstore,
     ...settings,
-    users: { warm, ...Object.fromEntries(equal.map((user) => [user, template])) },
+    users: Object.fromEntries([
+      ...first.before.map((user) => [user, usual] as const),
+      ...equal.map((user) => [user, template] as const),
+    ]),
   });
   try {
     const rows: Row[] = [];

@@ -1,6 +1,6 @@
 /**
- * The first login of a user who is not here: each round another user, and a server of its own that another
- * account has warmed up, so that no earlier pull is still running. Right after it old messages are read one by
+ * The first login of a user who is not here: each round another user, and a server of its own that is in use, as one
+ * is on the day of a migration: other accounts have come over before, and no earlier pull is still running. Right after it old messages are read one by
  * one, while the background pull that the login has started goes on; straight there is none.
  */
 import { setTimeout as delay } from "node:timers/promises";
@@ -31,15 +31,15 @@ export interface FirstUsers {
   /** One for each round. */
   readonly timed: readonly string[];
   readonly counted: string;
-  /** Has little mail. */
-  readonly warm: string;
+  /** Who have come over before. */
+  readonly before: readonly string[];
 }
 
 export async function firstLogins(site: Site, users: FirstUsers): Promise<Row[]> {
   const rounds: OnBoth<Login>[] = [];
   let pullsOver = 0;
   for (const [round, user] of users.timed.entries()) {
-    const server = await warmServer(site, site.old.port, users.warm);
+    const server = await serverInUse(site, site.old.port, users.before);
     try {
       const logIn = (port: number): Promise<Login> =>
         logInFirst(site.place(user, port), [site.old, server], round);
@@ -101,10 +101,10 @@ async function timed(work: () => Promise<void>): Promise<number> {
   return performance.now() - started;
 }
 
-async function warmServer(site: Site, oldPort: number, warm: string): Promise<FrontServer> {
+async function serverInUse(site: Site, oldPort: number, users: readonly string[]): Promise<FrontServer> {
   const server = await startFront(site.old.dovecot, oldPort);
   try {
-    await bringOver(server, warm, site.old.dovecot.passwordOf(warm));
+    for (const user of users) await bringOver(server, user, site.old.dovecot.passwordOf(user));
     return server;
   } catch (error) {
     await server.close();
@@ -112,10 +112,10 @@ async function warmServer(site: Site, oldPort: number, warm: string): Promise<Fr
   }
 }
 
-async function countFirstLogin(site: Site, { counted, warm }: FirstUsers): Promise<string> {
+async function countFirstLogin(site: Site, { counted, before }: FirstUsers): Promise<string> {
   const proxy = await startCountingProxy(site.old.port);
   try {
-    const server = await warmServer(site, proxy.port, warm);
+    const server = await serverInUse(site, proxy.port, before);
     try {
       await untilQuiet([site.old, server]);
       proxy.reset();

@@ -14,6 +14,8 @@ import type { MailboxState } from "./mailbox-state.ts";
 
 /** Messages in one metadata FETCH: some 100 KB of answer, some 10 ms of index writing. */
 const metaRange = 2_000;
+/** The same for the background: what a client asks for meanwhile waits for two of them at the longest. */
+const backgroundRange = 250;
 /** Written at once: some milliseconds, in which nobody else is served. */
 const metasAtOnce = 250;
 /** Messages in one header or structure FETCH. */
@@ -105,9 +107,9 @@ export function createMetaPull(mailbox: MailboxState): MetaPull {
       const pipeline = createPipeline(2);
       const asked: Uid[] = [];
       const all = mailbox.table.uids;
-      for (let end = all.length; end > 0; end -= metaRange) {
+      for (let end = all.length; end > 0; end -= backgroundRange) {
         const range = all
-          .slice(Math.max(0, end - metaRange), end)
+          .slice(Math.max(0, end - backgroundRange), end)
           .filter((uid) => isRemote(uid) && !running.has(uid));
         if (range.length === 0) continue;
         asked.push(...range);
