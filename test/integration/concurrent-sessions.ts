@@ -22,6 +22,8 @@ const extra = { limits: { sessionsPerUserAndAddress: sessionCount + 1 } };
 export interface ConcurrentRun {
   readonly durationMs: number;
   readonly seed?: number;
+  /** Of the sessions at the legacy server itself, beside 18 here; default: 2. */
+  readonly straightCount?: number;
 }
 
 /** Mailferry has the last word. */
@@ -40,14 +42,15 @@ export async function changeLocally(run: ConcurrentRun): Promise<void> {
   }
 }
 
-/** The legacy server has, and two of the sessions are straight on it. */
+/** The legacy server has, and some of the sessions are straight on it. */
 export async function changeWhileMirroring(run: ConcurrentRun): Promise<void> {
   const legacy = await startDovecot({ users: [user], started: false });
   await fillAccount(legacy, user, plainAccount({ messages: 30, sizeBytes: 500 }));
   await legacy.start();
   const mailferry = await startMailferry({ legacy, extra });
   try {
-    const straight = [await legacy.client(user), await legacy.client(user)];
+    const straight: ImapClient[] = [];
+    while (straight.length < (run.straightCount ?? 2)) straight.push(await legacy.client(user));
     await changeConcurrently(run, () => mailferry.client(user), straight);
   } finally {
     await mailferry.close();
@@ -63,7 +66,7 @@ async function changeConcurrently(
   console.log(`seed ${seed}`);
   const sessions: ModelledClient[] = [];
   const here = createKnowledge(true);
-  while (sessions.length + straight.length < sessionCount) {
+  while (sessions.length + Math.min(straight.length, 2) < sessionCount) {
     sessions.push(createModelledClient(await connect(), here));
   }
   // \Recent is each server's own affair, and Dovecot answers NIL and sizes of 0 of messages that are expunged.
