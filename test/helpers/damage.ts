@@ -41,7 +41,7 @@ const spoils: readonly Spoil[] = [
     const at = pieces.findIndex((piece, place) => place >= index && announced.test(piece));
     if (at < 0) return pieces;
     const bytes = Number(/(\d+)\}\r\n$/.exec(pieces[at] ?? "")?.[1]);
-    const other = Math.max(0, bytes + random.pick([-40, -2, -1, 1, 2, 60]));
+    const other = Math.max(0, bytes + random.pick([-40, -5, -3, -2, -1, 1, 2, 3, 60]));
     return pieces.with(at, (pieces[at] ?? "").replace(announced, `{${other}}\r\n`));
   },
   () => "end",

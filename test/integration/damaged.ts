@@ -86,7 +86,7 @@ function mailOf(random: Random, uid: number): string {
     { length: random.pick([1, 3, 20, 300]) },
     () => `${random.words(random.below(12))}\r\n`,
   );
-  return `From: a@example.net\r\nSubject: ${random.words(3)} ${uid}\r\nMessage-ID: <${random.below(1e9)}@example.net>\r\n\r\n${lines.join("")}`;
+  return `From: a@example.net\r\nSubject: ${random.words(3)} ${uid}\r\nMessage-ID: <${random.below(1e9)}@example.net>\r\n\r\n${lines.join("")}${random.pick(["", "no line end"])}`;
 }
 
 /** As long as it goes well; what fails is tried again by a client, and so it is here, a few times. The session stays, for the cutover. */
