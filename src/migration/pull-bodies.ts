@@ -4,7 +4,8 @@
  * it is being spooled, for the background.
  */
 
-import { isUnavailable, Unreadable } from "../errors.ts";
+import { isUnavailable, MailError, Unreadable } from "../errors.ts";
+import { ServerFault } from "../legacy/server-fault.ts";
 import type { MailboxLease } from "../legacy/source.ts";
 import type { Uid } from "../mail/ids.ts";
 import type { MessageContent, MessageMeta } from "../mail/message.ts";
@@ -114,7 +115,11 @@ export function createBodyPull(mailbox: MailboxState, sameContent: SameContent):
 
   const failureOf = (uid: Uid): Unreadable | undefined => {
     const known = unreadable.failureOf(uid, "content");
-    return known && new Unreadable(new Set([uid]), known);
+    if (!known) return undefined;
+    // Clients take a NO for an empty message, but what the old server answers they would see there, too.
+    const told =
+      known instanceof ServerFault ? known : new MailError("SERVERBUG", known.message, known.cause);
+    return new Unreadable(new Set([uid]), told);
   };
   /** What comes in on another connection is settled there; the rest ends with this fetch. */
   const start = async (wanted: readonly Download[]): Promise<void> => {

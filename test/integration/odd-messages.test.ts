@@ -100,6 +100,11 @@ for (const ending of Object.keys(endings) as Ending[]) {
     expect(await fetched(client, "FLAGS RFC822.SIZE INTERNALDATE")).toEqual(["OK", all]);
     expect(await namedBy(mailferry)).toEqual([10, 11]);
     expect([...pulled(mailferry).keys()]).toEqual(without(10, 11));
+    const bodies: Buffer[] = [];
+    const reading = client.stream((response) => void bodies.push(response), "UID FETCH 1:* (BODY.PEEK[])");
+    // As there: the session ends, or goes on behind a NO; all others come first.
+    await expect(reading).rejects.toThrow(ending.startsWith("says NO") ? /NO/ : /BYE|closed/);
+    expect(uidsOf(bodies)).toEqual(without(10, 11));
     expect(await namedBy(mailferry)).toEqual([10, 11]);
   });
 
