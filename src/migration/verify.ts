@@ -15,6 +15,7 @@ import { compareUids } from "./compare.ts";
 import { compareBytes } from "./compare-bytes.ts";
 import { fetchListing, isPulled } from "./listing.ts";
 import { sampleOf } from "./sample.ts";
+import { verifyAround } from "./verify-around.ts";
 
 export { digestHere } from "./compare-bytes.ts";
 
@@ -88,7 +89,7 @@ function absent(name: EncodedMailboxName, detail: string): MailboxVerdict {
 const looks = 3;
 
 async function verifyRepeatedly(record: MailboxRecord, options: VerifyOptions): Promise<MailboxVerdict> {
-  let verdict = await verifyMailbox(record, options);
+  let verdict = await verifyAround(record, options, verifyMailbox);
   for (let look = 1; look < looks && verdict.differences.length > 0; look++) {
     await options.resync(record.name);
     verdict = await lookAgain(verdict, options);
@@ -102,7 +103,12 @@ async function lookAgain(verdict: MailboxVerdict, options: VerifyOptions): Promi
   if (!record || verdict.differences.length === 0) return verdict;
   const isWhole = verdict.differences.some(({ kind }) => kind === "mailbox");
   const uids = new Set(verdict.differences.map(uidOf));
-  const again = await verifyMailbox(record, options, isWhole ? undefined : (uid) => uids.has(uid));
+  const again = await verifyAround(
+    record,
+    options,
+    verifyMailbox,
+    isWhole ? undefined : (uid) => uids.has(uid),
+  );
   if (isWhole) return again;
   return {
     ...again,
@@ -125,12 +131,13 @@ export async function verifyDifferences(
 async function verifyMailbox(
   record: MailboxRecord,
   options: VerifyOptions,
-  onlyOf?: (uid: Uid) => boolean,
+  onlyOf: ((uid: Uid) => boolean) | undefined,
+  onFailure: (error: unknown) => void,
 ): Promise<MailboxVerdict> {
   const { store, signal, samplePercent = 100 } = options;
   const isAsked = onlyOf ?? (() => true);
   const lease: LeaseOptions = { priority: "background", signal };
-  return options.source.useMailbox(record.name, lease, async (connection) => {
+  const look = async (connection: MailboxLease): Promise<MailboxVerdict> => {
     const { examined } = connection;
     const here = new Map((await store.loadMessages(record)).map((message) => [message.uid, message]));
     // An empty mailbox's names nothing.
@@ -186,7 +193,13 @@ async function verifyMailbox(
         .filter((one) => !(one.kind === "date" && undated.has(one.uid)))
         .sort((a, b) => uidOf(a) - uidOf(b)),
     };
-  });
+  };
+  return options.source.useMailbox(record.name, lease, (connection) =>
+    look(connection).catch((error: unknown) => {
+      onFailure(error);
+      throw error;
+    }),
+  );
 }
 
 /** Ours may be above: clients never see a UID that comes before what they were told (RFC 3501 2.3.1.1). */

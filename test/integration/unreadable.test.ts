@@ -1,5 +1,5 @@
 /** A real Dovecot that cannot give two of 40 messages: clients see and change the others, and they are pulled. */
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { type Dovecot, startDovecot } from "../helpers/dovecot.ts";
@@ -59,6 +59,22 @@ it("clients see and change the others", async () => {
   // Bytes that cannot be had end the session, but only behind all others.
   await expect(ended).rejects.toThrow();
   expect(uidsOf(bodies)).toEqual(readable);
+});
+
+it("one that cannot be read there any more is what verify tells of, and all else is equal", async () => {
+  const { dovecot, mailferry } = await start();
+  const file = (uid: number): string =>
+    join(dovecot.maildirOf(user), "cur", `${1_400_000_000 + uid}.M${uid}P1.host`);
+  rmSync(`${file(missized)},S=1:2,`);
+  chmodSync(`${file(unreadable)}:2,`, 0o644);
+  await mailferry.client(user);
+  expect((await runCli(["migrate", "-c", mailferry.configFile, user])).code).toBe(0);
+  chmodSync(`${file(unreadable)}:2,`, 0);
+  const verified = await runCli(["verify", "-c", mailferry.configFile, user, "--json"]);
+  const { mailboxes } = JSON.parse(verified.stdout.trim().split("\n").at(-1) ?? "");
+  expect(mailboxes[0].differences).toEqual([
+    { kind: "bytes", uid: unreadable, detail: expect.stringContaining("the legacy server cannot give it") },
+  ]);
 });
 
 it("38 are pulled and two are named, over and over; nobody calls that equal", async () => {
