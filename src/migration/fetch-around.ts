@@ -39,7 +39,7 @@ type Piece =
 /** So often it has to fail by itself, each time on a new connection. Silence takes long, and is no accident. */
 const triesAlone = 2;
 /** So many failures in a row, with nothing coming in between, are no message's fault. */
-const maxFailures = 20;
+const maxFailures = 40;
 
 /**
  * Asks for all of `uids` but those that are known not to be had. Throws what is no message's fault: no connection, a

@@ -80,8 +80,10 @@ async function take(
     });
   };
 
+  // With the date there, it is the size that breaks.
   for (const { asked, items } of questions)
-    await ask(asked, uids, (lease, some, note) => lease.fetchPartly(uidSetOf(some), items, note));
+    if (asked !== "size" || uids.some((uid) => parts.get(uid)?.internalDate === undefined))
+      await ask(asked, uids, (lease, some, note) => lease.fetchPartly(uidSetOf(some), items, note));
   const known = withFlags(parts);
   if (mailbox.record.uidValidity !== record.uidValidity || known.length === 0) return;
   // Clients may ask for no more than these.

@@ -61,6 +61,40 @@ it("clients see and change the others", async () => {
   expect(uidsOf(bodies)).toEqual(readable);
 });
 
+it("clients with CONDSTORE hear of what others change, of those two as well", async () => {
+  const { dovecot, mailferry } = await start();
+  const client = await mailferry.client(user);
+  await client.ok("ENABLE CONDSTORE");
+  const selected = await client.ok("SELECT INBOX");
+  expect(uidsOf((await client.ok("UID FETCH 1:* (FLAGS MODSEQ)")).untagged)).toEqual(all);
+  const highest = /HIGHESTMODSEQ (\d+)/.exec(selected.untagged.join(" "))?.[1];
+  const straight = await dovecot.client(user);
+  await straight.ok("SELECT INBOX");
+  await straight.ok("UID STORE 15:35 +FLAGS (\\Answered)");
+  const heard = new Set<number>();
+  const answered = all.slice(14, 35);
+  await expect
+    .poll(
+      async () => {
+        const { untagged } = await client.ok("NOOP");
+        for (const uid of uidsOf(untagged.filter((one) => String(one).includes("\\Answered"))))
+          heard.add(uid);
+        return [...heard].sort((a, b) => a - b);
+      },
+      { timeout: 20_000 },
+    )
+    .toEqual(answered);
+  const changed = await client.ok(`UID FETCH 1:* (FLAGS) (CHANGEDSINCE ${highest})`);
+  expect(uidsOf(changed.untagged)).toEqual(answered);
+  await mailferry.stop();
+  await straight.ok(`UID STORE ${unreadable} +FLAGS (\\Draft)`);
+  await mailferry.start();
+  const later = await mailferry.client(user);
+  await later.ok("SELECT INBOX");
+  const { untagged } = await later.ok(`UID FETCH ${unreadable} (FLAGS)`);
+  expect(untagged.join(" ")).toContain("\\Draft");
+});
+
 it("one that cannot be read there any more is what verify tells of, and all else is equal", async () => {
   const { dovecot, mailferry } = await start();
   const file = (uid: number): string =>
