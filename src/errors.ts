@@ -52,6 +52,31 @@ export class OutcomeUnknown extends MailError {
   }
 }
 
+/**
+ * The old server cannot give something of some messages: it ends the connection, refuses or falls silent each time it
+ * is asked for one of them. Of the others all that was asked for could be had.
+ */
+export class Unreadable extends MailError {
+  /** UIDs. */
+  readonly messages: ReadonlySet<number>;
+
+  constructor(messages: ReadonlySet<number>, { code, message, cause }: MailError) {
+    super(code, message, cause);
+    this.messages = messages;
+  }
+}
+
+/** What `work` could not bring of some messages where it has brought the rest. */
+export async function unreadableIn(work: Promise<unknown>): Promise<Unreadable | undefined> {
+  try {
+    await work;
+    return undefined;
+  } catch (error) {
+    if (error instanceof Unreadable) return error;
+    throw error;
+  }
+}
+
 /** The configuration is wrong; `message` names the key and what was expected. Exit code 2. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";

@@ -1,5 +1,5 @@
 /** A maildrop of messages that are known here, whoever gave them their UIDLs. */
-import { isUnavailable, MailError } from "../errors.ts";
+import { isUnavailable, MailError, unreadableIn } from "../errors.ts";
 import { inbox, type MailboxId, type Uid } from "../mail/ids.ts";
 import { sendMessage } from "../mail/send-message.ts";
 import type { MailboxMirror } from "../migration/mailbox-mirror.ts";
@@ -174,7 +174,8 @@ async function ownMessages(
   // What the legacy server did not list when it was asked, its clients do not know.
   const from = entries.length === 0 ? 0 : (mirror.store.maildrop.listedUpTo(id) ?? 0);
   const uids = state.table.uids.filter((uid) => uid >= from && !known.has(uid));
-  await waitWith(mailbox.metadata(uids.filter((uid) => state.table.get(uid)?.presence === "remote")), signal);
+  const remote = uids.filter((uid) => state.table.get(uid)?.presence === "remote");
+  await waitWith(unreadableIn(mailbox.metadata(remote)), signal);
   const format = keepUidlFormat(mirror.store, uidlFormat);
   return uids.flatMap((uid): FiledMessage[] => {
     const message = state.table.get(uid);

@@ -3,7 +3,7 @@
  * sessions share the mirror below; this holds what is one session's own: which messages are \Recent to
  * it, and the headers it has just asked for.
  */
-import { isNonexistent, isUnavailable } from "../errors.ts";
+import { isNonexistent, isUnavailable, unreadableIn } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { hasFlag } from "../mail/flags.ts";
 import type { Uid } from "../mail/ids.ts";
@@ -59,22 +59,28 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
 
   const requireHeaders = async (uids: readonly Uid[], signal: AbortSignal): Promise<void> => {
     headers = new Map();
-    await mirror.headers(uids.filter((uid) => isPresent(uid) && !isFull(uid)));
-    for (const uid of state.store.missingHeaders(state.record, uids.filter(isPresent))) {
-      const content = await mirror.content(uid, signal);
-      if (!content) continue;
-      const header = await readHeader(content);
-      if (header.length <= maxHeldHeaderBytes) headers.set(uid, header);
-      else state.store.saveHeaders(state.record, new Map([[uid, header]]));
-    }
+    await ofEach(
+      mirror.headers(uids.filter((uid) => isPresent(uid) && !isFull(uid))),
+      () => state.store.missingHeaders(state.record, uids.filter(isPresent)),
+      async (uid) => {
+        const content = await mirror.content(uid, signal);
+        if (!content) return;
+        const header = await readHeader(content);
+        if (header.length <= maxHeldHeaderBytes) headers.set(uid, header);
+        else state.store.saveHeaders(state.record, new Map([[uid, header]]));
+      },
+    );
   };
   const requireStructures = async (uids: readonly Uid[], signal: AbortSignal): Promise<void> => {
-    await mirror.structures(uids.filter((uid) => isPresent(uid) && !isFull(uid)));
-    for (const uid of state.store.missingStructures(state.record, uids.filter(isPresent))) {
-      const content = await mirror.content(uid, signal);
-      if (!content) continue;
-      state.store.saveStructures(state.record, new Map([[uid, await computeStructure(content, signal)]]));
-    }
+    await ofEach(
+      mirror.structures(uids.filter((uid) => isPresent(uid) && !isFull(uid))),
+      () => state.store.missingStructures(state.record, uids.filter(isPresent)),
+      async (uid) => {
+        const content = await mirror.content(uid, signal);
+        if (!content) return;
+        state.store.saveStructures(state.record, new Map([[uid, await computeStructure(content, signal)]]));
+      },
+    );
   };
   const requireBodies = async (uids: readonly Uid[], signal: AbortSignal): Promise<void> => {
     mirror.prefetch(uids);
@@ -112,10 +118,13 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
     async require(uids, need: Need, signal) {
       signal.throwIfAborted();
       if (need === "flags") return waitWith(mirror.flags(uids), signal);
-      await mirror.metadata(uids.filter((uid) => state.table.get(uid)?.presence === "remote"));
+      const remote = uids.filter((uid) => state.table.get(uid)?.presence === "remote");
+      // One of which the old server cannot tell the size may have a header that can be read.
+      const failed = await unreadableIn(mirror.metadata(remote));
       if (need === "header") await requireHeaders(uids, signal);
       if (need === "structure") await requireStructures(uids, signal);
       if (need === "full") await requireBodies(uids, signal);
+      if (failed) throw failed;
     },
     requireChanged: (since, signal) => waitWith(mirror.changedSince(since), signal),
     expungedSince: (since, uids, signal) => waitWith(mirror.expungedSince(since, uids), signal),
@@ -163,6 +172,20 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
       options.onClose();
     },
   };
+}
+
+/** `read`s those that are missing when `fetching` has ended; one that cannot be had keeps none of the others. */
+async function ofEach(
+  fetching: Promise<void>,
+  missing: () => readonly Uid[],
+  read: (uid: Uid) => Promise<void>,
+): Promise<void> {
+  let failed = await unreadableIn(fetching);
+  for (const uid of missing()) {
+    if (failed?.messages.has(uid)) continue;
+    failed = (await unreadableIn(read(uid))) ?? failed;
+  }
+  if (failed) throw failed;
 }
 
 function firstUnseen({ state }: MailboxMirror): number | undefined {

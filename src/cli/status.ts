@@ -69,7 +69,7 @@ function printMailboxes(mailboxes: NonNullable<AccountStatus["perMailbox"]>): vo
     mailbox.messages,
     mailbox.messagesHere,
     formatBytes(mailbox.bytesHere),
-    mailbox.problems.join("; "),
+    [...mailbox.problems, ...mailbox.notes].join("; "),
   ]);
   printLine("");
   printLine(formatTable(["mailbox", "messages", "here", "bytes here", "problems"], rows));

@@ -44,8 +44,8 @@ export function formatModSeq({ mailbox }: Pick<Selected, "mailbox">, uid: Uid): 
 
 /** MODSEQ of a message that the client is told of, 0 where it is gone or only its UID is known. */
 export function modSeqOf({ mailbox }: Pick<Selected, "mailbox">, uid: Uid): ModSeq {
-  const meta = mailbox.meta(uid);
-  return meta ? asTold(meta.modSeq) : noModSeq;
+  const known = mailbox.modSeqOf(uid);
+  return known === undefined ? noModSeq : asTold(known);
 }
 
 /** The code of an answer after which a client with QRESYNC knows all up to there (RFC 7162 3.2.7). */

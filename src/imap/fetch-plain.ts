@@ -67,7 +67,7 @@ function answerOf(state: Selected, kind: PlainKind, uid: Uid): string | undefine
 
 export interface PlainAnswers {
   readonly bytes: Buffer;
-  /** The first message that could not be answered, though it was not expunged: nothing behind it is answered. */
+  /** The first message that could not be answered, though it was not expunged. */
   readonly missing: Uid | undefined;
 }
 
@@ -81,6 +81,7 @@ export function plainAnswers(
   const { view } = state;
   const answers = createAnswerBytes();
   const items = kinds.map((kind, index) => ({ kind, label: labels[kind][index === 0 ? "first" : "next"] }));
+  let missing: Uid | undefined;
   /** Sequence number of the one before: they follow each other nearly always. */
   let last = 0;
   for (const uid of uids) {
@@ -90,9 +91,10 @@ export function plainAnswers(
     const { length } = answers;
     if (putAnswer(answers, state, items, sequence, uid)) continue;
     answers.length = length;
-    if (!leavesOut) return { bytes: takeBytes(answers), missing: uid };
+    missing ??= uid;
+    if (!leavesOut) break;
   }
-  return { bytes: takeBytes(answers), missing: undefined };
+  return { bytes: takeBytes(answers), missing };
 }
 
 interface LabelledKind {

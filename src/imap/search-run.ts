@@ -4,6 +4,7 @@
  * of a message but its number needs no metadata.
  */
 
+import { unreadableIn } from "../errors.ts";
 import { modSeq, sequenceNumber, type Uid } from "../mail/ids.ts";
 import { formatNumberSet, uidSetOf } from "../mail/number-set.ts";
 import { evaluateSearch, type SearchableMessage, searchNeeds } from "../mail/search-evaluate.ts";
@@ -115,7 +116,7 @@ async function withoutOwn(
   key: SearchKey,
 ): Promise<SearchKey> {
   if (!someKey(key, isOwn)) return key;
-  await context.state.mailbox.require(candidates, "meta", context.signal);
+  await unreadableIn(context.state.mailbox.require(candidates, "meta", context.signal));
   return mapKeys(key, (leaf) => {
     if (!isOwn(leaf)) return leaf;
     const matching = candidates.filter((uid) => evaluateSearch(leaf, searchable(context, uid, 0)) === true);
@@ -133,7 +134,11 @@ function searchable(
     uid,
     recent: mailbox.recent.has(uid),
     meta: mailbox.meta(uid),
+    flags: mailbox.flagsOf(uid),
     header: () => mailbox.header(uid),
-    content: () => mailbox.content(uid, signal),
+    content: async () => {
+      const content = mailbox.content(uid, signal);
+      return (await unreadableIn(content)) ? undefined : content;
+    },
   };
 }

@@ -21,7 +21,7 @@ import { type Quirks, quirksOf } from "./quirks.ts";
 import { noteReading } from "./read-turns.ts";
 import { createResponseReader, type LiteralSink, streamedLiteral } from "./response-reader.ts";
 import { defaultCommandMs } from "./server-config.ts";
-import { ServerFault } from "./server-fault.ts";
+import { ServerFault, ServerSilent } from "./server-fault.ts";
 import type { Namespaces } from "./source.ts";
 import { fetchPosition, parseResponse, type Tagged, type Untagged } from "./untagged.ts";
 
@@ -335,7 +335,7 @@ function isBye(untagged: Untagged): boolean {
 }
 
 function silent(timeoutMs: number): MailError {
-  return new ServerFault(`The old server did not answer for ${timeoutMs / 1000} seconds`);
+  return new ServerSilent(`The old server did not answer for ${timeoutMs / 1000} seconds`);
 }
 
 function nonsense(what: string): MailError {

@@ -98,7 +98,7 @@ function charsetPart(charset: string | undefined): CommandPart {
   return charset !== undefined && /^[\w.:+-]{1,40}$/.test(charset) ? `CHARSET ${charset} ` : "";
 }
 
-type MetadataFetches = Pick<MailboxLease, "fetchMeta" | "fetchFlags" | "tellFlags">;
+type MetadataFetches = Pick<MailboxLease, "fetchMeta" | "fetchPartly" | "fetchFlags" | "tellFlags">;
 
 function metadataFetches(mailbox: SelectedMailbox): MetadataFetches {
   const { connection, news } = mailbox;
@@ -118,6 +118,20 @@ function metadataFetches(mailbox: SelectedMailbox): MetadataFetches {
           const flags = answer.flags ?? noFlags;
           const meta = { uid, flags, internalDate, sizeBytes, modSeq: answer.modSeq ?? noModSeq };
           onMeta(emailId === undefined ? meta : { ...meta, emailId });
+          return true;
+        },
+      }),
+    fetchPartly: (uids, items, onPart) =>
+      mailbox.fetch({
+        uids,
+        items: `(UID ${items.join(" ")}${items.includes("FLAGS") ? modSeqItem() : ""})`,
+        onAnswer(uid, { flags, internalDate, sizeBytes, modSeq }) {
+          onPart(uid, {
+            ...(flags && { flags }),
+            ...(internalDate && { internalDate }),
+            ...(sizeBytes !== undefined && { sizeBytes }),
+            ...(modSeq !== undefined && { modSeq }),
+          });
           return true;
         },
       }),

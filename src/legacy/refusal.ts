@@ -13,6 +13,12 @@ const passing = new Set([
   "OVERQUOTA",
 ]);
 
+/** Those of them that say that there is too much going on, and nothing of what was asked for. */
+const crowded = new Set(["INUSE", "LIMIT", "THROTTLED", "OVERQUOTA"]);
+
+/** The old server wants to be asked less at the moment. */
+export class Crowded extends MailError {}
+
 export function isPassing(code: string | undefined): boolean {
   return code !== undefined && passing.has(code);
 }
@@ -58,6 +64,8 @@ export function expectChanged(tagged: Tagged): void {
 
 function refusal(tagged: Tagged): MailError {
   const cause = describeTagged(tagged);
+  if (tagged.code !== undefined && crowded.has(tagged.code))
+    return new Crowded("UNAVAILABLE", tagged.text, cause);
   if (isPassing(tagged.code)) return new MailError("UNAVAILABLE", tagged.text, cause);
   if (tagged.code === "NONEXISTENT" || tagged.code === "TRYCREATE") {
     return new MailError("NONEXISTENT", tagged.text, cause);

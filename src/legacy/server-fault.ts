@@ -6,3 +6,6 @@ export class ServerFault extends MailError {
     super("UNAVAILABLE", message, cause);
   }
 }
+
+/** It has said nothing for as long as it may. */
+export class ServerSilent extends ServerFault {}

@@ -253,6 +253,12 @@ export interface MailboxLease extends ImapLease, MailboxChanges {
    * unasked flag update) is not reported either.
    */
   fetchMeta(uids: UidSet, onMeta: (meta: MessageMeta) => void, changedSince?: ModSeq): Promise<void>;
+  /** Of `uids` what the server tells of these items, one part after the other. What it tells of none is left out. */
+  fetchPartly(
+    uids: UidSet,
+    items: readonly MetaItem[],
+    onPart: (uid: Uid, part: Partial<MessageMeta>) => void,
+  ): Promise<void>;
   /** Only UID, FLAGS and MODSEQ (unless it is not wanted: of many messages it takes time): what can change. */
   fetchFlags(
     uids: UidSet,
@@ -284,6 +290,8 @@ export interface MailboxLease extends ImapLease, MailboxChanges {
    */
   search(criteria: readonly Buffer[], charset?: string): Promise<readonly Uid[] | undefined>;
 }
+
+export type MetaItem = "FLAGS" | "INTERNALDATE" | "RFC822.SIZE";
 
 export interface FlagsOf {
   readonly uid: Uid;

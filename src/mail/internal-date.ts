@@ -18,7 +18,8 @@ export function parseInternalDate(text: string): InternalDate | undefined {
   if (!match) return undefined;
   const [, day, monthName, year, hour, minute, second, sign, zoneHours, zoneMins] = match;
   const month = months.findIndex((name) => name.toLowerCase() === monthName?.toLowerCase());
-  if (month < 0) return undefined;
+  // What some servers tell where they know none: 00-Jan-0000.
+  if (month < 0 || Number(day) === 0 || Number(year) === 0) return undefined;
   const zoneMinutes = (sign === "-" ? -1 : 1) * (Number(zoneHours) * 60 + Number(zoneMins));
   // Date.UTC takes years below 100 for 19xx; setUTCFullYear does not.
   const date = new Date(0);

@@ -3,7 +3,7 @@
  * Substrings are found as Dovecot finds them: without case, in decoded headers and text parts. A key
  * about what is not there any more does not match.
  */
-import { hasFlag } from "./flags.ts";
+import { type Flags, hasFlag } from "./flags.ts";
 import type { SequenceNumber, Uid } from "./ids.ts";
 import type { MessageContent, MessageMeta } from "./message.ts";
 import { asTold } from "./mod-seq.ts";
@@ -23,6 +23,8 @@ export interface SearchableMessage {
   /** \Recent in the session that searches. */
   readonly recent: boolean;
   readonly meta: MessageMeta | undefined;
+  /** Known also of messages of which nothing else can be had; without them those of `meta`. */
+  readonly flags?: Flags | undefined;
   /** The header block; `content` is read where it is not at hand. */
   header(): Buffer | undefined | Promise<Buffer | undefined>;
   /** Closed by the search. */
@@ -96,7 +98,7 @@ function createMatcher(key: SearchKey): Matcher {
     case "recent":
       return ({ recent }) => recent;
     case "flag":
-      return ({ meta }) => meta !== undefined && hasFlag(meta.flags, key.flag);
+      return ({ meta, flags = meta?.flags }) => flags !== undefined && hasFlag(flags, key.flag);
     case "uid":
       return setMatcher(key.set, ({ uid }) => uid, "largestUid");
     case "sequence":

@@ -3,7 +3,7 @@
  * the server answers is the change: STORE and COPY go there one behind the other (see MailboxState.shared); an
  * EXPUNGE is alone with the mailbox until the listing bears out what it led to.
  */
-import { MailError, OutcomeUnknown } from "../errors.ts";
+import { MailError, OutcomeUnknown, unreadableIn } from "../errors.ts";
 import type { FlagsOf, ImapSource, MailboxLease } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
 import type { CopiedUids } from "../mail/copied-uids.ts";
@@ -108,7 +108,7 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
     const { state } = mailbox;
     let uids = asked;
     let isWhole = true;
-    if (unchangedSince !== undefined) await mailbox.metadata(remoteOf(state, asked));
+    if (unchangedSince !== undefined) await unreadableIn(mailbox.metadata(remoteOf(state, asked)));
     try {
       return await beside(mailbox, unchangedSince !== undefined, async (lease) => {
         // Where the legacy server has no MODSEQs the condition is on ours.
@@ -196,7 +196,7 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
     const { state } = mailbox;
     let before: { readonly uidNext: Uid | undefined } | undefined;
     // What to look for if the answer is lost: by then the messages may be gone from here.
-    await mailbox.metadata(remoteOf(state, uids));
+    await unreadableIn(mailbox.metadata(remoteOf(state, uids)));
     const messages = knownOf(state, uids);
     try {
       const within = kind === "move" ? alone : besideCopies;

@@ -9,6 +9,7 @@ import { maxUid, uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import { takeDelta } from "./sync-mailbox.ts";
+import { noting } from "./unreadable.ts";
 
 export interface SyncOptions extends LeaseOptions {
   /** A client selects it read-write: what that tells is wanted too. */
@@ -160,7 +161,11 @@ async function takeSimple(
   const metas: MessageMeta[] = [];
   const from = Math.max(mailbox.table.uids.at(-1) ?? 0, mailbox.record.uidNext - 1) + 1;
   if (from >= maxUid) return false;
-  await lease.fetchMeta([{ from, to: uid(maxUid) }], (meta) => metas.push(meta));
+  await noting(
+    mailbox,
+    lease.fetchMeta([{ from, to: uid(maxUid) }], (meta) => metas.push(meta)),
+    "metadata",
+  );
   metas.sort((a, b) => a.uid - b.uid);
   return metas.length === count && mailbox.commitTold(flags, metas);
 }

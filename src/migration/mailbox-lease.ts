@@ -34,6 +34,13 @@ export function withMailboxApart<T>(mailbox: MailboxState, work: Work<T>): Promi
   return mailbox.source.shareMailbox(mailbox.record.name, request, (lease) => asKnown(mailbox, lease, work));
 }
 
+/** The same for what may break the connection: nobody else's work is on it. */
+export function withMailboxAlone<T>(mailbox: MailboxState, options: MailboxWork, work: Work<T>): Promise<T> {
+  const { source, record } = mailbox;
+  const request = { ...requestOf(mailbox, options), write: false };
+  return source.useMailbox(record.name, request, (lease) => asKnown(mailbox, lease, work));
+}
+
 /**
  * For changes: the mailbox is selected read-write, and what was told of it so far is taken in, so that what the
  * change's answer tells follows on that.

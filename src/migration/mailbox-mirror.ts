@@ -12,7 +12,7 @@ import type { ThreadAlgorithm, ThreadNode } from "../mail/thread.ts";
 import type { MailboxRecord } from "../store/store.ts";
 import { singleFlight, waitWith } from "../waiting.ts";
 import { expungedSince } from "./expunged-since.ts";
-import { isUnchanged, type SyncOptions, syncMailbox, takeTold } from "./follow-mailbox.ts";
+import { isUnchanged, type SyncOptions, takeTold } from "./follow-mailbox.ts";
 import { forgetChanged } from "./given-back.ts";
 import { withMailbox, withMailboxApart } from "./mailbox-lease.ts";
 import type { MailboxEvent, MailboxState, MailboxStateOptions } from "./mailbox-state.ts";
@@ -21,6 +21,8 @@ import { createBodyPull } from "./pull-bodies.ts";
 import { createFlagsPull } from "./pull-flags.ts";
 import { createMetaPull, type MetaPull } from "./pull-meta.ts";
 import { type ContentOnItsWay, createSameContent } from "./same-content.ts";
+import { syncAround } from "./sync-around.ts";
+import { unreadableOf } from "./unreadable.ts";
 import { createWatch, type WatchOptions } from "./watch.ts";
 
 export type { MailboxEvent } from "./mailbox-state.ts";
@@ -103,7 +105,8 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
   const metadata = createMetaPull(state);
   const flags = createFlagsPull(state);
   const sameContent = createSameContent(state, options.onItsWay ?? new Set());
-  const bodies = createBodyPull(state, (uid) => countAttempts([uid]), sameContent);
+  const bodies = createBodyPull(state, sameContent);
+  const unreadable = unreadableOf(state);
   const attempts = new Map<Uid, number>();
   const quarantine = new Map<Uid, string>();
   const retryAt = new Map<Uid, number>();
@@ -113,7 +116,7 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
     const key = `${options.write} ${options.modSeqs} ${options.lately}`;
     const flight =
       flights.get(key) ??
-      singleFlight(() => syncMailbox(state, { priority: "interactive", signal: state.signal, ...options }));
+      singleFlight(() => syncAround(state, { priority: "interactive", signal: state.signal, ...options }));
     flights.set(key, flight);
     return flight();
   };
@@ -135,6 +138,26 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
       if (count < maxAttempts) continue;
       quarantine.set(uid, `asked for ${count} times, the legacy server did not answer`);
       retryAt.set(uid, performance.now() + retryMs);
+    }
+  };
+  /** Not to be had though asked for by themselves. */
+  const putUnreadableAside = (): void => {
+    for (const asked of ["metadata", "content"] as const)
+      for (const uid of unreadable.suspects(asked)) {
+        const failure = unreadable.failureOf(uid, asked);
+        if (!failure || state.table.get(uid) === undefined || !isMissing(uid)) continue;
+        quarantine.set(uid, `the old server cannot give it: ${failure.message}`);
+        retryAt.set(uid, performance.now() + retryMs);
+      }
+  };
+  /** What a FETCH of many has broken on is found, and the rest brought. */
+  const mend = async (): Promise<void> => {
+    const isWanted = (uid: Uid): boolean => !quarantine.has(uid);
+    try {
+      await metadata.mend(isWanted);
+      await bodies.mend(isWanted);
+    } finally {
+      putUnreadableAside();
     }
   };
   const retryQuarantined = (until: number): void => {
@@ -180,7 +203,10 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
   return {
     state,
     quarantine,
-    retryNow: () => retryQuarantined(Number.POSITIVE_INFINITY),
+    retryNow() {
+      unreadable.retry();
+      retryQuarantined(Number.POSITIVE_INFINITY);
+    },
     headers: metadata.headers,
     structures: metadata.structures,
     subscribe: (listener) => state.subscribe(listener),
@@ -221,7 +247,7 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
       retryQuarantined(performance.now());
       if (!ofArrivals && (await isUnchanged(state))) return "done";
       if (!ofArrivals)
-        await syncMailbox(state, {
+        await syncAround(state, {
           priority: "background",
           signal: state.signal,
           thorough: true,
@@ -234,9 +260,14 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
           state.signal.aborted || performance.now() > ends || connection.isWanted();
         return pullOn(connection, record, (uid) => quarantine.has(uid), isOver);
       };
-      const asked = isLittle(state)
-        ? await withMailbox(state, { priority: "background" }, pull)
-        : await withMailboxApart(state, pull);
+      const asked = await (isLittle(state)
+        ? withMailbox(state, { priority: "background" }, pull)
+        : withMailboxApart(state, pull)
+      ).catch((error: unknown) => {
+        if (!unreadable.hasBroken) throw error;
+        return new Set<Uid>();
+      });
+      await mend();
       countAttempts(asked);
       // Only now, with the connection given back: a client may be waiting for one.
       if (asked.size === 0) {

@@ -2,7 +2,7 @@
  * Finds which message here each message of the legacy maildrop is, asking the old POP3 server for no more than it
  * takes (the ways are in uidl-match.ts). What cannot be told gets its reason.
  */
-import { isUnavailable, unlessRefused } from "../errors.ts";
+import { isUnavailable, unlessRefused, unreadableIn } from "../errors.ts";
 import type { Pop3Session } from "../legacy/pop3-client.ts";
 import { headerPrint } from "../mail/header-print.ts";
 import type { MailboxId, Uid } from "../mail/ids.ts";
@@ -130,7 +130,7 @@ async function withSizes(request: MatchRequest, matching: Matching): Promise<Mat
   for (const mailbox of request.mailboxes) {
     const { id } = mailbox.state.record;
     const uids = unknown.filter((message) => message.mailbox === id).map(({ uid }) => uid);
-    await waitWith(mailbox.metadata(uids), request.signal);
+    await waitWith(unreadableIn(mailbox.metadata(uids)), request.signal);
   }
   const { imap } = openSides(request);
   const left = new Set(matching.imap.map(keyOf));

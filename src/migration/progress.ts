@@ -1,5 +1,6 @@
 /** How far an account has come: what `status`, `migrate` and the directory tell. */
 import type { AccountCounters } from "../store/directory.ts";
+import { madeUpIn } from "./made-up.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 
@@ -11,11 +12,15 @@ export interface MailboxProgress {
   readonly bytes: number;
   readonly bytesHere: number;
   readonly problems: readonly string[];
+  /** What is shown otherwise than there, and stands in nobody's way. */
+  readonly notes: readonly string[];
 }
 
 export function progressOf({ state, quarantine }: MailboxMirror): MailboxProgress {
   const { table, record, problem, isTransient } = state;
-  const quarantined = [...quarantine].map(([uid, reason]) => `UID ${uid}: ${reason}`);
+  const quarantined = [...quarantine]
+    .sort(([a], [b]) => a - b)
+    .map(([uid, reason]) => `UID ${uid}: ${reason}`);
   return {
     name: record.name,
     messages: table.uids.length,
@@ -28,7 +33,15 @@ export function progressOf({ state, quarantine }: MailboxMirror): MailboxProgres
       ...heldBack(state),
       ...quarantined,
     ],
+    notes: undated(state),
   };
+}
+
+function undated(state: MailboxState): string[] {
+  const count = madeUpIn(state).length;
+  return count === 0
+    ? []
+    : [`of ${count} messages the old server tells no date or no size: shown is what their text says`];
 }
 
 const notToBeKept =

@@ -4,7 +4,8 @@
  * it is being spooled, for the background.
  */
 
-import { isUnavailable } from "../errors.ts";
+import { isUnavailable, MailError, Unreadable } from "../errors.ts";
+import { ServerFault } from "../legacy/server-fault.ts";
 import type { MailboxLease } from "../legacy/source.ts";
 import type { Uid } from "../mail/ids.ts";
 import type { MessageContent, MessageMeta } from "../mail/message.ts";
@@ -14,10 +15,11 @@ import type { MailboxRecord, StoredMessage } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
 import { createPipeline, waitWith } from "../waiting.ts";
 import { createDownload, type Download, notAnswered } from "./download.ts";
+import { type FetchAround, fetchAround } from "./fetch-around.ts";
 import { type Arrivals, createFiling } from "./filing.ts";
-import { withMailbox } from "./mailbox-lease.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import type { SameContent } from "./same-content.ts";
+import { mayBeItsFault, unreadableOf } from "./unreadable.ts";
 
 /** The background asks for ranges of about this size, two of them in flight. */
 const rangeBytes = 4 << 20;
@@ -39,33 +41,23 @@ export interface BodyPull {
     skip: (uid: Uid) => boolean,
     shouldYield: () => boolean,
   ): Promise<Uid[]>;
+  /** What `pullAll` has left since a FETCH broke, and what is asked for by itself; on connections of its own. */
+  mend(isWanted: (uid: Uid) => boolean): Promise<void>;
   /** Resolves when the clients' downloads that are under way now have ended, well or not. */
   clientsServed(): Promise<void>;
 }
 
-/** `onFailed` is told of a message that was asked for alone, and the FETCH failed. */
-export function createBodyPull(
-  mailbox: MailboxState,
-  onFailed: (uid: Uid) => void,
-  sameContent: SameContent,
-): BodyPull {
+export function createBodyPull(mailbox: MailboxState, sameContent: SameContent): BodyPull {
   const arrivals: Arrivals = { downloads: new Map(), receiving: new Set(), unfiled: new Map() };
   const { downloads, receiving, unfiled } = arrivals;
   const clientFetches = new Set<Promise<void>>();
-  /** They were in a FETCH that failed, and are asked for alone from then on, after all others. */
-  const suspects = new Set<Uid>();
-  const noteFailed = (range: readonly Uid[]): void => {
-    const left = range.filter((uid) => isMissing(uid) && !receiving.has(uid));
-    const [alone] = left;
-    if (range.length === 1 && alone !== undefined) onFailed(alone);
-    for (const uid of left) suspects.add(uid);
-  };
+  const unreadable = unreadableOf(mailbox);
   const isMissing = (uid: Uid): boolean => {
     const message = mailbox.table.get(uid);
     return message !== undefined && message.presence !== "full";
   };
 
-  /** One lease: metadata where they are missing, and the bodies right behind them. */
+  const isHere = (uid: Uid): boolean => !isMissing(uid) || receiving.has(uid);
   const fetchForClients = async (wanted: readonly Uid[]): Promise<void> => {
     await sameContent.take(mailbox.record, wanted).catch((error: unknown) => {
       if (!(error instanceof StoreTrouble)) throw error;
@@ -74,21 +66,61 @@ export function createBodyPull(
     const uids = wanted.filter(isMissing);
     if (uids.length === 0) return;
     const apart = uids.some((uid) => isLong(mailbox.table.get(uid)));
-    await withMailbox(mailbox, { priority: "interactive", apart }, async (lease, record) => {
-      const pipeline = createPipeline(2);
-      const metas: MessageMeta[] = [];
-      const remote = uids.filter((uid) => mailbox.table.get(uid)?.presence === "remote");
-      if (remote.length > 0)
-        await pipeline.add(lease.fetchMeta(uidSetOf(remote), (meta) => metas.push(meta)));
-      const beforeEach = (): void => {
-        if (metas.length > 0) mailbox.commitMeta(record, metas.splice(0));
-      };
-      const filing = createFiling({ mailbox, record, arrivals, beforeEach, isForClients: true });
+    const work = { priority: "interactive", apart } as const;
+    await fetchAround(mailbox, { asked: "content", uids, work, isHere, fetch: fetchWithMeta });
+  };
+  /** Metadata where they are missing, and the bodies right behind them. */
+  const fetchWithMeta: FetchAround["fetch"] = async (lease, record, uids) => {
+    const pipeline = createPipeline(2);
+    const metas: MessageMeta[] = [];
+    const remote = uids.filter(
+      (uid) => mailbox.table.get(uid)?.presence === "remote" && !unreadable.isSuspect(uid, "metadata"),
+    );
+    if (remote.length > 0) await pipeline.add(lease.fetchMeta(uidSetOf(remote), (meta) => metas.push(meta)));
+    const beforeEach = (): void => {
+      if (metas.length > 0) mailbox.commitMeta(record, metas.splice(0));
+    };
+    const filing = createFiling({ mailbox, record, arrivals, beforeEach, isForClients: true });
+    try {
       await pipeline.add(lease.fetchBodies(uidSetOf(uids), filing.sink).finally(() => filing.finish()));
       await pipeline.drain();
-    });
+    } finally {
+      beforeEach();
+    }
+  };
+  const fetchRange = async (
+    lease: MailboxLease,
+    record: MailboxRecord,
+    missing: readonly Uid[],
+  ): Promise<readonly Uid[]> => {
+    await sameContent.take(record, missing);
+    const { uids: range, release } = sameContent.claim(missing.filter(isMissing));
+    const filing = createFiling({ mailbox, record, arrivals });
+    try {
+      if (range.length > 0)
+        await lease.fetchBodies(uidSetOf(range), filing.sink).finally(() => filing.finish());
+      return range;
+    } catch (error) {
+      if (mayBeItsFault(error))
+        unreadable.noteBroken(
+          lease,
+          "content",
+          range.filter((uid) => !isHere(uid)),
+        );
+      throw error;
+    } finally {
+      release();
+    }
   };
 
+  const failureOf = (uid: Uid): Unreadable | undefined => {
+    const known = unreadable.failureOf(uid, "content");
+    if (!known) return undefined;
+    // Clients take a NO for an empty message, but what the old server answers they would see there, too.
+    const told =
+      known instanceof ServerFault ? known : new MailError("SERVERBUG", known.message, known.cause);
+    return new Unreadable(new Set([uid]), told);
+  };
   /** What comes in on another connection is settled there; the rest ends with this fetch. */
   const start = async (wanted: readonly Download[]): Promise<void> => {
     const failure = await fetchForClients(wanted.map((download) => download.uid)).then(
@@ -102,7 +134,7 @@ export function createBodyPull(
       const message = mailbox.table.get(uid);
       if (message?.presence === "full")
         download.settle(() => mailbox.store.openMessage(mailbox.record, message));
-      else download.fail(failure ?? notAnswered(uid));
+      else download.fail(failureOf(uid) ?? failure ?? notAnswered(uid));
     }
   };
 
@@ -152,31 +184,36 @@ export function createBodyPull(
         mailbox.table.get(uid)?.presence === "meta" &&
         !downloads.has(uid) &&
         !receiving.has(uid) &&
+        !unreadable.isSuspect(uid, "content") &&
         !skip(uid);
       const pullRange = async (missing: readonly Uid[]): Promise<void> => {
-        await sameContent.take(record, missing);
-        const { uids: range, release } = sameContent.claim(missing.filter(isMissing));
-        asked.push(...range);
-        const filing = createFiling({ mailbox, record, arrivals });
-        try {
-          if (range.length === 0) return;
-          await lease.fetchBodies(uidSetOf(range), filing.sink).finally(() => filing.finish());
-          for (const uid of range) suspects.delete(uid);
-        } catch (error) {
-          // A full disk says nothing of a message.
-          if (!(error instanceof StoreTrouble)) noteFailed(range);
-          throw error;
-        } finally {
-          release();
-        }
+        for (const uid of await fetchRange(lease, record, missing)) asked.push(uid);
       };
-      for (const range of rangesInTurn(mailbox, wanted, suspects)) {
+      for (const range of rangesNewestFirst(mailbox, wanted)) {
         if (isBegun && shouldYield()) break;
         isBegun = true;
         await pipeline.add(pullRange(range));
       }
       await pipeline.drain();
       return asked;
+    },
+    async mend(isWanted) {
+      const broken = unreadable.takeBroken("content");
+      const left = new Set([...broken, ...unreadable.suspects("content")]);
+      const uids = [...left]
+        .filter((uid) => !isHere(uid) && !downloads.has(uid) && isWanted(uid))
+        .filter((uid) => mailbox.table.get(uid)?.presence === "meta")
+        .sort((a, b) => a - b);
+      if (uids.length === 0) return;
+      const work = { priority: "background", apart: true } as const;
+      await fetchAround(mailbox, {
+        asked: "content",
+        uids,
+        isBroken: broken.length > 0,
+        work,
+        isHere,
+        fetch: async (...range) => void (await fetchRange(...range)),
+      });
     },
     async clientsServed() {
       await Promise.allSettled(clientFetches);
@@ -189,16 +226,6 @@ const longBytes = 1 << 20;
 
 function isLong(message: StoredMessage | undefined): boolean {
   return message !== undefined && message.presence !== "remote" && message.sizeBytes > longBytes;
-}
-
-/** Healthy messages in ranges, then the suspects one by one. */
-function* rangesInTurn(
-  mailbox: MailboxState,
-  wanted: (uid: Uid) => boolean,
-  suspects: ReadonlySet<Uid>,
-): Generator<Uid[]> {
-  yield* rangesNewestFirst(mailbox, (uid) => wanted(uid) && !suspects.has(uid));
-  for (const uid of [...suspects]) if (wanted(uid)) yield [uid];
 }
 
 /** Ranges bounded by bytes and count, from the highest UID down; lazily, so that what came meanwhile is left out. */

@@ -12,9 +12,10 @@ import type { FlagsOf } from "../legacy/source.ts";
 import type { Uid } from "../mail/ids.ts";
 import { indexFinder, type UidSet, uidRunsOf } from "../mail/number-set.ts";
 import type { MailboxRecord } from "../store/store.ts";
-import { withMailbox } from "./mailbox-lease.ts";
+import { fetchAround } from "./fetch-around.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import { remoteIn } from "./message-table.ts";
+import { expectReadable } from "./unreadable.ts";
 
 export interface FlagsPull {
   /** Makes the flags known of all of `uids` that are in the mailbox. Throws UNAVAILABLE. */
@@ -102,18 +103,36 @@ function startFlight(mailbox: MailboxState, asked: readonly Uid[], onEnd: () => 
     onEnd();
     for (const one of waiting.splice(0)) tell(one);
   };
+  /** Of those that were not answered some may be such that the server cannot give their flags; others have gone. */
+  const resolveOrReject = (one: Waiting): void => {
+    try {
+      expectReadable(mailbox, "flags", one.uids.filter(unknownIn(mailbox)));
+      one.resolve();
+    } catch (error) {
+      one.reject(error);
+    }
+  };
   const fail = (reason: unknown): void => end((one) => one.reject(reason));
 
   // A first look may not have learned whether there are MODSEQs: without them it is answered sooner.
-  withMailbox(mailbox, { priority: "interactive", quick: true }, async (lease, record) => {
-    const note = (flags: FlagsOf): void => {
-      // Once for all that the connection has read in one go.
-      if (fetched.push(flags) === 1) Promise.resolve(record).then(commit).catch(fail);
-    };
-    // A client that waits for these wants nothing else: MODSEQs come with the metadata.
-    await lease.fetchFlags(rangesOf(asked, mailbox.table.uids), note, undefined, { modSeqs: false });
-    commit(record);
-  }).then(() => end((one) => one.resolve()), fail);
+  fetchAround(mailbox, {
+    asked: "flags",
+    uids: asked,
+    work: { priority: "interactive", quick: true },
+    isHere: (uid) => !unknownIn(mailbox)(uid),
+    async fetch(lease, record, uids) {
+      const note = (flags: FlagsOf): void => {
+        // Once for all that the connection has read in one go.
+        if (fetched.push(flags) === 1) Promise.resolve(record).then(commit).catch(fail);
+      };
+      try {
+        // A client that waits for these wants nothing else: MODSEQs come with the metadata.
+        await lease.fetchFlags(rangesOf(uids, mailbox.table.uids), note, undefined, { modSeqs: false });
+      } finally {
+        commit(record);
+      }
+    },
+  }).then(() => end(resolveOrReject), fail);
 
   return {
     asks: (uid) => indexAsked(uid) >= 0,

@@ -8,10 +8,11 @@ import type { Examined, FlagsOf, MailboxLease, MailboxTold } from "../legacy/sou
 import { type ModSeq, type Uid, type UidValidity, uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { noModSeq } from "../mail/mod-seq.ts";
-import { type NumberRange, uidSetOf } from "../mail/number-set.ts";
+import { type NumberRange, type UidSet, uidRunsOf, uidSetOf } from "../mail/number-set.ts";
 import { compareUids } from "./compare.ts";
 import type { ComparedListing } from "./deletion-brake.ts";
 import type { CommittedListing, MailboxState } from "./mailbox-state.ts";
+import { noting, unreadableOf } from "./unreadable.ts";
 
 /** What is known beside `examined`, of a mailbox that has stayed selected. */
 export interface ToldBefore {
@@ -150,18 +151,39 @@ async function changedSince(
   const since = mailbox.countsModSeqs ? "all" : deltaBase(record.highestModSeq, examined.highestModSeq);
   if (since === "unchanged") return none;
   if (since === "all" && told) return { flagChanges: told, metas: [] };
-  if (since !== "all" && table.remoteCount > 0) {
+  if (since !== "all" && table.remoteCount > 0 && !unreadableOf(mailbox).asksFlagsOnly) {
     // Clients may know the flags of what is only listed here: from the legacy server itself.
     const metas: MessageMeta[] = [];
-    await lease.fetchMeta([{ from, to }], (meta) => metas.push(meta), since);
+    await noting(
+      mailbox,
+      lease.fetchMeta([{ from, to }], (meta) => metas.push(meta), since),
+      "metadata",
+    );
     return { flagChanges: metas, metas };
   }
   // What is only listed gets its flags with its metadata, unless clients were told some.
   if (table.remoteCount === table.uids.length && mailbox.early.isEmpty) return none;
   const flagChanges: FlagsOf[] = [];
   const uids = since === "all" ? uidSetOf(table.uids) : [{ from, to }];
-  await lease.fetchFlags(uids, (change) => flagChanges.push(change), since === "all" ? undefined : since);
+  const fetched = lease.fetchFlags(
+    readable(mailbox, uids),
+    (change) => flagChanges.push(change),
+    since === "all" ? undefined : since,
+  );
+  await noting(mailbox, fetched, "flags");
   return { flagChanges, metas: [] };
+}
+
+/** Without those of which the legacy server cannot give the flags. */
+function readable(mailbox: MailboxState, uids: UidSet): UidSet {
+  const bad = new Set(unreadableOf(mailbox).suspects("flags"));
+  const { uids: all } = mailbox.table;
+  return bad.size === 0
+    ? uids
+    : uidRunsOf(
+        all.filter((one) => !bad.has(one)),
+        all,
+      );
 }
 
 /** Where UIDs may name other messages by now: date and size tell. */

@@ -15,6 +15,7 @@ import { compareUids } from "./compare.ts";
 import { compareBytes } from "./compare-bytes.ts";
 import { fetchListing, isPulled } from "./listing.ts";
 import { sampleOf } from "./sample.ts";
+import { verifyAround } from "./verify-around.ts";
 
 export { digestHere } from "./compare-bytes.ts";
 
@@ -88,7 +89,7 @@ function absent(name: EncodedMailboxName, detail: string): MailboxVerdict {
 const looks = 3;
 
 async function verifyRepeatedly(record: MailboxRecord, options: VerifyOptions): Promise<MailboxVerdict> {
-  let verdict = await verifyMailbox(record, options);
+  let verdict = await verifyAround(record, options, verifyMailbox);
   for (let look = 1; look < looks && verdict.differences.length > 0; look++) {
     await options.resync(record.name);
     verdict = await lookAgain(verdict, options);
@@ -102,7 +103,12 @@ async function lookAgain(verdict: MailboxVerdict, options: VerifyOptions): Promi
   if (!record || verdict.differences.length === 0) return verdict;
   const isWhole = verdict.differences.some(({ kind }) => kind === "mailbox");
   const uids = new Set(verdict.differences.map(uidOf));
-  const again = await verifyMailbox(record, options, isWhole ? undefined : (uid) => uids.has(uid));
+  const again = await verifyAround(
+    record,
+    options,
+    verifyMailbox,
+    isWhole ? undefined : (uid) => uids.has(uid),
+  );
   if (isWhole) return again;
   return {
     ...again,
@@ -125,12 +131,13 @@ export async function verifyDifferences(
 async function verifyMailbox(
   record: MailboxRecord,
   options: VerifyOptions,
-  onlyOf?: (uid: Uid) => boolean,
+  onlyOf: ((uid: Uid) => boolean) | undefined,
+  onFailure: (error: unknown) => void,
 ): Promise<MailboxVerdict> {
   const { store, signal, samplePercent = 100 } = options;
   const isAsked = onlyOf ?? (() => true);
   const lease: LeaseOptions = { priority: "background", signal };
-  return options.source.useMailbox(record.name, lease, async (connection) => {
+  const look = async (connection: MailboxLease): Promise<MailboxVerdict> => {
     const { examined } = connection;
     const here = new Map((await store.loadMessages(record)).map((message) => [message.uid, message]));
     // An empty mailbox's names nothing.
@@ -143,7 +150,13 @@ async function verifyMailbox(
     const all = await connection.listUids();
     const there = all.filter(isAsked);
     const metas = new Map<Uid, MessageMeta>();
-    if (there.length > 0) await connection.fetchMeta(uidSetOf(there), (meta) => metas.set(meta.uid, meta));
+    // What is not here is not asked for: it may be what the legacy server cannot give.
+    const asked = there.filter((uid) => here.get(uid)?.presence === "full");
+    if (asked.length > 0) await connection.fetchMeta(uidSetOf(asked), (meta) => metas.set(meta.uid, meta));
+    const partly = await partlyTold(
+      connection,
+      asked.filter((uid) => !metas.has(uid)),
+    );
     const { arrived, vanished } = compareUids([...here.keys()].filter(isAsked), there);
     const differences: Difference[] = [
       ...compareUidNext(store, record, examined),
@@ -153,9 +166,11 @@ async function verifyMailbox(
     const full: (StoredMessage & { presence: "full" })[] = [];
     for (const uid of there) {
       const ours = here.get(uid);
-      const theirs = metas.get(uid);
-      if (!ours || !theirs) continue;
-      differences.push(...compareMeta(ours, theirs));
+      const theirs = metas.get(uid) ?? partly.get(uid);
+      if (!ours) continue;
+      if (ours.presence !== "full") differences.push(notPulled(ours));
+      else if (theirs) differences.push(...compareMeta(ours, theirs));
+      else differences.push({ kind: "bytes", uid, detail: "the legacy server did not answer" });
       if (ours.presence === "full") full.push(ours);
     }
     const sizes = new Set(differences.flatMap((one) => (one.kind === "size" ? [one.uid] : [])));
@@ -178,7 +193,13 @@ async function verifyMailbox(
         .filter((one) => !(one.kind === "date" && undated.has(one.uid)))
         .sort((a, b) => uidOf(a) - uidOf(b)),
     };
-  });
+  };
+  return options.source.useMailbox(record.name, lease, (connection) =>
+    look(connection).catch((error: unknown) => {
+      onFailure(error);
+      throw error;
+    }),
+  );
 }
 
 /** Ours may be above: clients never see a UID that comes before what they were told (RFC 3501 2.3.1.1). */
@@ -188,22 +209,40 @@ function compareUidNext(store: AccountStore, { id, uidNext }: MailboxRecord, the
   return here < there.uidNext ? [{ kind: "uidnext", detail: `${there.uidNext} there, ${here} here` }] : [];
 }
 
-function compareMeta(ours: StoredMessage, theirs: MessageMeta): Difference[] {
-  const { uid } = theirs;
-  if (ours.presence === "remote") return [{ kind: "not-pulled", uid, detail: "only its UID is here" }];
+function notPulled({ uid, presence }: StoredMessage): Difference {
+  const detail = presence === "remote" ? "only its UID is here" : "its bytes are not here";
+  return { kind: "not-pulled", uid, detail };
+}
+
+/** What the server does not tell is shown here as its text says, and nothing that could differ. */
+function compareMeta(ours: MessageMeta, { uid, ...theirs }: PartlyTold): Difference[] {
   const found: Difference[] = [];
   const add = (kind: "flags" | "date" | "size", there: string, here: string): void => {
     found.push({ kind, uid, detail: `${there} there, ${here} here` });
   };
-  if (!sameFlags(ours.flags, theirs.flags))
+  if (theirs.flags && !sameFlags(ours.flags, theirs.flags))
     add("flags", `(${theirs.flags.join(" ")})`, `(${ours.flags.join(" ")})`);
-  const dates = [theirs.internalDate, ours.internalDate] as const;
-  if (dates[0].epochSeconds !== dates[1].epochSeconds || dates[0].zoneMinutes !== dates[1].zoneMinutes) {
-    add("date", formatInternalDate(dates[0]), formatInternalDate(dates[1]));
-  }
-  if (ours.sizeBytes !== theirs.sizeBytes) add("size", String(theirs.sizeBytes), String(ours.sizeBytes));
-  if (ours.presence === "meta") found.push({ kind: "not-pulled", uid, detail: "its bytes are not here" });
+  const [there, here] = [theirs.internalDate, ours.internalDate];
+  if (there && (there.epochSeconds !== here.epochSeconds || there.zoneMinutes !== here.zoneMinutes))
+    add("date", formatInternalDate(there), formatInternalDate(here));
+  if (theirs.sizeBytes !== undefined && ours.sizeBytes !== theirs.sizeBytes)
+    add("size", String(theirs.sizeBytes), String(ours.sizeBytes));
   return found;
+}
+
+type PartlyTold = Pick<MessageMeta, "uid"> & Partial<MessageMeta>;
+
+/** Of messages whose metadata the server does not tell as it should what it tells of them. */
+async function partlyTold(
+  connection: MailboxLease,
+  uids: readonly Uid[],
+): Promise<ReadonlyMap<Uid, PartlyTold>> {
+  const told = new Map<Uid, PartlyTold>();
+  if (uids.length > 0)
+    await connection.fetchPartly(uidSetOf(uids), ["FLAGS", "INTERNALDATE", "RFC822.SIZE"], (uid, part) =>
+      told.set(uid, { ...told.get(uid), ...part, uid }),
+    );
+  return told;
 }
 
 /**

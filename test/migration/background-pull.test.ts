@@ -11,7 +11,13 @@ const store = { makeDurable: async () => undefined } as AccountStore;
 
 function mailbox(name: string, pullTurn: () => Promise<"done">): MailboxMirror {
   return {
-    state: { record: { name }, table: createMessageTable([]), brake: { held: [] }, problem: undefined },
+    state: {
+      record: { name },
+      table: createMessageTable([]),
+      brake: { held: [] },
+      problem: undefined,
+      store: { readSetting: () => undefined },
+    },
     quarantine: new Map(),
     isBehind: () => false,
     pullTurn,

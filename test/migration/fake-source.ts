@@ -109,6 +109,7 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
         if (messages.has(each)) onFlags({ uid: each, flags: flagsNow(each), modSeq: modSeq(0n) });
       }
     },
+    fetchPartly: async () => undefined,
     fetchHeaders: unused,
     fetchStructures: unused,
     async fetchBodies(set, sink) {

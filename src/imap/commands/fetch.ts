@@ -2,10 +2,10 @@
  * FETCH and UID FETCH (RFC 3501 6.4.5, 6.4.8). Messages are made present in batches, with the least that
  * the items need, and answered one by one in order. One that was expunged meanwhile is left out, and
  * the client told to ask for news (RFC 2180 4.1, RFC 5530 EXPUNGEISSUED); bytes that cannot be had end the session
- * (see session.ts).
+ * (see session.ts). One that the old server cannot give ends it only when all others have been answered.
  */
 import type { Need, OpenMailbox } from "../../account/account.ts";
-import { isUnavailable, MailError, unreachable } from "../../errors.ts";
+import { isUnavailable, MailError, Unreadable, unreachable, unreadableIn } from "../../errors.ts";
 import { hasFlag, noFlags } from "../../mail/flags.ts";
 import type { Uid } from "../../mail/ids.ts";
 import { type Call, type Command, define } from "../command.ts";
@@ -73,13 +73,13 @@ async function runFetch(call: Call<Selected, FetchArgs>, byUid: boolean): Promis
   const uids = await changedOnes(call, named);
   const needs = needsOf(args.items);
   const batchSize = batchSizeOf(args.items, needs);
+  let unreadable: Unreadable | undefined;
   for (let first = 0; first < uids.length; first += batchSize) {
-    await answerBatch(
-      { state, items: args.items, output, signal },
-      uids.slice(first, first + batchSize),
-      needs,
-    );
+    const batch = uids.slice(first, first + batchSize);
+    unreadable =
+      (await answerBatch({ state, items: args.items, output, signal }, batch, needs)) ?? unreadable;
   }
+  if (unreadable) throw unreadable;
   return someExpunged(state, uids)
     ? ok("Some messages were already expunged.", "EXPUNGEISSUED")
     : ok("Fetch completed.");
@@ -101,11 +101,12 @@ async function changedOnes(
   return uids.filter((uid) => modSeqOf(state, uid) > changedSince);
 }
 
+/** Gives the reason where some cannot be answered, and all others are. */
 async function answerBatch(
   context: FetchContext,
   uids: readonly Uid[],
   needs: readonly Need[],
-): Promise<void> {
+): Promise<Unreadable | undefined> {
   const { state, items, output, signal } = context;
   const present = uids.filter((uid) => !state.view.isExpunged(uid));
   if (items.some(needsContent)) state.mailbox.prefetch(present);
@@ -113,14 +114,28 @@ async function answerBatch(
   const unavailable = await requireAll(state.mailbox, present, needs, signal);
   const plain = plainKinds(items);
   if (plain) return answerPlain(context, plain, present, unavailable);
+  let unreadable: Unreadable | undefined;
   for (const uid of present) {
     const sequence = state.view.sequenceOf(uid);
     if (sequence === undefined || state.view.isExpunged(uid)) continue;
-    const answered = await answerMessage(context, sequence, uid);
+    const answered = await unlessUnreadable(answerMessage(context, sequence, uid));
+    if (answered === true || state.view.isExpunged(uid)) continue;
+    if (answered instanceof Unreadable) unreadable = answered;
+    else if (unavailable instanceof Unreadable) unreadable ??= unavailable;
     // Those that are here have been answered; the first that is not, and is not gone either, ends it.
-    if (!answered && unavailable && !state.view.isExpunged(uid)) throw unavailable;
+    else if (unavailable) throw unavailable;
   }
   await output.flushed();
+  return unreadable;
+}
+
+async function unlessUnreadable<T>(work: Promise<T>): Promise<T | Unreadable> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof Unreadable) return error;
+    throw error;
+  }
 }
 
 /** Many messages in one turn of the event loop, but no more than a few milliseconds of it. */
@@ -131,14 +146,20 @@ async function answerPlain(
   kinds: readonly PlainKind[],
   uids: readonly Uid[],
   unavailable: MailError | undefined,
-): Promise<void> {
+): Promise<Unreadable | undefined> {
+  const unreadable = unavailable instanceof Unreadable ? unavailable : undefined;
+  let isLeftOut = false;
   for (let first = 0; first < uids.length; first += answeredAtOnce) {
     const part = uids.slice(first, first + answeredAtOnce);
-    const { bytes, missing } = plainAnswers(state, kinds, part, unavailable === undefined);
+    const leavesOut = unavailable === undefined || unreadable !== undefined;
+    const { bytes, missing } = plainAnswers(state, kinds, part, leavesOut);
     output.write(bytes);
     await output.flushed();
-    if (missing !== undefined && unavailable) throw unavailable;
+    if (missing === undefined) continue;
+    if (unavailable && !unreadable) throw unavailable;
+    isLeftOut = true;
   }
+  return isLeftOut ? unreadable : undefined;
 }
 
 /** BODY[…], RFC822 and RFC822.TEXT (RFC 3501 6.4.5). */
@@ -154,7 +175,7 @@ async function markSeen(
 ): Promise<void> {
   if (readOnly) return;
   try {
-    await mailbox.require(uids, "meta", signal);
+    await unreadableIn(mailbox.require(uids, "meta", signal));
     const unseen = uids.filter((uid) => !hasFlag(mailbox.meta(uid)?.flags ?? noFlags, "\\Seen"));
     if (unseen.length > 0) await mailbox.store(unseen, { kind: "add", flags: ["\\Seen"] }, signal);
   } catch (error) {
@@ -169,9 +190,11 @@ async function requireAll(
   needs: readonly Need[],
   signal: AbortSignal,
 ): Promise<MailError | undefined> {
+  let unreadable: Unreadable | undefined;
   try {
-    for (const need of needs) await mailbox.require(uids, need, signal);
-    return undefined;
+    for (const need of needs)
+      unreadable = (await unreadableIn(mailbox.require(uids, need, signal))) ?? unreadable;
+    return unreadable;
   } catch (error) {
     if (isUnavailable(error)) return error;
     throw error;

@@ -1,4 +1,5 @@
 /** STORE and UID STORE (RFC 3501 6.4.6, 6.4.8), conditional as RFC 7162 3.1.3 has it. */
+import { unreadableIn } from "../../errors.ts";
 import { type FlagChange, withChange } from "../../mail/flag-change.ts";
 import { type Flags, sameFlags } from "../../mail/flags.ts";
 import type { ModSeq, Uid } from "../../mail/ids.ts";
@@ -36,7 +37,7 @@ function defineStore(name: string, byUid: boolean): Command {
       const tellsModSeqs = silent && state.enabled.condstore;
       // What is told, here and in other sessions, is what has changed: from what, must be known. Before the change,
       // so that a refusal is the truth.
-      await state.mailbox.require(uids, "meta", signal);
+      await unreadableIn(state.mailbox.require(uids, "meta", signal));
       if (uids.length === 0) return ok("Store completed.");
       const expected = silent ? expectedFlags(state, uids, change) : undefined;
       const modified = new Set(await state.mailbox.store(uids, change, signal, unchangedSince));
