@@ -1,7 +1,7 @@
 /** An old server that takes commands and answers none of them, in front of an account whose mail is all here. */
 import { afterEach, beforeEach, expect, it } from "vitest";
-import type { ImapClient } from "../helpers/imap-client.ts";
-import { type Mailferry, stageOf, startMailferry } from "../helpers/mailferry.ts";
+import { connectImap, type ImapClient } from "../helpers/imap-client.ts";
+import { type Mailferry, runCli, stageOf, startMailferry } from "../helpers/mailferry.ts";
 import {
   type OddCall,
   type OddImap,
@@ -92,4 +92,27 @@ it("is waited for where nothing but it can tell", async () => {
   await first.ok("NOOP");
   goOn();
   expect(told((await selecting).untagged)).toContain("* 1 EXISTS");
+});
+
+it("has the only word on passwords, as long as it can be reached", async () => {
+  const login = async (password: string): Promise<string> => {
+    const client = await connectImap({ port: mailferry.port("imap") });
+    const { status, text } = await client.command(`LOGIN ${user} "${password}"`);
+    client.close();
+    return `${status} ${text}`;
+  };
+  const hashOf = async (): Promise<boolean> =>
+    (await runCli(["cutover", "-c", mailferry.configFile, "--dry-run", user])).code === 0;
+  await waitUntil("the password is kept", hashOf);
+  await mailferry.restart();
+  odd.behave({
+    answer({ connection, tag, name }) {
+      if (name === "LOGIN") connection.say(`${tag} NO [UNAVAILABLE] one moment please\r\n`);
+      return name === "LOGIN";
+    },
+  });
+  expect(await login(oddPassword)).toMatch(/^NO \[UNAVAILABLE\]/);
+  await odd.close();
+  expect(await login("wrong")).toMatch(/^NO/);
+  expect(await login(oddPassword)).toMatch(/^OK/);
 });
