@@ -37,6 +37,7 @@ const legacy = z
     pop3: legacyServer.optional(),
     login: text.default("%u"),
     timeout: z.number("expected seconds").min(1, "expected at least 1 second").default(120),
+    patience: z.number("expected seconds").min(0, "expected 0 seconds or more").default(5),
     connections: z
       .strictObject({
         perUser: z.int().min(2, "expected at least 2: one is kept for interactive work").default(4),

@@ -13,6 +13,8 @@ export interface LegacyHost {
   readonly login: string;
   readonly imap: LegacyEndpoint | undefined;
   readonly pop3: LegacyEndpoint | undefined;
+  /** How long clients wait for it where they can be answered from here. */
+  readonly patienceMs: number;
   /** For people: `imap://host:port`, or `pop3://…` where there is nothing else. */
   readonly label: string;
 }
@@ -28,13 +30,15 @@ export type LegacyProof =
   | { readonly kind: "imap"; readonly connection: LegacyConnection }
   | { readonly kind: "pop3"; readonly proven: ProvenPop3 };
 
-export function legacyHost({ imap, pop3, domains, login, connections, timeout }: LegacyConfig): LegacyHost {
+export function legacyHost(config: LegacyConfig): LegacyHost {
+  const { imap, pop3, domains, login, connections, timeout, patience } = config;
   const endpoint = (name: string, server: ServerConfig | undefined): LegacyEndpoint | undefined =>
     server && { target: targetOf(name, server, timeout), budget: createConnectionBudget(connections) };
   const shown = imap ?? pop3;
   return {
     domains,
     login,
+    patienceMs: patience * 1_000,
     imap: endpoint("legacy.imap.ca", imap),
     pop3: endpoint("legacy.pop3.ca", pop3),
     label: `${imap ? "imap" : "pop3"}://${shown?.host}:${shown?.port}`,

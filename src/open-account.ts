@@ -152,6 +152,7 @@ export async function openAccount(place: AccountPlace, options: AccountOptions):
   const { mirror } = switching;
   return {
     mirror,
+    patienceMs: host?.patienceMs,
     account: {
       mirror,
       switching,

@@ -16,6 +16,7 @@ import { createSideChanges, type SideChanges } from "./change-sides.ts";
 import type { Config } from "./config.ts";
 import { ConfigError, MailError } from "./errors.ts";
 import { createImapServer, type ImapServerOptions } from "./imap/server.ts";
+import { isHostFailure } from "./legacy/host-failure.ts";
 import { type LegacyHost, type LegacyProof, legacyHost, prove } from "./legacy-host.ts";
 import type { Logger } from "./log.ts";
 import type { Secret } from "./mail/secret.ts";
@@ -82,6 +83,7 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
   const authenticate = createAuthenticator<LegacyHost, LegacyProof>({
     legacy: hosts,
     prove: (attempt) => prove(attempt, logger),
+    isAway: isHostFailure,
     captured,
     isLocal: (user) => directory.account(user)?.stage === "local",
     logger,

@@ -77,6 +77,20 @@ export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   }
 }
 
+/** Resolves after so long, or at `until`. */
+export function rest(ms: number, until: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      until.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    if (until.aborted) end();
+    else until.addEventListener("abort", end);
+  });
+}
+
 /** Lets other work of this process run: between pieces of a long computation. */
 export const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 

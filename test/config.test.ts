@@ -42,6 +42,7 @@ describe("configuration", () => {
           imap: { host: "old.example.com", port: 143, tls: "none", verify: true },
           login: "%u",
           timeout: 120,
+          patience: 5,
           connections: { perUser: 4, total: 200 },
         },
       ],

@@ -8,6 +8,7 @@ import type { Mirror } from "../migration/mirror.ts";
 import type { AccountHandle } from "./account.ts";
 import { createHandle } from "./handle.ts";
 import type { MaildropLock, Pop3Options } from "./maildrop.ts";
+import { createPatience, type Patience } from "./patience.ts";
 import { createRecentLedger } from "./recent.ts";
 
 export interface Accounts<Login> {
@@ -28,6 +29,8 @@ export interface Accounts<Login> {
 /** A mirror and the means to give it fresh credentials. */
 export interface OpenedMirror<Login> {
   readonly mirror: Mirror;
+  /** How long its legacy server is waited for where it can be done without; default: 5 s. */
+  readonly patienceMs?: number | undefined;
   renew(login: Login): void;
   close(): Promise<void>;
 }
@@ -46,6 +49,8 @@ interface Entry<Login> {
   readonly user: string;
   readonly opening: Promise<OpenedMirror<Login>>;
   readonly maildropLock: MaildropLock;
+  /** Made with the first session. */
+  patience: Patience | undefined;
   /** Closed under its sessions: why. */
   ended: string | undefined;
   holders: number;
@@ -68,6 +73,7 @@ export function createAccounts<Login>(options: AccountsOptions<Login>): Accounts
       user,
       opening: options.open(user, login),
       maildropLock: { isHeld: false },
+      patience: undefined,
       ended: undefined,
       holders: 0,
       timer: undefined,
@@ -77,7 +83,8 @@ export function createAccounts<Login>(options: AccountsOptions<Login>): Accounts
     clearTimeout(entry.timer);
     entry.holders++;
     try {
-      const { mirror, renew } = await entry.opening;
+      const { mirror, renew, patienceMs } = await entry.opening;
+      entry.patience ??= createPatience(patienceMs);
       if (known && login !== undefined) renew(login);
       // Mail comes into mailboxes that no client is looking at, too.
       if (entry.holders > 0) entry.polling ??= setInterval(() => mirror.wake(), pollMs);
@@ -127,6 +134,7 @@ export function createAccounts<Login>(options: AccountsOptions<Login>): Accounts
         user,
         mirror,
         recentLedger: createRecentLedger(),
+        patience: entry.patience ?? createPatience(),
         maildropLock: entry.maildropLock,
         pop3: options.pop3,
         logger: logger.child({ account: user }),

@@ -4,6 +4,7 @@
 import { isUnavailable, MailError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { type EncodedMailboxName, uid } from "../mail/ids.ts";
+import { keptListing } from "../migration/listing.ts";
 import { type LookOptions, type MailboxMirror, noSuchMailbox } from "../migration/mailbox-mirror.ts";
 import type { LegacyStatus, Mirror } from "../migration/mirror.ts";
 import { waitWith } from "../waiting.ts";
@@ -12,12 +13,15 @@ import { clientFirstMs, soon } from "./client-first.ts";
 import { watchInbox } from "./inbox-watch.ts";
 import { type MaildropLock, openMaildrop, type Pop3Options } from "./maildrop.ts";
 import { createOpenMailbox } from "./open-mailbox.ts";
+import { lookAt, type Patience } from "./patience.ts";
 import type { RecentLedger } from "./recent.ts";
 
 export interface HandleOptions {
   readonly user: string;
   readonly mirror: Mirror;
   readonly recentLedger: RecentLedger;
+  /** Of the account's sessions. */
+  readonly patience: Patience;
   readonly maildropLock: MaildropLock;
   readonly pop3: Pop3Options;
   readonly logger: Logger;
@@ -29,6 +33,7 @@ export function createHandle({
   user,
   mirror,
   recentLedger,
+  patience,
   maildropLock,
   pop3,
   logger,
@@ -45,20 +50,32 @@ export function createHandle({
     mirror.learnNames();
     return watchInbox(mirror, logger);
   };
+  /** As last seen where the legacy server takes its time. */
+  const listing = async (signal: AbortSignal): Promise<Listing> => {
+    if (!keptListing(mirror.store)) return mirror.listing(signal);
+    try {
+      return await patience.wait("names", () => mirror.listing(signal), signal);
+    } catch (error) {
+      const kept = keptListing(mirror.store);
+      if (!isUnavailable(error) || !kept) throw error;
+      return kept;
+    }
+  };
   return {
     user,
     ended,
-    namespaces: async (signal) => (await mirror.listing(signal)).namespaces,
-    mailboxes: async (signal) => (await mirror.listing(signal)).mailboxes,
-    subscriptions: async (signal) => (await mirror.listing(signal)).subscriptions,
+    namespaces: async (signal) => (await listing(signal)).namespaces,
+    mailboxes: async (signal) => (await listing(signal)).mailboxes,
+    subscriptions: async (signal) => (await listing(signal)).subscriptions,
     receive: async (sizeBytes) => mirror.store.receive(sizeBytes),
     append: (target, message, signal) => waitWith(mirror.authority.append(target, message), signal),
     changeName: (change, signal) => waitWith(mirror.authority.changeName(change), signal),
-    status: (name, options, signal) => mailboxStatus({ mirror, recentLedger, name, signal, ...options }),
+    status: (name, options, signal) =>
+      mailboxStatus({ mirror, patience, recentLedger, name, signal, ...options }),
     async open(name, options, signal) {
       const mailbox = await mirror.mailbox(name, signal);
       // Where it comes back the legacy server is asked in any case: by what it is told now it decides what to load.
-      await syncOrServeKept(mailbox, { ...options, lately: visited.has(name) }, signal);
+      await syncOrServeKept(mailbox, patience, { ...options, lately: visited.has(name) }, signal);
       visited.add(name);
       // Deleted meanwhile: who opens it now would not be told.
       if (mailbox.state.isGone) throw noSuchMailbox();
@@ -66,6 +83,7 @@ export function createHandle({
         ...options,
         mirror: mailbox,
         authority: mirror.authority,
+        patience,
         recentLedger,
         logger,
         lookForNames: async (waiting) => void (await mirror.listing(waiting)),
@@ -91,36 +109,43 @@ export function createHandle({
   };
 }
 
-/** While the legacy server is away, a mailbox that was listed whole is served as it was. */
+/** While the legacy server is away, or takes its time, a mailbox that was listed whole is served as it was. */
 async function syncOrServeKept(
   mailbox: MailboxMirror,
+  patience: Patience,
   { examine, ...options }: Pick<OpenOptions, "examine"> & LookOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const { modSeqs = false, lately = false } = options;
+  const { listed, isLocal, record } = mailbox.state;
+  const look = (): Promise<void> =>
+    examine ? mailbox.sync(signal, { modSeqs, lately }) : mailbox.select(signal, { modSeqs, lately });
   try {
-    await (examine ? mailbox.sync(signal, { modSeqs, lately }) : mailbox.select(signal, { modSeqs, lately }));
+    await (listed && !isLocal ? patience.wait(lookAt(record.name), look, signal) : look());
   } catch (error) {
     if (!isUnavailable(error) || !mailbox.state.listed) throw error;
   }
 }
 
+type Listing = Awaited<ReturnType<Mirror["listing"]>>;
+
 interface StatusQuestion extends StatusOptions {
   readonly mirror: Mirror;
+  readonly patience: Patience;
   readonly recentLedger: RecentLedger;
   readonly name: EncodedMailboxName;
   readonly signal: AbortSignal;
 }
 
 async function mailboxStatus(question: StatusQuestion): Promise<MailboxStatus> {
-  const { mirror, recentLedger, name, signal, modSeqs } = question;
+  const { mirror, patience, recentLedger, name, signal, modSeqs } = question;
   const open = mirror.opened().find(({ state }) => state.record.name === name && state.source.isShared(name));
   if (open) {
-    await syncOrServeKept(open, { examine: true, modSeqs }, signal);
+    await syncOrServeKept(open, patience, { examine: true, modSeqs }, signal);
     if (open.state.table.remoteCount === 0)
       return { ...statusHere(open), recent: recentLedger.count(open.state) };
   }
-  const legacy = await mirror.legacyStatus(name, signal);
+  const legacy = await legacyStatus(question);
   const known = mirror.opened().find((mailbox) => mailbox.state.record.name === name);
   const recent = known?.state.listed ? recentLedger.count(known.state) : 0;
   const lacksModSeq = modSeqs && (legacy?.highestModSeq === undefined || known?.state.countsModSeqs === true);
@@ -135,8 +160,30 @@ async function mailboxStatus(question: StatusQuestion): Promise<MailboxStatus> {
     };
   }
   const mailbox = await mirror.mailbox(name, signal);
-  if (legacy) await syncOrServeKept(mailbox, { examine: true, modSeqs }, signal);
+  if (legacy) await syncOrServeKept(mailbox, patience, { examine: true, modSeqs }, signal);
   return { ...statusHere(mailbox), recent: recentLedger.count(mailbox.state) };
+}
+
+/** undefined where it is away, and where it takes its time and can be done without. */
+async function legacyStatus({
+  mirror,
+  patience,
+  name,
+  signal,
+}: StatusQuestion): Promise<LegacyStatus | undefined> {
+  let asked: Promise<LegacyStatus | undefined> | undefined;
+  const ask = (): Promise<LegacyStatus | undefined> => {
+    asked ??= mirror.legacyStatus(name, signal);
+    return asked;
+  };
+  if (!mirror.store.mailboxes().some((record) => record.name === name)) return ask();
+  try {
+    return await patience.wait(`status ${name}`, ask, signal);
+  } catch (error) {
+    if (!isUnavailable(error)) throw error;
+    const { state } = await mirror.mailbox(name, signal);
+    return state.listed ? undefined : ask();
+  }
 }
 
 type WholeStatus = LegacyStatus & Pick<MailboxStatus, "messages" | "uidNext" | "uidValidity">;

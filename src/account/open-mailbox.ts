@@ -17,11 +17,13 @@ import { waitWith } from "../waiting.ts";
 import type { MailboxChange, Need, OpenMailbox, OpenOptions } from "./account.ts";
 import { clientFirstMs, soon } from "./client-first.ts";
 import { computeStructure } from "./message-structure.ts";
+import { lookAt, type Patience } from "./patience.ts";
 import type { RecentLedger } from "./recent.ts";
 
 export interface OpenMailboxOptions extends OpenOptions {
   readonly mirror: MailboxMirror;
   readonly authority: Authority;
+  readonly patience: Patience;
   readonly recentLedger: RecentLedger;
   readonly logger: Logger;
   /** Whatever mailboxes have gone is announced when it resolves. */
@@ -33,7 +35,7 @@ export interface OpenMailboxOptions extends OpenOptions {
 const maxHeldHeaderBytes = 32 << 10;
 
 export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
-  const { mirror, authority, recentLedger, onChange, logger } = options;
+  const { mirror, authority, patience, recentLedger, onChange, logger } = options;
   const { state } = mirror;
   const { uidValidity } = state.record;
   if (uidValidity === undefined) throw new Error("a mailbox is opened only after its first sync");
@@ -127,7 +129,15 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
       if (failed) throw failed;
     },
     requireChanged: (since, signal) => waitWith(mirror.changedSince(since), signal),
-    expungedSince: (since, uids, signal) => waitWith(mirror.expungedSince(since, uids), signal),
+    async expungedSince(since, uids, signal) {
+      const ask = (): ReturnType<MailboxMirror["expungedSince"]> => mirror.expungedSince(since, uids);
+      try {
+        return await patience.wait(`expunged ${state.record.name}`, ask, signal);
+      } catch (error) {
+        if (!isUnavailable(error)) throw error;
+        return undefined;
+      }
+    },
     flagsOf: (uid) => flagsKnown(state, uid),
     // What is counted here is given to a message with its metadata.
     modSeqOf: (uid) => metaOf(uid)?.modSeq ?? (state.countsModSeqs ? undefined : state.early.modSeqOf(uid)),
@@ -155,7 +165,8 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
     move: (uids, target, signal) => waitWith(authority.move(mirror, uids, target), signal),
     async poll(signal, { modSeqs = false } = {}) {
       try {
-        await mirror.sync(signal, { lately: true, modSeqs });
+        const look = (): Promise<void> => mirror.sync(signal, { lately: true, modSeqs });
+        await (state.isLocal ? look() : patience.wait(lookAt(state.record.name), look, signal));
       } catch (error) {
         // Deleted by others: the session is to be told, and not to be refused for ever.
         if (isNonexistent(error)) return options.lookForNames(signal);

@@ -2,10 +2,10 @@
  * Who is this: proves a password on the user's legacy server. A refusal is answered as the legacy server
  * answered it and never remembered as anything else; a success is remembered for a short while in
  * memory, since one mail client logs in several times at once, and captured as a hash. While the legacy
- * server is away, the captured hash lets its users go on reading what is here. A local account is asked
+ * server cannot be reached, the captured hash lets its users go on reading what is here. A local account is asked
  * for by its hashes alone.
  */
-import { isUnavailable, MailError } from "../errors.ts";
+import { MailError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Secret } from "../mail/secret.ts";
 import type { CapturedPasswords } from "./captured-passwords.ts";
@@ -51,6 +51,8 @@ export interface AuthenticatorOptions<Entry, Connection> {
   readonly legacy: readonly Entry[];
   /** Throws AUTHENTICATIONFAILED with the legacy server's text, or UNAVAILABLE. */
   readonly prove: (attempt: ProofAttempt<Entry>) => Promise<Connection>;
+  /** What `prove` threw means that the legacy server cannot be reached: its word is not to be had. */
+  readonly isAway: (error: unknown) => boolean;
   readonly captured: CapturedPasswords;
   /** Mailferry has the last word on this account, its passwords included. */
   readonly isLocal: (canonicalName: string) => boolean;
@@ -91,7 +93,8 @@ export function createAuthenticator<Entry extends LegacyEntry, Connection>(
       if (error instanceof MailError && error.code === "AUTHENTICATIONFAILED") {
         captured.forget(user.canonical, credentials.password);
       }
-      if (!isUnavailable(error) || !(await captured.matches(user.canonical, credentials.password)))
+      // One that has greeted may be about to refuse the password.
+      if (!options.isAway(error) || !(await captured.matches(user.canonical, credentials.password)))
         throw error;
       logger.warn(
         { err: error, account: user.canonical },

@@ -9,15 +9,18 @@ export interface AnswerCursor {
   position: number;
   /** Index of the literal that the next `{n}` stands for. */
   nextLiteral: number;
+  /** So many more are gathered in lists; what is beyond them is stepped over. */
+  valuesLeft: number;
 }
 
 /** null is NIL; strings are latin1; a literal is its bytes. */
 export type AnswerValue = string | Buffer | null | readonly AnswerValue[];
 
 const maxDepth = 50;
+const maxValues = 100_000;
 
 export function answerCursor(text: string, literals: readonly Buffer[], position = 0): AnswerCursor {
-  return { text, literals, position, nextLiteral: 0 };
+  return { text, literals, position, nextLiteral: 0, valuesLeft: maxValues };
 }
 
 /** Up to the next space, parenthesis or end. */
@@ -64,12 +67,12 @@ function readList(cursor: AnswerCursor, depth: number): readonly AnswerValue[] {
   for (;;) {
     skipSpaces(cursor);
     if (cursor.position >= cursor.text.length || takeChar(cursor, ")")) return values;
-    if (depth < maxDepth) values.push(readValue(cursor, depth + 1));
+    if (depth < maxDepth && cursor.valuesLeft-- > 0) values.push(readValue(cursor, depth + 1));
     else skipOne(cursor);
   }
 }
 
-/** Steps over one value without gathering it: for what lies too deep. */
+/** Steps over one value without gathering it: for what lies too deep, or is too much. */
 function skipOne(cursor: AnswerCursor): void {
   let depth = 0;
   do {

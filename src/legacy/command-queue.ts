@@ -24,6 +24,8 @@ export interface ImapCommand {
   readonly onAnswered?: (tagged: Tagged) => void;
   /** It lasts until this is sent (IDLE): when anything else has to be, or at `endLasting`. */
   readonly endedBy?: string;
+  /** So many untagged responses may come that have nothing to do with the messages of a mailbox. */
+  readonly maxResponses?: number;
   /** A `BODY[]` literal of this UID follows: a sink when this command takes it. */
   readonly onContent?: (uid: number, sizeBytes: number) => LiteralSink | undefined;
 }

@@ -9,7 +9,7 @@ import { MailError } from "../errors.ts";
 import type { Secret } from "../mail/secret.ts";
 import { hostFailure } from "./host-failure.ts";
 import { isPassing } from "./refusal.ts";
-import { defaultConnectMs, type LegacyServerConfig } from "./server-config.ts";
+import { defaultConnectMs, defaultLoginMs, type LegacyServerConfig } from "./server-config.ts";
 
 export interface Credentials {
   readonly login: string;
@@ -37,12 +37,17 @@ export async function connectImap(
 ): Promise<OpenedImap> {
   signal.throwIfAborted();
   refuseImpossible(credentials);
-  const timeoutMs = config.timeouts?.connectMs ?? defaultConnectMs;
-  const client = createClient(config, credentials, timeoutMs);
+  const connectMs = config.timeouts?.connectMs ?? defaultConnectMs;
+  const loginMs = config.timeouts?.loginMs ?? defaultLoginMs;
+  const client = createClient(config, credentials, { connectMs, loginMs });
   // A failure before the hand-over rejects connect(); without a listener the event would be thrown.
   client.on("error", () => undefined);
   const close = (): void => client.close();
-  const timer = setTimeout(close, timeoutMs);
+  // Whether it greets in time or not: when that time is over, it is known.
+  let timer = setTimeout(() => {
+    if (client.greeting === undefined) close();
+    else timer = setTimeout(close, loginMs);
+  }, connectMs);
   signal.addEventListener("abort", close, { once: true });
   try {
     await client.connect();
@@ -66,7 +71,7 @@ export async function connectImap(
 function createClient(
   config: LegacyServerConfig,
   { login, password }: Credentials,
-  timeoutMs: number,
+  { connectMs, loginMs }: { readonly connectMs: number; readonly loginMs: number },
 ): ImapFlow {
   const { host, port, tls, verify, ca } = config;
   return new ImapFlow({
@@ -78,9 +83,9 @@ function createClient(
     auth: { user: login, pass: password.reveal() },
     logger: false,
     clientInfo: { name: "Mailferry", vendor: "Mailferry", "support-url": "", version: "" },
-    connectionTimeout: timeoutMs,
-    greetingTimeout: timeoutMs,
-    socketTimeout: timeoutMs,
+    connectionTimeout: connectMs,
+    greetingTimeout: connectMs,
+    socketTimeout: connectMs + loginMs,
     maxLiteralSize: maxLoginResponseBytes,
     maxResponseSize: maxLoginResponseBytes,
     // What the old clients saw is what is wanted: no IMAP4rev2, no UTF-8 names, no compression.

@@ -4,7 +4,7 @@
  * command-queue.ts), and IDLE is taken up again once the connection has been quiet for a moment: commands that
  * follow each other cost the server no IDLE in between, and their answers tell the news as well.
  */
-import { setTimeout as delay } from "node:timers/promises";
+import { rest } from "../waiting.ts";
 import type { ImapConnection } from "./imap-connection.ts";
 import { expectOk } from "./refusal.ts";
 
@@ -14,28 +14,29 @@ const quietMs = 200;
 
 /** Idles until `until` is aborted, or the connection is closed; then the connection is out of IDLE. */
 export async function keepIdling(connection: ImapConnection, until: AbortSignal): Promise<void> {
+  let restMs = shortMs;
   while (!until.aborted) {
     await quiet(connection, until);
     const beganAt = performance.now();
     if (!until.aborted) await idleOnce(connection, until);
     const isOurEnd = until.aborted || connection.askedAt >= beganAt;
-    if (!isOurEnd && performance.now() - beganAt < shortMs) await wait(shortMs, until);
+    if (isOurEnd) continue;
+    const isShort = performance.now() - beganAt < shortMs;
+    if (isShort) await rest(restMs, until);
+    restMs = isShort ? Math.min(2 * restMs, longestRestMs) : shortMs;
   }
 }
 
-/** A server that ends IDLE by itself, and at once, is not asked for it again and again. */
+/** A server that ends IDLE by itself, and at once, is not asked for it again and again: it is a look from time to time. */
 const shortMs = 1_000;
-
-async function wait(ms: number, until: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal: until }).catch(() => undefined);
-}
+const longestRestMs = 15_000;
 
 /** Resolves when nothing was asked for a moment, or at `until`. */
 async function quiet(connection: ImapConnection, until: AbortSignal): Promise<void> {
   for (;;) {
     const restMs = connection.isBusy ? quietMs : quietMs - (performance.now() - connection.askedAt);
     if (restMs <= 0 || until.aborted || connection.isClosed) return;
-    await wait(restMs, until);
+    await rest(restMs, until);
   }
 }
 

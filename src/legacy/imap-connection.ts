@@ -7,6 +7,7 @@
  * - Whatever goes wrong with the connection or within a handler closes it, once, and rejects every
  *   command in flight with that reason.
  * - While a handler's promise is pending the socket is paused and the inactivity deadline is off.
+ * - An answer that does not come to its end closes the connection as well (answer-allowance.ts).
  */
 import type { Socket } from "node:net";
 import { MailError } from "../errors.ts";
@@ -15,6 +16,7 @@ import type { EncodedMailboxName } from "../mail/ids.ts";
 import type { MessageContent } from "../mail/message.ts";
 import { piecesOf } from "../mail/message-content.ts";
 import { breathe } from "../waiting.ts";
+import { createAnswerAllowance } from "./answer-allowance.ts";
 import { createCommandQueue, type ImapCommand, type InFlight } from "./command-queue.ts";
 import { parseFetch } from "./fetch-answer.ts";
 import { type Quirks, quirksOf } from "./quirks.ts";
@@ -28,6 +30,8 @@ import { fetchPosition, parseResponse, type Tagged, type Untagged } from "./unta
 export interface ImapConnection {
   readonly capabilities: ReadonlySet<string>;
   readonly quirks: Quirks;
+  /** The most messages that were told of in one mailbox: no truthful answer is about more. */
+  readonly mostMessages: number;
   /** Responses received so far, BYE aside: tells whether anything came since some moment. */
   readonly responseCount: number;
   readonly isClosed: boolean;
@@ -70,6 +74,8 @@ export interface ConnectionOptions {
 }
 
 const logoutTimeoutMs = 2_000;
+/** `* 12345 FETCH (UID 123456 FLAGS (\\Seen))`: lines that are taken many at a time are not counted one by one. */
+const typicalLineBytes = 40;
 
 export function createImapConnection(options: ConnectionOptions): ImapConnection {
   const { socket, greeting, logger, commandTimeoutMs = defaultCommandMs } = options;
@@ -85,6 +91,7 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
     (message) => sendMessage(socket, message, () => restartDeadline()),
     (reason) => destroy(reason),
   );
+  const allowance = createAnswerAllowance(commandTimeoutMs);
   const deadline = createDeadline(commandTimeoutMs, () => destroy(silent(commandTimeoutMs)));
   const { promise: closed, resolve: resolveClosed } = Promise.withResolvers<unknown>();
   let responseCount = 0;
@@ -123,14 +130,27 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
     resolveClosed(reason);
   };
 
+  /** From when on the server owes an answer. */
+  const noteIfIdle = (): void => {
+    if (queue.isEmpty || queue.isLasting) allowance.noteProgress();
+  };
+  const noteUntagged = (untagged: Untagged): void => {
+    if (untagged.kind === "count" && untagged.name === "EXISTS") allowance.noteExists(untagged.value);
+    allowance.noteResponses(
+      1,
+      queue.inFlight.reduce((sum, { command }) => sum + (command.maxResponses ?? 0), 0),
+    );
+  };
   const respond = (text: string, literals: readonly Buffer[]): undefined | Promise<void> => {
     const response = parseResponse(text, literals);
     // A farewell is no answer: whoever got nothing else may try on another connection.
     if (response.kind !== "untagged" || !isBye(response.untagged)) responseCount++;
     switch (response.kind) {
       case "untagged":
+        noteUntagged(response.untagged);
         return offer(queue.inFlight, response.untagged, connection.onUnasked);
       case "tagged":
+        allowance.noteAnswered();
         if (!queue.finish(response.tag, response.tagged)) throw nonsense("it answered what was not asked");
         return undefined;
       case "continue":
@@ -144,14 +164,20 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
   };
   const takeLines = (bytes: Buffer): number => {
     const taken = queue.inFlight[0]?.command.onLines?.(bytes) ?? 0;
-    if (taken > 0) responseCount++;
+    if (taken === 0) return 0;
+    responseCount++;
+    allowance.noteResponses(Math.ceil(taken / typicalLineBytes));
     return taken;
   };
-  const reader = createResponseReader({
-    lines: takeLines,
-    literal: (text, literals, sizeBytes) => literalSink(queue.inFlight, text, literals, sizeBytes),
-    response: respond,
-  });
+  const reader = createResponseReader(
+    {
+      lines: takeLines,
+      literal: (text, literals, sizeBytes) => literalSink(queue.inFlight, text, literals, sizeBytes),
+      response: respond,
+      onStreamed: (bytes) => allowance.noteStreamed(bytes),
+    },
+    { maxLineBytes: () => allowance.maxLineBytes },
+  );
 
   const holdBack = async (wait: Promise<void>): Promise<void> => {
     socket.pause();
@@ -163,17 +189,20 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
       destroy(error);
     }
     isHeldBack = false;
+    allowance.noteProgress();
     restartDeadline();
     if (!isClosed) socket.resume();
   };
   /** What has to be sent in pieces costs Dovecot dear: only where there is much of it, and nobody waits for its end. */
-  const bringsBodies = (): boolean => queue.inFlight[0]?.command.onContent !== undefined;
+  const bringsMuch = (): boolean => allowance.isMuch || queue.inFlight[0]?.command.onContent !== undefined;
   const onData = (chunk: Buffer): void => {
     if (isClosed) return;
     heardAt = performance.now();
     try {
+      noteIfIdle();
+      allowance.noteBytes(chunk.length);
       const wait = reader.push(chunk);
-      const isEnough = noteReading(performance.now() - heardAt) && bringsBodies();
+      const isEnough = noteReading(performance.now() - heardAt) && bringsMuch();
       if (wait) void holdBack(wait);
       else if (isEnough) void holdBack(breathe());
       else restartDeadline();
@@ -190,6 +219,7 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
     const lasts = command.endedBy !== undefined;
     if (!lasts) askedAt = performance.now();
     const [sentAt, before] = [performance.now(), socket.bytesRead];
+    noteIfIdle();
     const answering = queue.send(command);
     restartDeadline();
     const answer = await answering;
@@ -213,6 +243,9 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
     onAnswered: undefined,
     capabilities,
     quirks,
+    get mostMessages() {
+      return allowance.mostMessages;
+    },
     get responseCount() {
       return responseCount;
     },
@@ -237,7 +270,10 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
     namespaces: undefined,
     closed,
     run,
-    endLasting: () => queue.endLasting(),
+    endLasting() {
+      noteIfIdle();
+      queue.endLasting();
+    },
     destroy,
     logout,
   };

@@ -17,7 +17,8 @@ import type { Untagged } from "./untagged.ts";
 
 type DataResponse = Untagged & { readonly kind: "data" };
 
-const maxNames = 200_000;
+/** Lines, since a name may be told again and again. */
+const maxNames = 100_000;
 
 export async function readListing(connection: ImapConnection): Promise<Listing> {
   const [namespaces, mailboxes, subscriptions] = await Promise.all([
@@ -32,13 +33,14 @@ export async function readListing(connection: ImapConnection): Promise<Listing> 
 
 async function readNames(connection: ImapConnection, command: "LIST" | "LSUB"): Promise<ListedName[]> {
   const byName = new Map<string, ListedName>();
+  let lines = 0;
   const tagged = await connection.run({
     parts: [`${command} "" "*"`],
+    maxResponses: maxNames,
     onUntagged(untagged) {
       if (untagged.kind !== "data" || untagged.name !== command) return false;
+      if (++lines > maxNames) throw new MailError("UNAVAILABLE", "The old server lists too many mailboxes");
       const listed = parseListed(untagged);
-      if (byName.size >= maxNames)
-        throw new MailError("UNAVAILABLE", "The old server lists too many mailboxes");
       if (listed && !byName.has(listed.name)) byName.set(listed.name, listed);
       return true;
     },

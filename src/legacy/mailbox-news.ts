@@ -26,6 +26,8 @@ export interface NewsGatherer extends MailboxTold {
 
 /** More is not held: who takes it asks for all of them. */
 const maxHeld = 10_000;
+/** So many are moved up at each expunge: more are asked for anew. */
+const maxMoved = 200;
 
 export function createNewsGatherer(): NewsGatherer {
   let exists: number | undefined = 0;
@@ -55,6 +57,11 @@ export function createNewsGatherer(): NewsGatherer {
     expunged++;
     expungedEver++;
     if (unnamed.size === 0) return;
+    if (unnamed.size > maxMoved) {
+      isAnyUnnamed = true;
+      unnamed = new Set();
+      return;
+    }
     unnamed = new Set(
       [...unnamed].filter((one) => one !== number).map((one) => (one > number ? one - 1 : one)),
     );
@@ -62,8 +69,11 @@ export function createNewsGatherer(): NewsGatherer {
   /** Ranges may reach over UIDs that were not there: how many are left, only a listing tells. */
   const noteVanished = (text: string): boolean => {
     if (text.startsWith("(")) return false;
-    const ranges = resolveSequenceSet(parseSequenceSet(text.trim(), maxHeld) ?? [], maxUid);
-    vanished = vanished.concat(ranges);
+    const told = parseSequenceSet(text.trim(), maxHeld);
+    const ranges = resolveSequenceSet(told ?? [], maxUid);
+    if (told && vanished.length + ranges.length <= maxHeld) for (const range of ranges) vanished.push(range);
+    // Which they are, the listing tells.
+    else expunged++;
     exists = undefined;
     expungedEver++;
     // Where those stand that were told of without a UID, nobody can say any more.

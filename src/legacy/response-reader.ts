@@ -6,7 +6,7 @@
  *   the text has `{n}`, the next literal follows. No byte is decoded or dropped.
  * - A literal whose handler gives a sink is never gathered: subarrays of the socket's chunks are passed
  *   on, and it stands as `streamedLiteral` in the list.
- * - What is gathered of one response is bounded by `maxResponseBytes`.
+ * - What is gathered of one response is bounded by `maxResponseBytes`, one line of it by `maxLineBytes`.
  * - While a sink's promise is pending nothing further is read.
  */
 import { MailError } from "../errors.ts";
@@ -26,6 +26,13 @@ export interface ResponseHandler {
    */
   literal(text: string, literals: readonly Buffer[], sizeBytes: number): LiteralSink | undefined;
   response(text: string, literals: readonly Buffer[]): undefined | Promise<void>;
+  /** Bytes have gone to a sink. */
+  onStreamed?(bytes: number): void;
+}
+
+export interface ReaderLimits {
+  readonly maxResponseBytes?: number;
+  readonly maxLineBytes?: () => number;
 }
 
 export interface ResponseReader {
@@ -41,31 +48,37 @@ export const streamedLiteral: Buffer = Buffer.alloc(0);
 interface PendingLiteral {
   missingBytes: number;
   readonly sink: LiteralSink | undefined;
-  readonly gathered: Buffer[];
+  /** In one piece from the beginning: a large one is held once. */
+  readonly gathered: Buffer;
 }
 
 const defaultMaxResponseBytes = 128 << 20;
+/** RFC 3501 9: a number has 32 bits. */
+const maxStreamedBytes = 0xffff_ffff;
+/** One behind the other. */
+const maxEmptyLines = 1_000;
 const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
 const noBytes: Buffer = Buffer.alloc(0);
 
 export function createResponseReader(
   handler: ResponseHandler,
-  maxResponseBytes = defaultMaxResponseBytes,
+  { maxResponseBytes = defaultMaxResponseBytes, maxLineBytes = () => maxResponseBytes }: ReaderLimits = {},
 ): ResponseReader {
   let rest = noBytes;
   /** The current line as far as it came in earlier chunks. */
   let lineStart: Buffer[] = [];
+  let lineStartBytes = 0;
   let text = "";
   let literals: Buffer[] = [];
   let literal: PendingLiteral | undefined;
   let gatheredBytes = 0;
+  let emptyLines = 0;
   let isStopped = false;
 
   const countGathered = (bytes: number): void => {
     gatheredBytes += bytes;
-    if (gatheredBytes > maxResponseBytes)
-      throw new MailError("UNAVAILABLE", "The old server's answer is too long");
+    if (gatheredBytes > maxResponseBytes) throw tooLong();
   };
 
   /** False where the next line is to be read here, or is not begun yet. */
@@ -81,6 +94,8 @@ export function createResponseReader(
     const end = rest.indexOf(lineFeed);
     if (end < 0) {
       countGathered(rest.length);
+      lineStartBytes += rest.length;
+      if (lineStartBytes > maxLineBytes()) throw tooLong();
       lineStart.push(rest);
       rest = noBytes;
       return undefined;
@@ -92,6 +107,7 @@ export function createResponseReader(
       line = Buffer.concat([...lineStart, line.subarray(0, end)]);
       length = line.length;
       lineStart = [];
+      lineStartBytes = 0;
     }
     if (length > 0 && line[length - 1] === carriageReturn) length--;
     const piece = line.toString("latin1", 0, length);
@@ -106,23 +122,30 @@ export function createResponseReader(
     text = "";
     gatheredBytes = 0;
     if (wholeLiterals.length > 0) literals = [];
-    return whole === "" ? undefined : handler.response(whole, wholeLiterals);
+    if (whole === "") {
+      if (++emptyLines > maxEmptyLines) throw tooLong();
+      return undefined;
+    }
+    emptyLines = 0;
+    return handler.response(whole, wholeLiterals);
   };
 
   const beginLiteral = (sizeBytes: number): undefined | Promise<void> => {
     countGathered(text.length);
     const sink = handler.literal(text, literals, sizeBytes);
     if (!sink) countGathered(sizeBytes);
-    literal = { missingBytes: sizeBytes, sink, gathered: [] };
+    else if (sizeBytes > maxStreamedBytes) throw tooLong();
+    literal = { missingBytes: sizeBytes, sink, gathered: sink ? noBytes : Buffer.allocUnsafe(sizeBytes) };
     return sizeBytes === 0 ? endLiteral(literal) : undefined;
   };
 
   const readLiteral = (pending: PendingLiteral): undefined | Promise<void> => {
     const chunk = rest.length <= pending.missingBytes ? rest : rest.subarray(0, pending.missingBytes);
     rest = rest.subarray(chunk.length);
+    if (pending.sink) handler.onStreamed?.(chunk.length);
+    else chunk.copy(pending.gathered, pending.gathered.length - pending.missingBytes);
     pending.missingBytes -= chunk.length;
     const isWhole = pending.missingBytes === 0;
-    if (!pending.sink) pending.gathered.push(chunk);
     const wait = pending.sink?.write(chunk);
     if (!isWhole) return wait;
     return wait ? wait.then(() => (isStopped ? undefined : endLiteral(pending))) : endLiteral(pending);
@@ -130,8 +153,7 @@ export function createResponseReader(
 
   const endLiteral = (ended: PendingLiteral): undefined | Promise<void> => {
     literal = undefined;
-    // concat copies even a single piece, so that a small literal does not keep a whole chunk in memory.
-    literals.push(ended.sink ? streamedLiteral : Buffer.concat(ended.gathered));
+    literals.push(ended.sink ? streamedLiteral : ended.gathered);
     return ended.sink?.end();
   };
 
@@ -152,6 +174,10 @@ export function createResponseReader(
       isStopped = true;
     },
   };
+}
+
+function tooLong(): MailError {
+  return new MailError("UNAVAILABLE", "The old server's answer is too long");
 }
 
 /** RFC 3501 4.3: `{n}` at the end of a line, but for free text (status responses, continuations). */

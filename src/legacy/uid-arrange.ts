@@ -1,4 +1,5 @@
 /** UID SORT and UID THREAD (RFC 5256): order among messages whose headers are only on the server. */
+import { MailError } from "../errors.ts";
 import type { Uid } from "../mail/ids.ts";
 import { formatNumberSet, type UidSet } from "../mail/number-set.ts";
 import { type SortKey, sortNames } from "../mail/sort-key.ts";
@@ -41,6 +42,10 @@ export async function uidThread(
   return parseThreads(await ask(connection, `UID THREAD ${algorithm} US-ASCII UID ${set}`, "THREAD"));
 }
 
+/** A thread of one, of the longest UID. */
+const charsPerMessage = 24;
+const freeChars = 1 << 20;
+
 /** What stands behind the name in the answer. */
 async function ask(connection: ImapConnection, command: string, name: string): Promise<string> {
   let answer = "";
@@ -48,6 +53,9 @@ async function ask(connection: ImapConnection, command: string, name: string): P
     parts: [command],
     onUntagged(untagged: Untagged) {
       if (untagged.kind !== "data" || untagged.name !== name) return false;
+      if (answer.length + untagged.text.length > freeChars + charsPerMessage * connection.mostMessages) {
+        throw new MailError("UNAVAILABLE", `The old server's answer to ${name} is too long`);
+      }
       answer += ` ${untagged.text.slice(untagged.position)}`;
       return true;
     },

@@ -1,13 +1,13 @@
 /** UID SEARCH, answered by ESEARCH (RFC 4731) where the server has it: ranges instead of every number. */
 import { MailError } from "../errors.ts";
 import { maxUid, type Uid } from "../mail/ids.ts";
+import { maxMessages } from "./answer-allowance.ts";
 import type { CommandPart } from "./command-text.ts";
-import { parseUid } from "./fetch-answer.ts";
 import type { ImapConnection } from "./imap-connection.ts";
 import { expectOk } from "./refusal.ts";
 
-/** Bound on the answer: a range costs few bytes to send and many to hold. */
-const maxUids = 10_000_000;
+/** Some may have come, and not been told of, since EXISTS. */
+const freeUids = 10_000;
 
 /** Ascending, without duplicates. */
 export async function uidSearch(
@@ -15,6 +15,8 @@ export async function uidSearch(
   criteria: readonly CommandPart[],
 ): Promise<readonly Uid[]> {
   const found: number[] = [];
+  // A range costs few bytes to send and many to hold. EXISTS may be on its way yet.
+  const maxUids = (): number => Math.min(2 * connection.mostMessages + freeUids, maxMessages);
   let isAnswered = false;
   const isExtended = connection.capabilities.has("ESEARCH");
   const tagged = await connection.run({
@@ -22,8 +24,8 @@ export async function uidSearch(
     onUntagged(untagged, tag) {
       if (untagged.kind !== "data") return false;
       const { name, text, position } = untagged;
-      if (name === "SEARCH") addNumbers(found, text.slice(position));
-      else if (name === "ESEARCH" && isAnswerTo(text, tag)) addRanges(found, text.slice(position));
+      if (name === "SEARCH") addNumbers(found, text, position, maxUids());
+      else if (name === "ESEARCH" && isAnswerTo(text, tag)) addRanges(found, text.slice(position), maxUids());
       else return false;
       isAnswered = true;
       return true;
@@ -32,7 +34,7 @@ export async function uidSearch(
   expectOk(tagged);
   // RFC 3501 6.4.4 wants one SEARCH: an answer left out must not be taken for "there are none".
   if (!isAnswered) throw nonsense();
-  return (isAscending(found) ? found : [...new Set(found)].sort((a, b) => a - b)) as Uid[];
+  return (isAscending(found) ? found : sortedOnce(found)) as Uid[];
 }
 
 /** Without duplicates: as nearly every server answers. */
@@ -48,17 +50,29 @@ function isAnswerTo(text: string, tag: string): boolean {
   return !match || match[1] === tag;
 }
 
+function sortedOnce(numbers: readonly number[]): number[] {
+  const sorted = Uint32Array.from(numbers).sort();
+  return Array.from(sorted.filter((number, index) => number !== sorted[index - 1]));
+}
+
 /** `2 84 882`, with ` (MODSEQ n)` at the end when a criterion was one (RFC 7162 3.1.5). */
-function addNumbers(found: number[], numbers: string): void {
-  const end = numbers.indexOf("(");
-  for (const number of (end < 0 ? numbers : numbers.slice(0, end)).split(" ")) {
-    const uid = parseUid(number);
-    if (uid !== undefined) found.push(uid);
-    else if (number !== "") throw nonsense();
+function addNumbers(found: number[], text: string, from: number, maxUids: number): void {
+  const end = text.indexOf("(", from);
+  // Read by hand, as the ranges below.
+  for (let at = from, number = none; at <= text.length; at++) {
+    const code = at === end || at === text.length ? space : text.charCodeAt(at);
+    if (code >= zero && code <= nine) number = Math.max(number, 0) * 10 + code - zero;
+    else if (code !== space) throw nonsense();
+    else if (number !== none) {
+      if (number === 0 || number > maxUid || found.length >= maxUids) throw nonsense();
+      found.push(number);
+      number = none;
+    }
+    if (at === end) return;
   }
 }
 
-function addRanges(found: number[], answer: string): void {
+function addRanges(found: number[], answer: string, maxUids: number): void {
   const ranges = /(?:^|[ )])ALL ([\d:,]+)/i.exec(answer)?.[1] ?? "";
   // Read by hand: a mailbox with many gaps has tens of thousands of ranges, and a client is waiting.
   let from: number | undefined;
@@ -70,20 +84,22 @@ function addRanges(found: number[], answer: string): void {
       from = number;
       number = 0;
     } else if (code !== colon && number > 0) {
-      addRange(found, from ?? number, number);
+      addRange(found, from ?? number, number, maxUids);
       from = undefined;
       number = 0;
     } else if (ranges !== "") throw nonsense();
   }
 }
 
-function addRange(found: number[], one: number, other: number): void {
+function addRange(found: number[], one: number, other: number, maxUids: number): void {
   const low = Math.min(one, other);
   const high = Math.max(one, other);
   if (low === 0 || high > maxUid || found.length + high - low >= maxUids) throw nonsense();
   for (let uid = low; uid <= high; uid++) found.push(uid);
 }
 
+const none = -1;
+const space = 0x20;
 const zero = 0x30;
 const nine = 0x39;
 const colon = 0x3a;

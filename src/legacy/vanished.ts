@@ -1,4 +1,5 @@
 /** What was expunged since a MODSEQ, as a server with QRESYNC tells it (RFC 7162 3.2.6, 3.2.10). */
+import { MailError } from "../errors.ts";
 import type { ModSeq } from "../mail/ids.ts";
 import {
   formatNumberSet,
@@ -31,12 +32,18 @@ export async function vanishedSince(
     onUntagged(untagged) {
       const set = earlier(untagged);
       if (!set) return false;
-      vanished.push(...set);
+      if (vanished.length + set.length > maxRanges) throw tooMany();
+      // One by one: as arguments of a call they would not fit on the stack.
+      for (const range of set) vanished.push(range);
       return true;
     },
   });
   expectOk(tagged);
   return resolveSequenceSet(vanished, 0);
+}
+
+function tooMany(): MailError {
+  return new MailError("UNAVAILABLE", "The old server tells of more expunges than can be held");
 }
 
 function earlier(untagged: Untagged): RawSequenceSet | undefined {

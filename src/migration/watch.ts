@@ -3,10 +3,12 @@
  * others wait for one and nobody else uses it, and by looking from time to time where that cannot be had.
  */
 import { setTimeout as delay } from "node:timers/promises";
+import type { MailboxLease } from "../legacy/source.ts";
 import { anyOf } from "../waiting.ts";
 import { catchUp } from "./follow-mailbox.ts";
 import { withMailbox } from "./mailbox-lease.ts";
 import type { MailboxState } from "./mailbox-state.ts";
+import { createNewsPace } from "./news-pace.ts";
 
 export interface Watch {
   /** Watches until what is returned is called; any number of times. */
@@ -42,7 +44,20 @@ interface Pause {
 export function createWatch(mailbox: MailboxState, look: () => Promise<void>): MailboxWatch {
   let clients = 0;
   let endPause = (): void => undefined;
+  const pace = createNewsPace();
 
+  const takeNews = async (lease: MailboxLease): Promise<void> => {
+    let hasFound = false;
+    const unsubscribe = mailbox.subscribe(() => {
+      hasFound = true;
+    });
+    try {
+      await mailbox.exclusive((waited) => catchUp(mailbox, lease, { waited, unasked: true }));
+    } finally {
+      unsubscribe();
+      pace.noteLook(hasFound);
+    }
+  };
   const idle = async (ended: AbortSignal): Promise<Pause> => {
     const giveWay = new AbortController();
     const patience = new AbortController();
@@ -63,9 +78,11 @@ export function createWatch(mailbox: MailboxState, look: () => Promise<void>): M
       return await withMailbox(mailbox, request, async (lease) => {
         clearInterval(timer);
         if (!lease.capabilities.has("IDLE")) return asNoIdle();
-        const take = (): Promise<void> =>
-          mailbox.exclusive((waited) => catchUp(mailbox, lease, { waited, unasked: true }));
-        await take();
+        const take = async (): Promise<void> => {
+          await pace.turn(until);
+          if (!until.aborted) await takeNews(lease);
+        };
+        await takeNews(lease);
         await lease.watch(until, take);
         // It is looked at when it is selected again.
         return { ms: resumeMs, thenLook: false };

@@ -1,6 +1,7 @@
 /** A client and a mailbox of which nothing is here yet: what the old server is asked for its sake, and when. */
 import { afterEach, expect, it } from "vitest";
 import { createHandle } from "../../src/account/handle.ts";
+import { createPatience } from "../../src/account/patience.ts";
 import { createRecentLedger } from "../../src/account/recent.ts";
 import { createImapServer } from "../../src/imap/server.ts";
 import { silentLogger } from "../../src/log.ts";
@@ -43,6 +44,7 @@ async function served() {
       user: "alice",
       mirror: mirror as unknown as Mirror,
       recentLedger: createRecentLedger(),
+      patience: createPatience(),
       maildropLock: { isHeld: false },
       pop3: { uidlFormat: "%u", markSeen: true },
       logger: silentLogger,

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { createHandle } from "../../src/account/handle.ts";
+import { createPatience } from "../../src/account/patience.ts";
 import { createRecentLedger } from "../../src/account/recent.ts";
 import { silentLogger } from "../../src/log.ts";
 import { type LocalAccount, name, openLocalAccount } from "../migration/local-fixture.ts";
@@ -19,6 +20,7 @@ it("a mailbox that is deleted while it is opened is not there, or is told to be 
     user: "alice",
     mirror,
     recentLedger: createRecentLedger(),
+    patience: createPatience(),
     maildropLock: { isHeld: false },
     pop3: { uidlFormat: "%u", markSeen: true },
     logger: silentLogger,

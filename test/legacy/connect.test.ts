@@ -1,5 +1,7 @@
 /** Logging in on a real Dovecot, and on servers that refuse in all the ways there are. */
+
 import { readFileSync } from "node:fs";
+import type { Socket } from "node:net";
 import { inspect } from "node:util";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -110,10 +112,11 @@ describe("a server that does not let in", () => {
     script: (peer: Peer) => Promise<void>,
     timeoutMs = 20_000,
     signal = never,
+    loginMs = timeoutMs,
   ): Promise<unknown> => {
     server = await scriptedServer(script);
     const config = { host: "127.0.0.1", port: server.port, tls: "none", verify: true } as const;
-    return connectImap({ ...config, timeouts: { connectMs: timeoutMs } }, credentials, signal);
+    return connectImap({ ...config, timeouts: { connectMs: timeoutMs, loginMs } }, credentials, signal);
   };
   const answering =
     (answer: string, capabilities = "IMAP4rev1") =>
@@ -176,6 +179,19 @@ describe("a server that does not let in", () => {
     await expect(attempt(script)).rejects.toMatchObject({ code: "UNAVAILABLE" });
   });
 
+  it("but only takes its time after the greeting: it is waited for", async () => {
+    const letIn = async (peer: Peer): Promise<void> => {
+      peer.send("* OK [CAPABILITY IMAP4rev1] hi\r\n");
+      for (;;) {
+        const [tag = "", command = ""] = (await peer.line()).split(" ");
+        // Longer than the connection itself may take.
+        if (command === "LOGIN") await new Promise((resolve) => setTimeout(resolve, 300));
+        peer.send(`* CAPABILITY IMAP4rev1\r\n${tag} OK\r\n`);
+      }
+    };
+    const opened = (await attempt(letIn, 100, never, 60_000)) as { readonly socket: Socket };
+    opened.socket.destroy();
+  });
   it("by silence, at any point", async () => {
     const mute = async (peer: Peer): Promise<void> => void (await peer.line());
     await expect(attempt(mute, 60)).rejects.toMatchObject({ code: "UNAVAILABLE" });

@@ -115,3 +115,24 @@ it("a quiet hour costs the server a new IDLE every 29 minutes, and nothing else"
   await vi.waitUntil(() => lines.length === 6);
   await idling;
 });
+
+it("a server that ends it at once is asked for it less and less", async () => {
+  const asked: number[] = [];
+  const imap = await connected(async (peer) => {
+    for (;;) {
+      const idle = await peer.expect(/^IDLE$/);
+      asked.push(performance.now());
+      peer.send(`+ idling\r\n${idle} OK that is all\r\n`);
+    }
+  });
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+  const idling = keepIdling(imap, stop.signal);
+  while (asked.length < 7) {
+    await vi.advanceTimersByTimeAsync(100);
+    await new Promise(setImmediate);
+  }
+  const pauses = asked.slice(1).map((at, index) => Math.floor((at - (asked[index] ?? 0)) / 1_000));
+  expect(pauses).toEqual([1, 2, 4, 8, 15, 15]);
+  stop.abort();
+  await idling;
+});

@@ -106,7 +106,7 @@ describe("response reader", () => {
   it("bounds lines, gathered literals and their sum", () => {
     const over = (text: string): (() => unknown) => {
       const handler = { literal: () => undefined, response: () => undefined };
-      const reader = createResponseReader(handler, 100);
+      const reader = createResponseReader(handler, { maxResponseBytes: 100 });
       return () => reader.push(Buffer.from(text));
     };
     expect(over("x".repeat(101))).toThrow("too long");
