@@ -1,10 +1,11 @@
 /** UID SEARCH, answered by ESEARCH (RFC 4731) where the server has it: ranges instead of every number. */
 import { MailError } from "../errors.ts";
-import { maxUid, type Uid } from "../mail/ids.ts";
+import type { Uid } from "../mail/ids.ts";
 import type { CommandPart } from "./command-text.ts";
 import { parseUid } from "./fetch-answer.ts";
 import type { ImapConnection } from "./imap-connection.ts";
 import { expectOk } from "./refusal.ts";
+import { readUidRanges } from "./uid-ranges.ts";
 
 /** Bound on the answer: a range costs few bytes to send and many to hold. */
 const maxUids = 10_000_000;
@@ -14,6 +15,32 @@ export async function uidSearch(
   connection: ImapConnection,
   criteria: readonly CommandPart[],
 ): Promise<readonly Uid[]> {
+  return ascending(await search(connection, criteria));
+}
+
+export interface SearchedUids {
+  /** Ascending, without duplicates. */
+  readonly uids: readonly Uid[];
+  /** The last number is below the one before: it may be the beginning of another. */
+  readonly isCut: boolean;
+}
+
+/** None, and cut, where its answer makes no sense: there are other ways to list all. */
+export async function searchAll(connection: ImapConnection): Promise<SearchedUids> {
+  try {
+    const found = await search(connection, ["ALL"]);
+    return { uids: ascending(found), isCut: (found.at(-1) ?? 0) < (found.at(-2) ?? 0) };
+  } catch (error) {
+    if (!(error instanceof MailError) || connection.isClosed) throw error;
+    return { uids: [], isCut: true };
+  }
+}
+
+function ascending(found: readonly number[]): readonly Uid[] {
+  return (isAscending(found) ? found : [...new Set(found)].sort((a, b) => a - b)) as readonly Uid[];
+}
+
+async function search(connection: ImapConnection, criteria: readonly CommandPart[]): Promise<number[]> {
   const found: number[] = [];
   let isAnswered = false;
   const isExtended = connection.capabilities.has("ESEARCH");
@@ -32,7 +59,7 @@ export async function uidSearch(
   expectOk(tagged);
   // RFC 3501 6.4.4 wants one SEARCH: an answer left out must not be taken for "there are none".
   if (!isAnswered) throw nonsense();
-  return (isAscending(found) ? found : [...new Set(found)].sort((a, b) => a - b)) as Uid[];
+  return found;
 }
 
 /** Without duplicates: as nearly every server answers. */
@@ -60,33 +87,16 @@ function addNumbers(found: number[], numbers: string): void {
 
 function addRanges(found: number[], answer: string): void {
   const ranges = /(?:^|[ )])ALL ([\d:,]+)/i.exec(answer)?.[1] ?? "";
-  // Read by hand: a mailbox with many gaps has tens of thousands of ranges, and a client is waiting.
-  let from: number | undefined;
-  let number = 0;
-  for (let at = 0; at <= ranges.length; at++) {
-    const code = ranges.charCodeAt(at);
-    if (code >= zero && code <= nine) number = number * 10 + code - zero;
-    else if (code === colon && from === undefined) {
-      from = number;
-      number = 0;
-    } else if (code !== colon && number > 0) {
-      addRange(found, from ?? number, number);
-      from = undefined;
-      number = 0;
-    } else if (ranges !== "") throw nonsense();
-  }
+  if (ranges === "") return;
+  const read = readUidRanges(ranges);
+  if (!read) throw nonsense();
+  for (const { from, to } of read) addRange(found, from, to);
 }
 
-function addRange(found: number[], one: number, other: number): void {
-  const low = Math.min(one, other);
-  const high = Math.max(one, other);
-  if (low === 0 || high > maxUid || found.length + high - low >= maxUids) throw nonsense();
+function addRange(found: number[], low: number, high: number): void {
+  if (found.length + high - low >= maxUids) throw nonsense();
   for (let uid = low; uid <= high; uid++) found.push(uid);
 }
-
-const zero = 0x30;
-const nine = 0x39;
-const colon = 0x3a;
 
 function nonsense(): MailError {
   return new MailError("UNAVAILABLE", "The old server's answer to SEARCH makes no sense");

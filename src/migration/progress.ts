@@ -1,5 +1,6 @@
 /** How far an account has come: what `status`, `migrate` and the directory tell. */
 import type { AccountCounters } from "../store/directory.ts";
+import { describeDoubts } from "./mailbox-doubts.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 
@@ -25,6 +26,7 @@ export function progressOf({ state, quarantine }: MailboxMirror): MailboxProgres
     problems: [
       ...(problem === undefined ? [] : [problem]),
       ...(isTransient ? [notToBeKept] : []),
+      ...describeDoubts(state),
       ...heldBack(state),
       ...quarantined,
     ],

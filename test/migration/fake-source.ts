@@ -109,6 +109,8 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
         if (messages.has(each)) onFlags({ uid: each, flags: flagsNow(each), modSeq: modSeq(0n) });
       }
     },
+    listingGap: undefined,
+    lastUid: async () => listed().at(-1),
     fetchHeaders: unused,
     fetchStructures: unused,
     async fetchBodies(set, sink) {
