@@ -6,13 +6,13 @@
  * - Whose deletion was asked for here and answered OK is gone, and so is one that somebody has decided on.
  * - Any other is gone when it has been left out for `confirmAfterMs`, by the looks at both ends of that time, and
  *   STATUS of its name says that there is none.
- * - Where more than half of the mailboxes, or of 50 messages and more, are left out at once, somebody has to decide: they
- *   are held, over a restart, too, until they are listed again.
+ * - Where more than half of the mailboxes, or of 50 messages and more, would go at once, and are not there under other
+ *   names, somebody has to decide: they are held, over a restart, too, until they are listed again.
  */
 import { isNonexistent } from "../errors.ts";
 import type { LegacyStatus } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
-import type { EncodedMailboxName, MailboxId } from "../mail/ids.ts";
+import type { EncodedMailboxName, MailboxId, Uid } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
 import { isSelectable } from "./listing.ts";
 
@@ -54,8 +54,8 @@ export interface AbsentMailboxesOptions {
   readonly confirmAfterMs: number;
   /** What STATUS says of each; rejections are told apart. */
   readonly ask: (names: readonly EncodedMailboxName[]) => Promise<readonly StatusAnswer[]>;
-  /** How many messages are here. */
-  readonly count: (record: MailboxRecord) => Promise<number>;
+  /** What is here of it. */
+  readonly uidsOf: (record: MailboxRecord) => Promise<readonly Uid[]>;
 }
 
 export type StatusAnswer = PromiseSettledResult<LegacyStatus>;
@@ -75,7 +75,7 @@ const brakeFrom = 50;
 const marginMs = 500;
 
 export function createAbsentMailboxes(options: AbsentMailboxesOptions): AbsentMailboxes {
-  const { store, logger, confirmAfterMs, ask, count } = options;
+  const { store, logger, confirmAfterMs, ask, uidsOf } = options;
   let absent: ReadonlyMap<MailboxId, Absence> = readAbsences(store);
   const decided = new Set<MailboxId>();
   const asked = new Map<EncodedMailboxName, { readonly outcome: "done" | "unknown" }>();
@@ -100,13 +100,35 @@ export function createAbsentMailboxes(options: AbsentMailboxesOptions): AbsentMa
   };
   /** More than a person deletes in a moment. */
   const isMost = async (records: readonly MailboxRecord[]): Promise<boolean> => {
+    if (records.length === 0) return false;
     const all = store.mailboxes().filter(isSelectable);
     if (records.length > all.length / 2) return true;
     const left = new Set(records.map(({ id }) => id));
-    const counts = await Promise.all(all.map(async (record) => ({ record, messages: await count(record) })));
+    const counts = await Promise.all(
+      all.map(async (record) => ({ record, messages: (await uidsOf(record)).length })),
+    );
     const sum = (some: typeof counts): number => some.reduce((total, { messages }) => total + messages, 0);
     const total = sum(counts);
     return total >= brakeFrom && sum(counts.filter(({ record }) => left.has(record.id))) > total / 2;
+  };
+  /** Those that others have renamed: there under a newer name, with the same UIDVALIDITY and as many messages. */
+  const movedAmong = async (records: readonly MailboxRecord[]): Promise<ReadonlySet<MailboxRecord>> => {
+    const left = new Set(records.map(({ id }) => id));
+    const first = Math.min(...left);
+    const newer =
+      records.length === 0 ? [] : store.mailboxes().filter(({ id }) => id > first && !left.has(id));
+    const answers = await askAbout(newer);
+    const moved = new Set<MailboxRecord>();
+    for (const record of records) {
+      const { length } = await uidsOf(record);
+      const isIt = ({ id }: MailboxRecord): boolean => {
+        const told = answers.get(id);
+        if (told?.status !== "fulfilled" || id < record.id) return false;
+        return told.value.uidValidity === record.uidValidity && told.value.messages === length;
+      };
+      if (length > 0 && newer.some(isIt)) moved.add(record);
+    }
+    return moved;
   };
   /** Of those that are listed again: another mailbox has taken the name where UIDVALIDITY is another. */
   const replacedAmong = async (unlisted: ReadonlySet<MailboxId>): Promise<MailboxRecord[]> => {
@@ -134,10 +156,12 @@ export function createAbsentMailboxes(options: AbsentMailboxesOptions): AbsentMa
       const doubted = unlisted.filter((record) => !isSettled(record));
       const isAsked = ({ name }: MailboxRecord): boolean => asked.has(name);
       const unasked = doubted.filter((record) => !isAsked(record));
-      const isTooMuch = unasked.length > 0 && (await isMost(unasked));
-      const isWorthAsking = ({ id }: MailboxRecord): boolean => {
-        const known = absent.get(id);
-        return !isTooMuch && (!known || isDue(known));
+      const moved = await movedAmong(unasked);
+      const isTooMuch = await isMost(unasked.filter((record) => !moved.has(record)));
+      const mayGo = (record: MailboxRecord): boolean => !isTooMuch || moved.has(record);
+      const isWorthAsking = (record: MailboxRecord): boolean => {
+        const known = absent.get(record.id);
+        return mayGo(record) && (!known || isDue(known));
       };
       const answers = await askAbout(doubted.filter((record) => isAsked(record) || isWorthAsking(record)));
       const absences = new Map(
@@ -148,7 +172,8 @@ export function createAbsentMailboxes(options: AbsentMailboxesOptions): AbsentMa
       const isGone = (record: MailboxRecord): boolean => {
         const absence = absences.get(record.id);
         if (!absence) return false;
-        return !isTooMuch && !absence.isHeld && absence.said === "none" && isDue(absence);
+        const isHeld = absence.isHeld && !moved.has(record);
+        return mayGo(record) && !isHeld && absence.said === "none" && isDue(absence);
       };
       const replaced = absent.size === 0 ? [] : await replacedAmong(new Set(unlisted.map(({ id }) => id)));
       const confirmed = unasked.filter(isGone);
@@ -162,7 +187,10 @@ export function createAbsentMailboxes(options: AbsentMailboxesOptions): AbsentMa
       for (const { id, name } of unasked)
         if (!absent.has(id))
           logger.warn({ mailbox: name }, "the old server does not list a mailbox any more");
-      keep(new Map(next.map((one) => [one.id, { ...one, isHeld: one.isHeld || isTooMuch }])));
+      const movedIds = new Set([...moved].map(({ id }) => id));
+      const isHeld = (one: Absence): boolean =>
+        !movedIds.has(one.id) && (one.isHeld || (isTooMuch && isDue(one)));
+      keep(new Map(next.map((one) => [one.id, { ...one, isHeld: isHeld(one) }])));
       // What is asked for while the names are on their way is seen by the next look.
       for (const [name, one] of askedBefore) if (asked.get(name) === one) asked.delete(name);
       for (const { record } of gone) decided.delete(record.id);

@@ -50,7 +50,7 @@ export function followNames(options: FollowNamesOptions): NameFollower {
     store,
     logger,
     confirmAfterMs: rules.confirmAfterMs,
-    count: async (record) => (await open(record)).state.table.uids.length,
+    uidsOf: async (record) => (await open(record)).state.table.uids,
     ask: (names) =>
       source.use({ priority: "interactive", signal }, async (lease) => {
         const answers: StatusAnswer[] = [];

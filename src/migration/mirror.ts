@@ -3,7 +3,7 @@
  * brings everything across. Opened by the account, closed by it; whoever waits on shared work waits with
  * a signal of his own, the work itself lives as long as the mirror.
  */
-import { isUnavailable, MailError } from "../errors.ts";
+import { isNonexistent, isUnavailable, MailError } from "../errors.ts";
 import type { Pop3Source } from "../legacy/pop3-source.ts";
 import type { ImapSource, LegacyStatus, Listing } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
@@ -185,7 +185,13 @@ export function openMirror(options: MirrorOptions): Mirror {
     if (pop3?.mailboxes === "all") await waitWith(refresh(), waiting);
     const mailboxes =
       pop3?.mailboxes === "all" ? await all() : [await open(recordOf(inbox) ?? store.addMailbox(firstInbox))];
-    await Promise.all(mailboxes.map((mailbox) => mailbox.sync(waiting)));
+    const sync = async (mailbox: MailboxMirror): Promise<void> => {
+      await mailbox.sync(waiting).catch((error: unknown) => {
+        // One that is not listed any more, and may be gone.
+        if (!isNonexistent(error) || doubtsOf(mailbox.state).absence === undefined) throw error;
+      });
+    };
+    await Promise.all(mailboxes.map(sync));
     return mailboxes;
   };
   const maildrop =

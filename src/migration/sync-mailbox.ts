@@ -10,6 +10,7 @@ import type { MessageMeta } from "../mail/message.ts";
 import { noModSeq } from "../mail/mod-seq.ts";
 import { type NumberRange, resolveSequenceSet, uidSetOf } from "../mail/number-set.ts";
 import { includes } from "../mail/range-sets.ts";
+import { isAccountLoss } from "./account-loss.ts";
 import { compareUids, type UidDifference } from "./compare.ts";
 import type { ComparedListing } from "./deletion-brake.ts";
 import { doubtsOf, isKnownGap, noteGap } from "./mailbox-doubts.ts";
@@ -110,15 +111,19 @@ async function listUids(
   const first = await listAll(mailbox, lease, examined);
   const difference = compareUids(here, first);
   if (doubtsOf(mailbox).gap) return { examined, ...brake.judge(table, withoutLoss(here, difference)) };
-  if (difference.vanished.length === 0 || isBorneOut(difference.vanished, first.length, gone, lease.told))
-    return { examined, ...brake.judge(table, { uids: first, ...difference }) };
+  const { vanished } = difference;
+  if (vanished.length === 0 || isBorneOut(vanished, first.length, gone, lease.told)) {
+    const isAccident = await isAccountLoss(mailbox, lease, vanished);
+    return { examined, ...brake.judge(table, { uids: first, ...difference }, isAccident) };
+  }
   const again = underKnown(mailbox, await lease.examineAgain());
   const second = await listAll(mailbox, lease, again);
   if (again.uidValidity !== examined.uidValidity) throw notWhole();
   const now = compareUids(here, second);
   if (doubtsOf(mailbox).gap) return { examined: again, ...brake.judge(table, withoutLoss(here, now)) };
   if (second.length < again.exists) throw notWhole();
-  return { examined: again, ...brake.judge(table, { uids: second, ...now }) };
+  const isAccident = await isAccountLoss(mailbox, lease, now.vanished);
+  return { examined: again, ...brake.judge(table, { uids: second, ...now }, isAccident) };
 }
 
 function notWhole(): MailError {

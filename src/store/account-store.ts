@@ -126,6 +126,7 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
     compareSubscriptions: (names, separator) =>
       track(() => compareSubscriptions(context, registry, { names, separator, signal })),
     loadMessages: (mailbox) => track(() => loadMessages(context, current(mailbox), mailbox.uidNext)),
+    countMessages: (id) => storing(() => context.index.countMessages(id)),
     fileOf: (mailbox, uid) => registry.folder(mailbox.id).files.get(uid),
     saveMessages: (mailbox, messages) => storing(() => saveMessages(context, current(mailbox), messages)),
     removeMessages: (mailbox, uids) =>

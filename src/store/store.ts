@@ -147,6 +147,8 @@ export interface AccountStore {
    * makes its message `full` as soon as its metadata are known; a missing file makes it `meta` again.
    */
   loadMessages(mailbox: MailboxRecord): Promise<StoredMessage[]>;
+  /** How many of them the index has: of a mailbox that nobody has open. */
+  countMessages(mailbox: MailboxId): number;
   /** Files found in cur/ by `loadMessages` or filed since, for messages whose metadata came later. */
   fileOf(mailbox: MailboxRecord, uid: Uid): string | undefined;
   /** Inserts or replaces, in one transaction; flags that changed rename the file and return the new state. */

@@ -187,7 +187,7 @@ it("most of the account's mail, as where a users' tree is not mounted: it is hel
   const again = await mailferry.client(user);
   await names(again);
   const held = (): Promise<string> => run(mailferry, "deletions").then(({ stdout }) => stdout);
-  expect(await held()).toMatch(/^Archive: .*until you decide/m);
+  await expect.poll(held, { timeout: 20_000, interval: 500 }).toMatch(/^Archive: .*until you decide/m);
   expect(await held()).toMatch(/^Work: .*until you decide/m);
   expect((await run(mailferry, "cutover")).code).not.toBe(0);
   expect(["Archive", "Sent", "Work"].map((name) => filesOf(mailferry, name))).toEqual([120, 30, 4]);
@@ -201,6 +201,8 @@ it("most of the account's mail, refused: it is put into Rescued", async () => {
   const { old, mailferry, client } = await start(tree());
   for (const name of ["Archive", "Sent", "Work"]) old.mailboxes.delete(name);
   await names(client);
+  const held = (): Promise<string> => run(mailferry, "deletions").then(({ stdout }) => stdout);
+  await expect.poll(held, { timeout: 20_000, interval: 500 }).toMatch(/^Archive: .*until you decide/m);
   expect((await run(mailferry, "deletions", "--refuse")).stdout).toContain(
     "Archive: its 120 messages are in Rescued",
   );
@@ -228,4 +230,47 @@ it("back under its UIDVALIDITY: MODSEQs that are counted here go on, and tell wh
   expect(await highestModSeq(client, "Archive")).toBeGreaterThan(before);
   const { untagged } = await client.ok(`UID FETCH 1:* (FLAGS) (CHANGEDSINCE ${before})`);
   expect(untagged.join("\n")).toMatch(/UID 5 .*\\Flagged/);
+});
+
+it("renamed by another program: nobody is asked, though it is most of the account", async () => {
+  const { old, mailferry, client } = await start(tree());
+  for (const name of ["Archive", "Sent", "Work"]) {
+    const box = old.mailboxes.get(name);
+    old.mailboxes.delete(name);
+    if (box) old.mailboxes.set(`Old/${name}`, box);
+  }
+  await names(client);
+  await expect.poll(() => filesOf(mailferry, "Archive"), { timeout: 20_000 }).toBe(0);
+  expect((await client.ok("SELECT Old/Archive")).untagged.join("\n")).toContain("* 120 EXISTS");
+  expect((await run(mailferry, "cutover")).code).toBe(0);
+});
+
+it("most of the account's messages, from many small mailboxes: they are held, whichever is looked at first", async () => {
+  const names = ["INBOX", "A", "B", "C", "D"];
+  const { old, mailferry, client } = await start(
+    Object.fromEntries(names.map((name, index) => [name, upTo(20, 1_000 + index)])),
+  );
+  for (const name of names) if (name !== "D") old.mailboxes.set(name, { ...upTo(20), messages: [] });
+  for (const [index, name] of names.entries()) {
+    const box = old.mailboxes.get(name);
+    if (box) box.uidValidity = 1_000 + index;
+  }
+  for (const name of names)
+    expect((await client.ok(`SELECT ${name}`)).untagged.join("\n")).toContain("* 20 EXISTS");
+  const { stdout } = await run(mailferry, "deletions");
+  for (const name of ["INBOX", "A", "B", "C"]) expect(stdout).toContain(`${name}: 20 messages are held`);
+  expect((await run(mailferry, "cutover")).code).not.toBe(0);
+  expect((await run(mailferry, "deletions", "--accept")).stdout).toContain("A: 20 messages are gone");
+  expect((await client.ok("SELECT A")).untagged.join("\n")).toContain("* 0 EXISTS");
+  expect((await run(mailferry, "cutover")).code).toBe(0);
+});
+
+it("most of a small mailbox, of an account that has much more: it goes as it went there", async () => {
+  const { old, client } = await start({ INBOX: upTo(60), Work: upTo(20, 1_001) });
+  await client.ok("SELECT Work");
+  const work = old.mailboxes.get("Work");
+  if (work) work.messages = [];
+  // What was asked a moment ago is not asked again.
+  const look = async (): Promise<string> => (await client.ok("SELECT Work")).untagged.join("\n");
+  await expect.poll(look, { timeout: 10_000 }).toContain("* 0 EXISTS");
 });
