@@ -141,7 +141,7 @@ export async function openAccount(place: AccountPlace, options: AccountOptions):
         states,
       });
     if (!pop3) throw new Error("a legacy server has IMAP, POP3 or both");
-    return openPop3Mirror({ ...common, source: pop3, states });
+    return openPop3Mirror({ ...common, deletions, source: pop3, states });
   };
   const openLocal = async (states?: OpenStates): Promise<Mirror> => {
     sources = undefined;
