@@ -274,3 +274,19 @@ it("most of a small mailbox, of an account that has much more: it goes as it wen
   const look = async (): Promise<string> => (await client.ok("SELECT Work")).untagged.join("\n");
   await expect.poll(look, { timeout: 10_000 }).toContain("* 0 EXISTS");
 });
+
+it("a UIDVALIDITY that comes back: MODSEQs that were counted under it go on", async () => {
+  const { old, mailferry, client } = await start({ INBOX: upTo(20) });
+  await client.ok("SELECT INBOX (CONDSTORE)");
+  for (let uid = 1; uid <= 6; uid++) await client.ok(`UID STORE ${uid} +FLAGS (mark${uid})`);
+  await client.ok("CLOSE");
+  const before = await highestModSeq(client, "INBOX");
+  for (const uidValidity of [1_500, 1_000]) {
+    const box = old.mailboxes.get("INBOX");
+    if (box) box.uidValidity = uidValidity;
+    await mailferry.restart();
+    const again = await mailferry.client(user);
+    expect((await again.ok("EXAMINE INBOX")).untagged.join("\n")).toContain(`UIDVALIDITY ${uidValidity}`);
+    expect(await highestModSeq(again, "INBOX")).toBeGreaterThan(uidValidity === 1_000 ? before : 0);
+  }
+});
