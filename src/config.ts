@@ -116,6 +116,12 @@ const schema = z.strictObject({
         .prefault("00:00-24:00"),
     })
     .prefault({}),
+  deletions: z
+    .strictObject({
+      confirmAfter: z.number("expected seconds").min(1, "expected at least 1 second").default(30),
+      keepDays: z.number("expected a number of days").min(0).default(14),
+    })
+    .prefault({}),
   limits: z
     .strictObject({
       connections: count.default(10_000),

@@ -11,6 +11,7 @@ import type { LegacyHost, LegacyProof } from "./legacy-host.ts";
 import type { Logger } from "./log.ts";
 import { fedBy, keepSource, OtherSource } from "./migration/account-source.ts";
 import type { PullOutcome } from "./migration/background-pull.ts";
+import type { DeletionRules } from "./migration/follow-names.ts";
 import type { OpenStates } from "./migration/hold.ts";
 import { openLocalMirror } from "./migration/local-mirror.ts";
 import { type Mirror, openMirror } from "./migration/mirror.ts";
@@ -69,6 +70,7 @@ export interface AccountOptions {
   /** That the account's mail is on, or came from; undefined where it was made here. */
   readonly host: LegacyHost | undefined;
   readonly sweepDays: number;
+  readonly deletions: DeletionRules;
   readonly login: LegacyLogin | undefined;
   readonly maildrop: { readonly mailboxes: "inbox" | "all"; readonly onUnmatched: "passthrough" | "refuse" };
 }
@@ -80,7 +82,7 @@ export interface OpenedAccount extends OpenedMirror<LegacyLogin> {
 /** As its stage has it. */
 export async function openAccount(place: AccountPlace, options: AccountOptions): Promise<OpenedAccount> {
   const { user, folder, directory, writer, flusher, logger } = place;
-  const { host, login, maildrop, sweepDays } = options;
+  const { host, login, maildrop, sweepDays, deletions } = options;
   let credentials: LegacyCredentials | undefined = login?.credentials;
   let sources: LegacySources | undefined;
   let sweep: Sweep | undefined;
@@ -131,9 +133,15 @@ export async function openAccount(place: AccountPlace, options: AccountOptions):
     const { imap, pop3 } = sources;
     const common = { store, logger, onOutcome };
     if (imap)
-      return openMirror({ ...common, source: imap, pop3: pop3 && { ...maildrop, source: pop3 }, states });
+      return openMirror({
+        ...common,
+        deletions,
+        source: imap,
+        pop3: pop3 && { ...maildrop, source: pop3 },
+        states,
+      });
     if (!pop3) throw new Error("a legacy server has IMAP, POP3 or both");
-    return openPop3Mirror({ ...common, source: pop3, states });
+    return openPop3Mirror({ ...common, deletions, source: pop3, states });
   };
   const openLocal = async (states?: OpenStates): Promise<Mirror> => {
     sources = undefined;
@@ -148,6 +156,10 @@ export async function openAccount(place: AccountPlace, options: AccountOptions):
     if (error instanceof OtherSource) directory.noteError(user, error.problem);
     throw error;
   });
+  // Nobody waits for it.
+  store
+    .removeSetAside(deletions.keepMs)
+    .catch((error: unknown) => logger.warn({ err: error }, "files that were set aside are still there"));
   const switching = createSwitchingMirror(opened);
   const { mirror } = switching;
   return {

@@ -106,7 +106,9 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
       directory.ensureAccount(user, host.label);
     }
     const { sweepDays } = config.cutover;
-    const opened = await openAccount(place, { host, login, sweepDays, maildrop: config.pop3 });
+    const { confirmAfter, keepDays } = config.deletions;
+    const deletions = { confirmAfterMs: confirmAfter * 1_000, keepMs: keepDays * 86_400_000 };
+    const opened = await openAccount(place, { host, login, sweepDays, deletions, maildrop: config.pop3 });
     mirrors.set(user, opened.account);
     return {
       ...opened,

@@ -34,6 +34,7 @@ describe("configuration", () => {
         mailboxes: "inbox",
         onUnmatched: "passthrough",
       },
+      deletions: { confirmAfter: 30, keepDays: 14 },
       cutover: { sweepDays: 30, auto: false, afterVerifiedDays: 1, hours: { from: 0, to: 1440 } },
       limits: { connections: 10_000, connectionsPerAddress: 1_000, sessionsPerUserAndAddress: 20 },
       legacy: [
@@ -56,6 +57,7 @@ describe("configuration", () => {
     expect(example).toMatchObject({ auth: defaults.auth, limits: defaults.limits, log: defaults.log });
     expect(example.pop3).toEqual(defaults.pop3);
     expect(example.cutover).toEqual(defaults.cutover);
+    expect(example.deletions).toEqual(defaults.deletions);
   });
 
   it("takes a hook's program from beside the file, or from PATH", () => {

@@ -31,6 +31,8 @@ When more than half of a mailbox of 50 messages or more is gone from the legacy 
 deleted it through Mailferry, the messages are kept and clients go on seeing them, until this command decides.
 When the legacy server changes the UIDVALIDITY of a mailbox, clients see it, and its migration stops; --accept
 lets it go on.
+A mailbox that the legacy server does not list any more goes when that is certain, unless most of the account's mail
+goes with it; its files are set aside for some days, and this command names them.
 Without --accept or --refuse it shows what is held.
 
 Examples:
@@ -48,12 +50,19 @@ async function run(user: string, options: DeletionsOptions): Promise<void> {
       : "held-deletions";
   const result = (await perform(options, operation, user, () => undefined)) as HeldResult;
   if (options.json) return printJson(result);
-  const { held, rescued } = result;
+  const { held, rescued, setAside = [] } = result;
   if (held.length === 0) printLine("nothing is held");
   const done = options.accept ? "are gone" : options.refuse ? `are in ${nameOf(rescued ?? "")}` : "are held";
-  for (const { mailbox, messages, problem } of held) {
-    if (problem === undefined) printLine(`${nameOf(mailbox)}: ${messages} messages ${done}`);
+  for (const { mailbox, messages, problem, isMissing } of held) {
+    if (isMissing && done !== "are held") printLine(`${nameOf(mailbox)}: its ${messages} messages ${done}`);
+    else if (problem === undefined) printLine(`${nameOf(mailbox)}: ${messages} messages ${done}`);
     else printLine(`${nameOf(mailbox)}: ${options.accept ? "the migration goes on" : problem}`);
+  }
+  for (const { name, messages, path, atMs } of setAside) {
+    const since = new Date(atMs).toISOString();
+    printLine(
+      `${nameOf(name)}: gone since ${since}; its ${messages} messages are kept in ${path} for some days`,
+    );
   }
 }
 

@@ -6,6 +6,7 @@ import type { Secret } from "../mail/secret.ts";
 import type { HeldMailbox } from "../migration/held-deletions.ts";
 import type { MailboxProgress } from "../migration/progress.ts";
 import type { AccountCounters, Stage } from "../store/directory.ts";
+import type { SetAsideMailbox } from "../store/set-aside-mailbox.ts";
 
 export type Operation =
   | "migrate"
@@ -73,6 +74,8 @@ export interface MaildropStatus {
 /** Deletions that are, or were, held. */
 export interface HeldResult {
   readonly held: readonly HeldMailbox[];
+  /** Mailboxes that are gone, and whose files are kept for some days. */
+  readonly setAside?: readonly SetAsideMailbox[];
   /** The mailbox that the messages are in now. */
   readonly rescued?: string | undefined;
 }

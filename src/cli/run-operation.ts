@@ -47,7 +47,7 @@ export async function runOperation(
     case "handover":
       return mailferry.handOver(userOf(request), request.signal);
     case "held-deletions":
-      return mailferry.inspect(userOf(request), async ({ held }) => ({ held: await held.list() }));
+      return mailferry.inspect(userOf(request), heldDeletions);
     case "accept-deletions":
     case "refuse-deletions":
       return settleDeletions(mailferry, operation, request);
@@ -141,6 +141,13 @@ async function rollback(mailferry: Mailferry, request: OperationRequest): Promis
   const user = mailferry.canonicalName(userOf(request));
   const report = await mailferry.rollBack(user, request);
   return { user, notes: [], ...report };
+}
+
+async function heldDeletions({ held, store }: Mirror): Promise<HeldResult> {
+  const setAside = store.setAsideMailboxes();
+  // From now on they may be removed.
+  store.noteSetAsideTold();
+  return { held: await held.list(), setAside };
 }
 
 async function settleDeletions(

@@ -66,6 +66,10 @@ export async function createMailboxLease(
     look: () => mailbox.look(),
     examineAgain: () => mailbox.again(),
     listUids: () => mailbox.uids(),
+    get listingGap() {
+      return mailbox.listingGap;
+    },
+    lastUid: () => mailbox.lastUid(),
     listDeleted: () => uidSearch(connection, ["DELETED"]),
     async search(criteria, charset) {
       // They may name UIDs.

@@ -3,12 +3,12 @@
  * VANISHED, FETCH, FLAGS (RFC 3501 7, RFC 7162 3.2.10). It is gathered in the order in which it comes until somebody
  * takes it; what is told without a UID is told apart, since sequence numbers are good for one question at the most.
  */
-import { maxUid } from "../mail/ids.ts";
 import { noModSeq } from "../mail/mod-seq.ts";
-import { type NumberRange, parseSequenceSet, resolveSequenceSet } from "../mail/number-set.ts";
+import type { NumberRange } from "../mail/number-set.ts";
 import { answerCursor, asTexts, readValue } from "./answer-cursor.ts";
 import type { FetchAnswer } from "./fetch-answer.ts";
 import type { FlagsOf, MailboxTold } from "./source.ts";
+import { readUidRanges } from "./uid-ranges.ts";
 import type { Untagged } from "./untagged.ts";
 
 export interface NewsGatherer extends MailboxTold {
@@ -28,6 +28,7 @@ export interface NewsGatherer extends MailboxTold {
 const maxHeld = 10_000;
 /** So many are moved up at each expunge: more are asked for anew. */
 const maxMoved = 200;
+const maxVanished = 1_000_000;
 
 export function createNewsGatherer(): NewsGatherer {
   let exists: number | undefined = 0;
@@ -69,11 +70,10 @@ export function createNewsGatherer(): NewsGatherer {
   /** Ranges may reach over UIDs that were not there: how many are left, only a listing tells. */
   const noteVanished = (text: string): boolean => {
     if (text.startsWith("(")) return false;
-    const told = parseSequenceSet(text.trim(), maxHeld);
-    const ranges = resolveSequenceSet(told ?? [], maxUid);
-    if (told && vanished.length + ranges.length <= maxHeld) for (const range of ranges) vanished.push(range);
-    // Which they are, the listing tells.
-    else expunged++;
+    const ranges = vanished.length < maxVanished ? readUidRanges(text.trim()) : undefined;
+    for (const range of ranges ?? []) vanished.push(range);
+    // What is beyond that is not named: which they are, listings tell.
+    if (!ranges) expunged++;
     exists = undefined;
     expungedEver++;
     // Where those stand that were told of without a UID, nobody can say any more.

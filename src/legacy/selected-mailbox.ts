@@ -16,8 +16,9 @@ import { createNewsGatherer, type NewsGatherer } from "./mailbox-news.ts";
 import { streamedLiteral } from "./response-reader.ts";
 import type { Examined } from "./source.ts";
 import { type FetchRequest, uidFetch } from "./uid-fetch.ts";
-import { uidSearch } from "./uid-search.ts";
+import { type SearchedUids, searchAll } from "./uid-search.ts";
 import { contains } from "./uid-set.ts";
+import { gapBelow, lastUid, listWhole } from "./whole-listing.ts";
 
 export interface SelectedMailbox {
   readonly connection: ImapConnection;
@@ -34,6 +35,10 @@ export interface SelectedMailbox {
   refresh(): Promise<void>;
   /** All UIDs, ascending. */
   uids(): Promise<readonly Uid[]>;
+  /** Why the last listing was not all, for people. */
+  readonly listingGap: string | undefined;
+  /** UID of the last message; undefined where it is not told. */
+  lastUid(): Promise<Uid | undefined>;
   /** Of `uids` those that it lists. */
   listed(uids: UidSet): Promise<UidSet>;
   fetch(request: FetchRequest): Promise<void>;
@@ -96,7 +101,8 @@ async function select(
   const { guessesUids, frozenSessions } = connection.quirks;
   const news = createNewsGatherer();
   let options = firstOptions;
-  let listing: Promise<readonly Uid[]> | undefined;
+  let listing: Promise<SearchedUids> | undefined;
+  let listingGap: string | undefined;
   /** Such a session sees nothing but what is added: one listing holds until it selects again, and is asked with it. */
   const selectNow = async (): Promise<Examined> => {
     connection.onUnasked = (untagged) => news.note(untagged);
@@ -105,17 +111,22 @@ async function select(
       onSelected: (exists, hasModSeqs) => news.restart(exists, hasModSeqs),
     });
     if (frozenSessions) {
-      listing = uidSearch(connection, ["ALL"]);
+      listing = searchAll(connection);
       listing.catch(() => undefined);
     }
     return selecting;
   };
   let examined = await selectNow();
   const uids = async (): Promise<readonly Uid[]> => {
+    listingGap = undefined;
     if (news.exists === 0) return [];
-    const all = await (listing ?? uidSearch(connection, ["ALL"]));
-    news.noteListed(all.length);
-    return all;
+    const searched = await (listing ?? searchAll(connection));
+    news.noteListed(searched.uids.length);
+    const whole = frozenSessions
+      ? { uids: searched.uids, gap: gapBelow(searched.uids, news.exists) }
+      : await listWhole(connection, news, searched);
+    listingGap = whole.gap;
+    return whole.uids;
   };
   const again = async (others?: ExamineOptions): Promise<Examined> => {
     options = { write: options.write === true || others?.write === true };
@@ -184,6 +195,10 @@ async function select(
     look,
     refresh,
     uids,
+    get listingGap() {
+      return listingGap;
+    },
+    lastUid: async () => (frozenSessions ? (await uids()).at(-1) : lastUid(connection)),
     listed,
     async fetch(request) {
       if (!guessesUids && !frozenSessions) return uidFetch(connection, request);

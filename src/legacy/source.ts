@@ -246,8 +246,12 @@ export interface MailboxLease extends ImapLease, MailboxChanges {
   look(): Promise<Examined>;
   /** Selects it once more: what the server says now. */
   examineAgain(): Promise<Examined>;
-  /** All UIDs, ascending. Uses ESEARCH where there is one. */
+  /** All UIDs, ascending, held against EXISTS. Uses ESEARCH where there is one. */
   listUids(): Promise<readonly Uid[]>;
+  /** Why the last listing was not all, for people; undefined where it was. */
+  readonly listingGap: string | undefined;
+  /** UID of the last message, for who does not believe UIDNEXT; undefined where it is not told. */
+  lastUid(): Promise<Uid | undefined>;
   /**
    * FLAGS, INTERNALDATE, RFC822.SIZE, MODSEQ and EMAILID (where the mailbox has them) of `uids`, in any order.
    * With `changedSince` (needs CONDSTORE) only of messages whose MODSEQ is above it. A UID that the

@@ -5,6 +5,7 @@ import { maxMessages } from "./answer-allowance.ts";
 import type { CommandPart } from "./command-text.ts";
 import type { ImapConnection } from "./imap-connection.ts";
 import { expectOk } from "./refusal.ts";
+import { readUidRanges } from "./uid-ranges.ts";
 
 /** Some may have come, and not been told of, since EXISTS. */
 const freeUids = 10_000;
@@ -14,6 +15,32 @@ export async function uidSearch(
   connection: ImapConnection,
   criteria: readonly CommandPart[],
 ): Promise<readonly Uid[]> {
+  return ascending(await search(connection, criteria));
+}
+
+export interface SearchedUids {
+  /** Ascending, without duplicates. */
+  readonly uids: readonly Uid[];
+  /** The last number is below the one before: it may be the beginning of another. */
+  readonly isCut: boolean;
+}
+
+/** None, and cut, where its answer makes no sense: there are other ways to list all. */
+export async function searchAll(connection: ImapConnection): Promise<SearchedUids> {
+  try {
+    const found = await search(connection, ["ALL"]);
+    return { uids: ascending(found), isCut: (found.at(-1) ?? 0) < (found.at(-2) ?? 0) };
+  } catch (error) {
+    if (!(error instanceof MailError) || connection.isClosed) throw error;
+    return { uids: [], isCut: true };
+  }
+}
+
+function ascending(found: readonly number[]): readonly Uid[] {
+  return (isAscending(found) ? found : sortedOnce(found)) as readonly Uid[];
+}
+
+async function search(connection: ImapConnection, criteria: readonly CommandPart[]): Promise<number[]> {
   const found: number[] = [];
   // A range costs few bytes to send and many to hold. EXISTS may be on its way yet.
   const maxUids = (): number => Math.min(2 * connection.mostMessages + freeUids, maxMessages);
@@ -34,7 +61,7 @@ export async function uidSearch(
   expectOk(tagged);
   // RFC 3501 6.4.4 wants one SEARCH: an answer left out must not be taken for "there are none".
   if (!isAnswered) throw nonsense();
-  return (isAscending(found) ? found : sortedOnce(found)) as Uid[];
+  return found;
 }
 
 /** Without duplicates: as nearly every server answers. */
@@ -74,27 +101,14 @@ function addNumbers(found: number[], text: string, from: number, maxUids: number
 
 function addRanges(found: number[], answer: string, maxUids: number): void {
   const ranges = /(?:^|[ )])ALL ([\d:,]+)/i.exec(answer)?.[1] ?? "";
-  // Read by hand: a mailbox with many gaps has tens of thousands of ranges, and a client is waiting.
-  let from: number | undefined;
-  let number = 0;
-  for (let at = 0; at <= ranges.length; at++) {
-    const code = ranges.charCodeAt(at);
-    if (code >= zero && code <= nine) number = number * 10 + code - zero;
-    else if (code === colon && from === undefined) {
-      from = number;
-      number = 0;
-    } else if (code !== colon && number > 0) {
-      addRange(found, from ?? number, number, maxUids);
-      from = undefined;
-      number = 0;
-    } else if (ranges !== "") throw nonsense();
-  }
+  if (ranges === "") return;
+  const read = readUidRanges(ranges);
+  if (!read) throw nonsense();
+  for (const { from, to } of read) addRange(found, from, to, maxUids);
 }
 
-function addRange(found: number[], one: number, other: number, maxUids: number): void {
-  const low = Math.min(one, other);
-  const high = Math.max(one, other);
-  if (low === 0 || high > maxUid || found.length + high - low >= maxUids) throw nonsense();
+function addRange(found: number[], low: number, high: number, maxUids: number): void {
+  if (found.length + high - low >= maxUids) throw nonsense();
   for (let uid = low; uid <= high; uid++) found.push(uid);
 }
 
@@ -102,7 +116,6 @@ const none = -1;
 const space = 0x20;
 const zero = 0x30;
 const nine = 0x39;
-const colon = 0x3a;
 
 function nonsense(): MailError {
   return new MailError("UNAVAILABLE", "The old server's answer to SEARCH makes no sense");

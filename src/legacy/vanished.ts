@@ -1,20 +1,15 @@
 /** What was expunged since a MODSEQ, as a server with QRESYNC tells it (RFC 7162 3.2.6, 3.2.10). */
 import { MailError } from "../errors.ts";
 import type { ModSeq } from "../mail/ids.ts";
-import {
-  formatNumberSet,
-  type NumberRange,
-  parseSequenceSet,
-  type RawRange,
-  type RawSequenceSet,
-  resolveSequenceSet,
-  type UidSet,
-} from "../mail/number-set.ts";
+import { formatNumberSet, type NumberRange, type UidSet } from "../mail/number-set.ts";
 import type { ImapConnection } from "./imap-connection.ts";
 import { expectOk } from "./refusal.ts";
+import { joinRanges, readUidRanges } from "./uid-ranges.ts";
 import type { Untagged } from "./untagged.ts";
 
-const maxRanges = 1_000_000;
+/** All of a mailbox's, each apart from the next. */
+const maxRanges = 2_000_000;
+const maxPrefix = 40;
 
 /** The connection tells expunges as VANISHED from then on, which nothing here counts. */
 export async function vanishedSince(
@@ -25,7 +20,7 @@ export async function vanishedSince(
   if (!connection.capabilities.has("QRESYNC")) return undefined;
   const enabled = await connection.run({ parts: ["ENABLE QRESYNC"] });
   if (enabled.status !== "OK") return undefined;
-  const vanished: RawRange[] = [];
+  const vanished: NumberRange[] = [];
   const wire = formatNumberSet(uids);
   const tagged = await connection.run({
     parts: [`UID FETCH ${wire} (UID) (CHANGEDSINCE ${since} VANISHED)`],
@@ -39,15 +34,16 @@ export async function vanishedSince(
     },
   });
   expectOk(tagged);
-  return resolveSequenceSet(vanished, 0);
+  return joinRanges(vanished);
 }
 
 function tooMany(): MailError {
   return new MailError("UNAVAILABLE", "The old server tells of more expunges than can be held");
 }
 
-function earlier(untagged: Untagged): RawSequenceSet | undefined {
+function earlier(untagged: Untagged): NumberRange[] | undefined {
   if (untagged.kind !== "data" || untagged.name !== "VANISHED") return undefined;
-  const match = /^\(EARLIER\) ([\d:,]+)$/i.exec(untagged.text.slice(untagged.position));
-  return match?.[1] === undefined ? undefined : parseSequenceSet(match[1], maxRanges);
+  const { text, position } = untagged;
+  const match = /^\(EARLIER\) +/i.exec(text.slice(position, position + maxPrefix));
+  return match ? readUidRanges(text.slice(position + match[0].length)) : undefined;
 }

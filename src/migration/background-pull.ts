@@ -8,6 +8,7 @@ import type { Logger } from "../log.ts";
 import { inbox } from "../mail/ids.ts";
 import type { AccountStore } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
+import { doubtsOf } from "./mailbox-doubts.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MaildropMirror } from "./maildrop-mirror.ts";
 import { progressOf } from "./progress.ts";
@@ -107,7 +108,9 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
         left = mailboxes.filter((mailbox) => !troubles.has(mailbox) && mailbox.isBehind());
       }
       await store.makeDurable();
-      const refusals = [...troubles].map(([mailbox, error]) => {
+      const refusals = [...troubles].flatMap(([mailbox, error]) => {
+        // That the old server leaves it out of LIST is told already.
+        if (doubtsOf(mailbox.state).absence !== undefined) return [];
         if (!isLasting(error)) throw named(mailbox, error);
         return `${mailbox.state.record.name}: ${error.message}`;
       });

@@ -18,13 +18,17 @@ export interface ListingBelief {
   againInMs(): number | undefined;
 }
 
-/** A server's bad moment is over by then. */
-const secondLookMs = 30_000;
 /** So few come and go every day. */
 const few = 2;
 const missedKey = "missed";
 
-export function createListingBelief({ state }: { readonly state: MailboxState }): ListingBelief {
+export interface ListingBeliefOptions {
+  readonly state: MailboxState;
+  /** A server's bad moment is over by then. */
+  readonly confirmAfterMs: number;
+}
+
+export function createListingBelief({ state, confirmAfterMs }: ListingBeliefOptions): ListingBelief {
   const { store, brake, logger } = state;
   /** Those that are doubted: when each was first missed, by UID; over a restart, too. */
   let missed: ReadonlyMap<Uid, number> = new Map(JSON.parse(store.readSetting(missedKey) ?? "[]"));
@@ -51,7 +55,7 @@ export function createListingBelief({ state }: { readonly state: MailboxState })
     return doubted.filter((uid) => isYoung(missed.get(uid) ?? now));
   };
   /** A clock that has been set back is no reason to wait for ever. */
-  const isYoung = (since: number): boolean => Math.abs(Date.now() - since) < secondLookMs;
+  const isYoung = (since: number): boolean => Math.abs(Date.now() - since) < confirmAfterMs;
 
   return {
     judge(left) {
@@ -81,7 +85,7 @@ export function createListingBelief({ state }: { readonly state: MailboxState })
       const times = [...missed.values()];
       return times.length === 0
         ? undefined
-        : Math.max(0, Math.max(...times) + secondLookMs - Date.now()) + marginMs;
+        : Math.max(0, Math.max(...times) + confirmAfterMs - Date.now()) + marginMs;
     },
   };
 }

@@ -18,20 +18,24 @@ export interface NameChangeOptions {
   readonly refreshNames: () => Promise<Listing>;
   /** What was renamed there is renamed here, and need not be pulled again. */
   readonly followRename: (from: EncodedMailboxName, to: EncodedMailboxName) => Promise<void>;
+  /** These names are to go: that was answered OK, or nobody knows. */
+  readonly expectGone: (names: readonly EncodedMailboxName[], outcome: "done" | "unknown") => void;
   /** The names are not looked at meanwhile: one mailbox would have gone, and another come. */
   readonly unseen: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
 export function createNameChanges(options: NameChangeOptions): Pick<Authority, "changeName"> {
-  const { source, logger, signal, keptNames, refreshNames, followRename, unseen } = options;
+  const { source, logger, signal, keptNames, refreshNames, followRename, unseen, expectGone } = options;
 
   /** The truth about a change whose answer never came. */
   const findOut = async (change: NameChange, before: Listing | undefined, lost: OutcomeUnknown) => {
     // What was so before says nothing, but of changes that may be made twice.
     const isIdempotent = change.kind === "SUBSCRIBE" || change.kind === "UNSUBSCRIBE";
     const wasSeen = !isIdempotent && before !== undefined && isSeen(change, before);
-    const look = async (): Promise<true | undefined> =>
-      (isSeen(change, await refreshNames()) && !wasSeen) || undefined;
+    const look = async (): Promise<true | undefined> => {
+      if (change.kind === "DELETE") expectGone([change.name], "unknown");
+      return (isSeen(change, await refreshNames()) && !wasSeen) || undefined;
+    };
     const done = await lookAgain(signal, look).catch((cause: unknown) => {
       throw new OutcomeUnknown(cause);
     });
@@ -54,6 +58,7 @@ export function createNameChanges(options: NameChangeOptions): Pick<Authority, "
         if (error instanceof OutcomeUnknown) return findOut(change, before, error);
         throw error;
       }
+      if (change.kind === "DELETE") expectGone([change.name], "done");
       await refreshNames().catch((error: unknown) =>
         // It is done there; the next listing brings it here.
         logger.warn({ err: error, change: change.kind }, "names were changed and could not be listed"),

@@ -14,6 +14,7 @@ import {
 } from "./hold.ts";
 import { fetchListing, keptListing } from "./listing.ts";
 import { keepUidGap } from "./local-mailbox.ts";
+import { describeDoubts } from "./mailbox-doubts.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import type { Mirror } from "./mirror.ts";
@@ -189,6 +190,8 @@ function namesOf(listing: Listing): string {
 
 function commit(options: CutoverOptions, states: readonly MailboxState[], written: Written): void {
   for (const state of states) {
+    const [doubt] = describeDoubts(state);
+    if (doubt !== undefined) throw new TryAgain(`${state.record.name}: ${doubt}`);
     if (!state.isSettled) throw new TryAgain(`${state.record.name} is not whole here`);
     if (!isStill(state, written.get(state))) throw new TryAgain(`${state.record.name} has changed`);
   }

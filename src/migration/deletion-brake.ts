@@ -1,7 +1,7 @@
 /**
  * Stops at deletions that look like an accident of the old server: more than half of a mailbox of 50 messages or
- * more, gone at once, that no client has marked and nobody deleted through Mailferry. They are held: still there
- * for clients, until somebody decides.
+ * more, or of an account of as many (account-loss.ts), gone at once, that no client has marked and nobody deleted
+ * through Mailferry. They are held: still there for clients, until somebody decides.
  */
 import { type MailboxId, type Uid, uid } from "../mail/ids.ts";
 import { type UidSet, uidSetOf } from "../mail/number-set.ts";
@@ -24,9 +24,11 @@ export interface DeletionBrake {
   expectAny(count: number): void;
   /**
    * Takes a listing, compared to the table without what is held; returns it compared to the whole table, with what
-   * is held taken for still there.
+   * is held taken for still there. `isAccident`: most of the account has gone with them.
    */
-  judge(table: MessageTable, listed: ComparedListing): ComparedListing;
+  judge(table: MessageTable, listed: ComparedListing, isAccident?: boolean): ComparedListing;
+  /** Most of the mailbox, and not deleted here: how many; 0 where it is no more than people delete in a moment. */
+  suddenlyGone(table: MessageTable, vanished: readonly Uid[]): number;
   /** The next listing is believed. */
   release(): void;
   /** The mailbox is another one. */
@@ -37,7 +39,9 @@ export interface ComparedListing extends UidDifference {
   readonly uids: readonly Uid[];
 }
 
-const brakeFrom = 50;
+export const brakeFrom = 50;
+/** So few come and go every day. */
+const few = 2;
 const youngMs = 10 * 60_000;
 
 export function createDeletionBrake(store: AccountStore, mailbox: MailboxId): DeletionBrake {
@@ -60,10 +64,12 @@ export function createDeletionBrake(store: AccountStore, mailbox: MailboxId): De
   };
   let unnamed = { count: 0, at: 0 };
   const unnamedNow = (): number => (performance.now() - unnamed.at > youngMs ? 0 : unnamed.count);
-  const isMost = (count: number, table: MessageTable): boolean => {
+  const isMost = (count: number, table: MessageTable, from: number): boolean => {
     const total = table.uids.filter((one) => !arrivedAt.has(one)).length - held.length;
-    return total >= brakeFrom && count > total / 2;
+    return total >= from && count > total / 2;
   };
+  const unaskedOf = (table: MessageTable, vanished: readonly Uid[]): readonly Uid[] =>
+    vanished.filter((one) => !expected.has(one) && !isMarkedDeleted(table, one) && !arrivedAt.has(one));
   return {
     get held() {
       return held;
@@ -77,17 +83,22 @@ export function createDeletionBrake(store: AccountStore, mailbox: MailboxId): De
     expectAny(count) {
       unnamed = { count: unnamedNow() + count, at: performance.now() };
     },
-    judge(table, { uids, arrived, vanished }) {
+    suddenlyGone(table, vanished) {
+      if (vanished.length <= few) return 0;
+      const unasked = unaskedOf(table, vanished).length;
+      const count = unasked - Math.min(unnamedNow(), unasked);
+      return count > few && isMost(count, table, 0) ? count : 0;
+    },
+    judge(table, { uids, arrived, vanished }, isAccident = false) {
       const back = new Set(held.length === 0 ? [] : arrived.filter((one) => heldSet.has(one)));
       const news = back.size === 0 ? arrived : arrived.filter((one) => !back.has(one));
       noteArrivals(table.uids.length === 0 ? [] : news);
-      const isUnasked = (one: Uid): boolean =>
-        !expected.has(one) && !isMarkedDeleted(table, one) && !arrivedAt.has(one);
-      const unasked = vanished.filter(isUnasked);
+      const unasked = unaskedOf(table, vanished);
       const excused = Math.min(unnamedNow(), unasked.length);
       const count = unasked.length - excused;
       // A big mailbox is not counted at each look for the sake of a few.
-      const isTooMuch = count > brakeFrom / 2 && isMost(count, table);
+      const isTooMuch =
+        (isAccident && count > few) || (count > brakeFrom / 2 && isMost(count, table, brakeFrom));
       // What is not here cannot be shown any more.
       const kept = new Set(isTooMuch ? unasked.filter((one) => table.get(one)?.presence === "full") : []);
       const believed = vanished.filter((one) => !kept.has(one));

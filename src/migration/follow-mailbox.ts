@@ -7,6 +7,7 @@
 import type { Examined, FlagsOf, LeaseOptions, MailboxLease, MailboxNews } from "../legacy/source.ts";
 import { maxUid, uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
+import { describeDoubts, doubtsOf, expireGap, isKnownGap } from "./mailbox-doubts.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import { takeDelta } from "./sync-mailbox.ts";
 import { noting } from "./unreadable.ts";
@@ -54,8 +55,8 @@ export async function takeTold(mailbox: MailboxState): Promise<void> {
  */
 export async function isUnchanged(mailbox: MailboxState): Promise<boolean> {
   const { source, signal, record, table, isSettled, countsModSeqs } = mailbox;
-  if (!isSettled || countsModSeqs || record.highestModSeq === 0n || source.isShared(record.name))
-    return false;
+  if (!isSettled || describeDoubts(mailbox).length > 0) return false;
+  if (countsModSeqs || record.highestModSeq === 0n || source.isShared(record.name)) return false;
   const status = await source.use({ priority: "background", signal }, (lease) => lease.status(record.name));
   return (
     status.uidValidity === record.uidValidity &&
@@ -78,6 +79,7 @@ export async function catchUp(
   lease: MailboxLease,
   options: CatchUpOptions = {},
 ): Promise<void> {
+  if (options.thorough) expireGap(mailbox);
   if (mailbox.isTransient || !isFollowed(mailbox, lease)) {
     const isFresh = lease.isNew && !options.waited && !taken.has(lease.examined);
     const examined = isFresh ? lease.examined : await lease.examineAgain();
@@ -86,6 +88,7 @@ export async function catchUp(
     if (mailbox.isTransient) lease.told.take();
     return takeDelta(mailbox, lease, examined);
   }
+  if (isWorthListing(mailbox, lease, options)) return takeDelta(mailbox, lease, await lease.examineAgain());
   const asked = performance.now();
   const isFresh = options.lately === true && asked - mailbox.askedAt < latelyMs;
   if (lacksModSeqs(mailbox, lease, options)) return takeDelta(mailbox, lease, await lease.examineAgain());
@@ -103,12 +106,20 @@ export async function catchUp(
   });
 }
 
+/** Its last listing was not whole: a new selection may tell other counts. */
+function isWorthListing(mailbox: MailboxState, { told }: MailboxLease, options: CatchUpOptions): boolean {
+  const isGap = doubtsOf(mailbox).gap !== undefined;
+  return isGap && !options.unasked && !isKnownGap(mailbox, told.exists);
+}
+
 /** Selections whose answer was taken in once: it tells nothing of what has happened since. */
 const taken = new WeakSet<Examined>();
 
 /** What is here is not what is there, though nothing was told: somebody has decided on deletions that were held. */
-function isOff({ table, brake }: MailboxState, { told: { exists } }: MailboxLease): boolean {
-  return exists !== undefined && exists !== table.uids.length - brake.held.length;
+function isOff(mailbox: MailboxState, { told: { exists } }: MailboxLease): boolean {
+  const { table, brake } = mailbox;
+  if (exists === undefined || isKnownGap(mailbox, exists)) return false;
+  return doubtsOf(mailbox).gap !== undefined || exists !== table.uids.length - brake.held.length;
 }
 
 /** What is told on this lease's connection is all that happens. */

@@ -7,7 +7,9 @@ import type { Listing } from "../legacy/source.ts";
 import { type EncodedMailboxName, encodedMailboxName, type Uid } from "../mail/ids.ts";
 import { piecesOf } from "../mail/message-content.ts";
 import type { AccountStore } from "../store/store.ts";
+import { waitWith } from "../waiting.ts";
 import type { Authority } from "./authority.ts";
+import type { NameFollower } from "./follow-names.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 
 export interface HeldMailbox {
@@ -15,11 +17,13 @@ export interface HeldMailbox {
   readonly messages: number;
   /** Why its migration has stopped; undefined where deletions are held. */
   readonly problem?: string | undefined;
+  /** It is the mailbox that is missing. */
+  readonly isMissing?: boolean;
 }
 
 export interface HeldDeletions {
   list(): Promise<readonly HeldMailbox[]>;
-  /** The messages go here, too. */
+  /** The messages go here, too; the files of a mailbox that is missing are set aside. */
   accept(signal: AbortSignal): Promise<void>;
   /** The messages are put into a mailbox of their own, where there are any; its name. */
   refuse(signal: AbortSignal): Promise<EncodedMailboxName | undefined>;
@@ -30,6 +34,7 @@ export interface HeldDeletionsOptions {
   readonly authority: Authority;
   readonly listing: (signal: AbortSignal) => Promise<Listing>;
   readonly mailboxes: () => Promise<readonly MailboxMirror[]>;
+  readonly names: Pick<NameFollower, "absent" | "refresh">;
 }
 
 /** Where nothing is held. */
@@ -40,7 +45,7 @@ export const nothingHeld: HeldDeletions = {
 };
 
 export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletions {
-  const { store, authority } = options;
+  const { store, authority, names } = options;
   const holding = async (): Promise<readonly MailboxMirror[]> =>
     (await options.mailboxes()).filter(({ state }) => state.brake.held.length > 0);
   const release = async (mailbox: MailboxMirror, signal: AbortSignal): Promise<void> => {
@@ -56,16 +61,27 @@ export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletion
       const stopped = (await options.mailboxes()).flatMap(({ state: { record, table, problem } }) =>
         problem === undefined ? [] : [{ mailbox: record.name, messages: table.uids.length, problem }],
       );
-      return [...held, ...stopped];
+      const missing = (await options.mailboxes()).flatMap(({ state }) => {
+        const problem = names.absent.reasonOf(state.record.id);
+        if (problem === undefined) return [];
+        return [{ mailbox: state.record.name, messages: state.table.uids.length, problem, isMissing: true }];
+      });
+      return [...held, ...stopped, ...missing];
     },
     async accept(signal) {
+      if (names.absent.isAny) {
+        names.absent.release();
+        await waitWith(names.refresh(), signal);
+      }
       for (const mailbox of await holding()) await release(mailbox, signal);
       for (const { state } of await options.mailboxes())
         if (state.problem !== undefined) state.forgetProblem();
     },
     async refuse(signal) {
       const mailboxes = await holding();
-      if (mailboxes.length === 0) return undefined;
+      const { held: lost } = names.absent;
+      const missing = (await options.mailboxes()).filter(({ state }) => lost.has(state.record.id));
+      if (mailboxes.length + missing.length === 0) return undefined;
       const target = await makeRescueMailbox(authority, await options.listing(signal));
       for (const mailbox of mailboxes) {
         for (const uid of mailbox.state.brake.held) {
@@ -73,6 +89,16 @@ export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletion
           await rescue(store, authority, mailbox, uid, target);
         }
         await release(mailbox, signal);
+      }
+      for (const mailbox of missing) {
+        for (const uid of mailbox.state.table.uids) {
+          signal.throwIfAborted();
+          await rescue(store, authority, mailbox, uid, target);
+        }
+      }
+      if (missing.length > 0) {
+        names.absent.release(lost);
+        await waitWith(names.refresh(), signal);
       }
       return target;
     },

@@ -17,6 +17,12 @@ export async function fetchListing(
   return source.use({ priority, signal }, (lease) => lease.listing());
 }
 
+export const nothingListed: Listing = {
+  namespaces: { personal: null, otherUsers: null, shared: null },
+  mailboxes: [],
+  subscriptions: [],
+};
+
 /** As last seen in this opening; what is written down is without the marks. */
 const seen = new WeakMap<AccountStore, Listing>();
 

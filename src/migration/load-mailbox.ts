@@ -48,7 +48,7 @@ async function withUidNext(store: AccountStore, loaded: LoadedMailbox): Promise<
   const raised = { ...record, uidNext: uid(Math.min(above, maxUid)), highestModSeq };
   const told = await withModSeq(store, raised, messages);
   store.expunges.remove(record.id);
-  modSeqs.restart();
+  modSeqs.restart(highestModSeq);
   modSeqs.startLog(highestModSeq);
   store.saveMailbox(raised);
   return { record: raised, messages: told, modSeqs };

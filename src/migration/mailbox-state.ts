@@ -68,7 +68,7 @@ export interface MailboxState {
   /** What SELECT said last: the user may not change this mailbox. */
   readonly readOnly: boolean;
 
-  /** `announceGone` was called. */
+  /** `announceGone` was called, for good. */
   readonly isGone: boolean;
 
   subscribe(listener: (event: MailboxEvent) => void): () => void;
@@ -123,8 +123,8 @@ export interface MailboxState {
   serveUnkept(): Promise<UidValidity>;
   /** Somebody has decided that the migration of this mailbox goes on. */
   forgetProblem(): void;
-  /** The mailbox is not on the legacy server any more. */
-  announceGone(reason: string): void;
+  /** The mailbox is not on the legacy server any more; unless it is for good, it may come back as it was. */
+  announceGone(reason: string, isForGood?: boolean): void;
   /**
    * All that the legacy server has told of it is here, written down and believed: it could become local. Files of
    * expunged messages may still have to go, see `removed`.

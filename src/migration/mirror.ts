@@ -3,19 +3,21 @@
  * brings everything across. Opened by the account, closed by it; whoever waits on shared work waits with
  * a signal of his own, the work itself lives as long as the mirror.
  */
-import { isUnavailable, MailError } from "../errors.ts";
+import { isNonexistent, isUnavailable, MailError } from "../errors.ts";
 import type { Pop3Source } from "../legacy/pop3-source.ts";
 import type { ImapSource, LegacyStatus, Listing } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
 import { type EncodedMailboxName, encodedMailboxName, inbox, type MailboxId } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
-import { singleFlight, takeTurns, waitWith } from "../waiting.ts";
+import { waitWith } from "../waiting.ts";
 import type { Authority } from "./authority.ts";
 import { createBackgroundPull, type PullOutcome } from "./background-pull.ts";
 import { createMessageChanges } from "./change-messages.ts";
 import { createNameChanges } from "./change-names.ts";
+import { type DeletionRules, defaultDeletionRules, followNames } from "./follow-names.ts";
 import { createHeldDeletions, type HeldDeletions } from "./held-deletions.ts";
-import { commitListing, fetchListing, isSelectable, keptListing, writeSubscriptions } from "./listing.ts";
+import { isSelectable, keptListing, nothingListed, writeSubscriptions } from "./listing.ts";
+import { doubtsOf } from "./mailbox-doubts.ts";
 import { type MailboxMirror, noSuchMailbox, openMailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import { type MaildropMirror, type MaildropMirrorOptions, openMaildropMirror } from "./maildrop-mirror.ts";
@@ -72,6 +74,7 @@ export interface MirrorOptions {
   readonly logger: Logger;
   /** Called whenever a pull has ended. */
   readonly onOutcome: (outcome: PullOutcome) => void;
+  readonly deletions?: DeletionRules | undefined;
   /** Mailboxes that are open already, and were local. */
   readonly states?: ReadonlyMap<MailboxId, MailboxState> | undefined;
 }
@@ -83,7 +86,8 @@ export interface LegacyMaildrop extends Pick<MaildropMirrorOptions, "onUnmatched
   readonly mailboxes: "inbox" | "all";
 }
 
-export function openMirror({ store, source, pop3, logger, onOutcome, states }: MirrorOptions): Mirror {
+export function openMirror(options: MirrorOptions): Mirror {
+  const { store, source, pop3, logger, onOutcome, states } = options;
   const closing = new AbortController();
   const { signal } = closing;
   const mirrors = new Map<MailboxId, Promise<MailboxMirror>>();
@@ -98,6 +102,7 @@ export function openMirror({ store, source, pop3, logger, onOutcome, states }: M
     const opening = openMailboxMirror({ store, source, logger, signal, record, onItsWay, state }).then(
       (mirror) => {
         opened.set(record.id, mirror);
+        doubtsOf(mirror.state).absence = names.absent.reasonOf(record.id);
         mirror.subscribe(({ kind }) => {
           if (kind === "arrived" && background.outcome) background.wakeFor(mirror);
         });
@@ -108,26 +113,18 @@ export function openMirror({ store, source, pop3, logger, onOutcome, states }: M
     opening.catch(() => mirrors.delete(record.id));
     return opening;
   };
-  const forget = async (record: MailboxRecord): Promise<void> => {
-    const mirror = await mirrors.get(record.id)?.catch(() => undefined);
-    mirrors.delete(record.id);
-    opened.delete(record.id);
-    mirror?.state.announceGone("Mailbox was deleted");
-    await store.dropMailbox(record.id);
-    logger.info({ mailbox: record.name }, "mailbox is gone from the legacy server");
-  };
-  const namesInTurn = takeTurns();
-  const refresh = singleFlight(() => namesInTurn(takeNames));
-  const takeNames = async (): Promise<void> => {
-    let gone = commitListing(store, await fetchListing(source, "interactive", signal));
-    // A name that is missing once may be a server's bad moment; a mailbox is dropped when two listings agree.
-    if (gone.length > 0) gone = commitListing(store, await fetchListing(source, "interactive", signal));
-    for (const record of gone) {
-      // Another one may have taken our place.
-      signal.throwIfAborted();
-      await forget(record);
-    }
-  };
+  const names = followNames({
+    store,
+    source,
+    logger,
+    signal,
+    rules: options.deletions ?? defaultDeletionRules,
+    mirrors,
+    opened,
+    open,
+    onSettled: () => background.wake(),
+  });
+  const { refresh } = names;
   /** Where the server has given a new UIDVALIDITY, or does not tell, the mailbox is pulled anew. */
   const followRename = async (from: EncodedMailboxName, to: EncodedMailboxName): Promise<void> => {
     for (const record of store.mailboxes()) {
@@ -139,8 +136,9 @@ export function openMirror({ store, source, pop3, logger, onOutcome, states }: M
         );
         if (uidValidity === record.uidValidity) {
           await renameMailbox({ store, mirrors }, record, name);
-        }
+        } else names.absent.expect([record.name], "done");
       } catch (error) {
+        names.absent.expect([record.name], "done");
         logger.warn({ err: error, mailbox: record.name }, "a mailbox was renamed and will be pulled again");
       }
     }
@@ -162,7 +160,8 @@ export function openMirror({ store, source, pop3, logger, onOutcome, states }: M
         return keptListing(store) ?? nothingListed;
       },
       followRename,
-      unseen: namesInTurn,
+      unseen: names.unseen,
+      expectGone: names.absent.expect,
     }),
   };
   const freshListing = async (waiting: AbortSignal): Promise<Listing> => {
@@ -186,7 +185,13 @@ export function openMirror({ store, source, pop3, logger, onOutcome, states }: M
     if (pop3?.mailboxes === "all") await waitWith(refresh(), waiting);
     const mailboxes =
       pop3?.mailboxes === "all" ? await all() : [await open(recordOf(inbox) ?? store.addMailbox(firstInbox))];
-    await Promise.all(mailboxes.map((mailbox) => mailbox.sync(waiting)));
+    const sync = async (mailbox: MailboxMirror): Promise<void> => {
+      await mailbox.sync(waiting).catch((error: unknown) => {
+        // One that is not listed any more, and may be gone.
+        if (!isNonexistent(error) || doubtsOf(mailbox.state).absence === undefined) throw error;
+      });
+    };
+    await Promise.all(mailboxes.map(sync));
     return mailboxes;
   };
   const maildrop =
@@ -228,7 +233,7 @@ export function openMirror({ store, source, pop3, logger, onOutcome, states }: M
   return {
     store,
     maildrop,
-    held: createHeldDeletions({ store, authority, listing: freshListing, mailboxes: all }),
+    held: createHeldDeletions({ store, authority, listing: freshListing, mailboxes: all, names }),
     asOne: (work) => work(),
     authority,
     listing: freshListing,
@@ -316,9 +321,3 @@ function renamedTo(
 
 /** The listing that follows says the rest. */
 const firstInbox = { name: inbox, separator: null, attributes: [], subscribed: false, prefix: "" };
-
-const nothingListed: Listing = {
-  namespaces: { personal: null, otherUsers: null, shared: null },
-  mailboxes: [],
-  subscriptions: [],
-};

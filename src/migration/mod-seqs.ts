@@ -14,8 +14,8 @@ export interface ModSeqs {
   count(uidValidity: UidValidity): void;
   /** Local no more: the legacy server's are above all of ours, and are taken from now on, or they go on being counted. */
   leaveLocal(next: "theirs" | "counted"): void;
-  /** The log of expunges begins anew with the mailbox. */
-  restart(): void;
+  /** The log of expunges begins anew with the mailbox, of which no number above `highest` was told. */
+  restart(highest: ModSeq): void;
   /** `at` 0: nobody knows when, and the log cannot tell any more. */
   logExpunged(uids: readonly Uid[], at: ModSeq): void;
   /** Messages that came and went between two listings: UIDs from `from` to below `to` that are not listed. */
@@ -64,7 +64,8 @@ export function openModSeqs({ store, record: { id, uidValidity }, isLocal }: Mod
       isOurs = false;
       store.writeSetting(countedKey, counted ? `counted:${uidValidity}` : "");
     },
-    restart() {
+    restart(highest) {
+      if (counted) noteForgotten(store, highest);
       counted = isOurs;
       begin = undefined;
     },
@@ -81,13 +82,28 @@ export function openModSeqs({ store, record: { id, uidValidity }, isLocal }: Mod
   };
 }
 
+const forgottenKey = "modseqs-forgotten";
+
+/**
+ * MODSEQs were counted so far in a mailbox that is forgotten: should one of its UIDVALIDITY come back, under whatever
+ * name, they go on above.
+ */
+export function noteForgotten(store: AccountStore, highest: ModSeq): void {
+  if (highest > forgottenUpTo(store)) store.writeSetting(forgottenKey, `${highest}`);
+}
+
+function forgottenUpTo(store: AccountStore): ModSeq {
+  const kept = store.readSetting(forgottenKey);
+  return kept ? next(modSeq(BigInt(kept))) : firstModSeq;
+}
+
 /** Of a mailbox whose MODSEQs are counted here: above or equal to every one that a client was told. */
 export function highestCounted(
   store: AccountStore,
   record: MailboxRecord,
   messages: readonly StoredMessage[],
 ): ModSeq {
-  let highest = firstModSeq;
+  let highest = forgottenUpTo(store);
   const note = (value: ModSeq): void => {
     if (value > highest) highest = value;
   };

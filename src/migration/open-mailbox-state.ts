@@ -120,9 +120,9 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     keepListing.write(false);
     followed = undefined;
     emit({ kind: "gone", reason: "UIDVALIDITY of the mailbox has changed" });
+    modSeqs.restart(record.highestModSeq);
     record = await store.resetMailbox(record.id, uidValidity);
     brake.reset();
-    modSeqs.restart();
     table = createMessageTable([]);
     early.clear();
     unwritten.clear();
@@ -391,8 +391,8 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     adopt(next) {
       ({ signal, source, onRemoving } = next);
     },
-    announceGone(reason) {
-      isGone = true;
+    announceGone(reason, isForGood = true) {
+      isGone ||= isForGood;
       emit({ kind: "gone", reason });
     },
   };

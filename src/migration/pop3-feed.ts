@@ -16,6 +16,7 @@ import { StoreTrouble } from "../store/store-errors.ts";
 import { takeTurns } from "../waiting.ts";
 import { createListingBelief } from "./believe-listing.ts";
 import { arrange, type Placed, pairUp } from "./follow-maildrop.ts";
+import type { DeletionRules } from "./follow-names.ts";
 import { createIdentification } from "./identify-messages.ts";
 import { removeMessages } from "./local-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
@@ -56,6 +57,7 @@ export interface Pop3FeedOptions {
   readonly inbox: MailboxMirror;
   readonly logger: Logger;
   readonly signal: AbortSignal;
+  readonly rules: Pick<DeletionRules, "confirmAfterMs">;
 }
 
 /** Of a client that waits. */
@@ -63,9 +65,10 @@ const questionsOfClient = 100;
 /** Marked before it is looked whether a client has come. */
 const removalsAtOnce = 20;
 
-export function createPop3Feed({ store, source, inbox, logger, signal: closing }: Pop3FeedOptions): Pop3Feed {
+export function createPop3Feed(options: Pop3FeedOptions): Pop3Feed {
+  const { store, source, inbox, logger, signal: closing, rules } = options;
   const { state } = inbox;
-  const belief = createListingBelief({ state });
+  const belief = createListingBelief({ state, confirmAfterMs: rules.confirmAfterMs });
   const identification = createIdentification();
   /** Who moves rows or messages of the maildrop is alone with it. */
   const inTurn = takeTurns();

@@ -11,6 +11,7 @@ import { type EncodedMailboxName, inbox, type MailboxId, type Uid } from "../mai
 import type { AccountStore } from "../store/store.ts";
 import { anyOf, singleFlight, waitWith } from "../waiting.ts";
 import { type BackgroundPull, createBackgroundPull, type PullOutcome } from "./background-pull.ts";
+import { type DeletionRules, defaultDeletionRules } from "./follow-names.ts";
 import { type HeldDeletions, makeRescueMailbox } from "./held-deletions.ts";
 import { keptListing } from "./listing.ts";
 import { beginLocalAccount, openLocalMirror } from "./local-mirror.ts";
@@ -28,6 +29,7 @@ export interface Pop3MirrorOptions {
   readonly logger: Logger;
   /** Called whenever a pull has ended. */
   readonly onOutcome: (outcome: PullOutcome) => void;
+  readonly deletions?: DeletionRules | undefined;
   /** Mailboxes that are open already. */
   readonly states?: ReadonlyMap<MailboxId, MailboxState> | undefined;
 }
@@ -42,6 +44,7 @@ export async function openPop3Mirror({
   source,
   logger,
   onOutcome,
+  deletions: rules = defaultDeletionRules,
   states,
 }: Pop3MirrorOptions): Promise<Mirror> {
   let background: BackgroundPull | undefined;
@@ -72,7 +75,7 @@ export async function openPop3Mirror({
   const closing = new AbortController();
   const { signal } = closing;
   const inboxHere = await local.mailbox(inbox, signal);
-  const feed = createPop3Feed({ store, source, inbox: inboxHere, logger, signal });
+  const feed = createPop3Feed({ store, source, inbox: inboxHere, logger, signal, rules });
   let triedAt = Number.NEGATIVE_INFINITY;
   /** Of the run in progress: resolves when something of it can be seen, or it has ended. */
   let news: PromiseWithResolvers<void> | undefined;

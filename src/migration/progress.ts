@@ -1,6 +1,7 @@
 /** How far an account has come: what `status`, `migrate` and the directory tell. */
 import type { AccountCounters } from "../store/directory.ts";
 import { madeUpIn } from "./made-up.ts";
+import { describeDoubts } from "./mailbox-doubts.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 
@@ -30,6 +31,7 @@ export function progressOf({ state, quarantine }: MailboxMirror): MailboxProgres
     problems: [
       ...(problem === undefined ? [] : [problem]),
       ...(isTransient ? [notToBeKept] : []),
+      ...describeDoubts(state),
       ...heldBack(state),
       ...quarantined,
     ],

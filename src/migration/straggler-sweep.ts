@@ -149,6 +149,8 @@ async function sweepMailbox(
   }
   if (lease.examined.uidNext <= mark.next) return 0;
   const arrived = (await lease.listUids()).filter((one) => one >= mark.next);
+  // What is left out would be below the mark.
+  if (lease.listingGap !== undefined) throw new MailError("UNAVAILABLE", lease.listingGap);
   const isHere = broughtOver(store, target.state);
   let count = 0;
   for (const one of arrived) {

@@ -8,9 +8,18 @@ import type { Examined, FlagsOf, MailboxLease, MailboxTold } from "../legacy/sou
 import { type ModSeq, type Uid, type UidValidity, uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { noModSeq } from "../mail/mod-seq.ts";
-import { type NumberRange, type UidSet, uidRunsOf, uidSetOf } from "../mail/number-set.ts";
-import { compareUids } from "./compare.ts";
+import {
+  type NumberRange,
+  resolveSequenceSet,
+  type UidSet,
+  uidRunsOf,
+  uidSetOf,
+} from "../mail/number-set.ts";
+import { includes } from "../mail/range-sets.ts";
+import { isAccountLoss } from "./account-loss.ts";
+import { compareUids, type UidDifference } from "./compare.ts";
 import type { ComparedListing } from "./deletion-brake.ts";
+import { doubtsOf, isKnownGap, noteGap } from "./mailbox-doubts.ts";
 import type { CommittedListing, MailboxState } from "./mailbox-state.ts";
 import { noting, unreadableOf } from "./unreadable.ts";
 
@@ -38,7 +47,7 @@ export async function takeDelta(
   const first = underKnown(mailbox, firstExamined);
   const uidValidity = await validityOf(mailbox, first);
   if (first.hasNoModSeqs) mailbox.countModSeqs(uidValidity);
-  const { examined, ...listing } = await listUids(mailbox, lease, first, told ?? nothingGone);
+  const { examined, ...listing } = await listUids(mailbox, lease, first, told);
   const changes = mailbox.isTransient
     ? await lookAtAll(mailbox, lease, listing.uids)
     : await changedSince(mailbox, lease, examined, listing.vanished, told?.flags);
@@ -94,34 +103,75 @@ async function listUids(
   mailbox: MailboxState,
   lease: MailboxLease,
   examined: Examined,
-  gone: Gone,
+  told: ToldBefore | undefined,
 ): Promise<Listed> {
   const { table, brake } = mailbox;
   const here = brake.withoutHeld(table.uids);
+  const gone: Gone = told ?? nothingGone;
   if (mailbox.isTransient) {
-    const uids = await lease.listUids();
+    const uids = await listAll(mailbox, lease, examined);
     return { examined, uids, ...compareUids(here, uids) };
   }
-  // Same UIDNEXT: nothing arrived. Same count on top of that: nothing left either.
   const hasGone = gone.expunged > 0 || gone.vanished.length > 0;
-  if (
-    mailbox.listed &&
-    !hasGone &&
-    examined.uidNext === mailbox.record.uidNext &&
-    examined.exists === here.length
-  ) {
+  if (mailbox.listed && !hasGone && (await isSame(mailbox, lease, examined, told)))
     return { examined, uids: table.uids, arrived: [], vanished: [] };
-  }
-  const first = examined.exists === 0 ? [] : await lease.listUids();
+  const first = await listAll(mailbox, lease, examined);
   const difference = compareUids(here, first);
-  if (difference.vanished.length === 0 || isBorneOut(difference.vanished, first.length, gone, lease.told))
-    return { examined, ...brake.judge(table, { uids: first, ...difference }) };
+  if (doubtsOf(mailbox).gap) return { examined, ...brake.judge(table, withoutLoss(here, difference)) };
+  const { vanished } = difference;
+  if (vanished.length === 0 || isBorneOut(vanished, first.length, gone, lease.told)) {
+    const isAccident = await isAccountLoss(mailbox, lease, vanished);
+    return { examined, ...brake.judge(table, { uids: first, ...difference }, isAccident) };
+  }
   const again = underKnown(mailbox, await lease.examineAgain());
-  const second = await lease.listUids();
-  if (second.length < again.exists || again.uidValidity !== examined.uidValidity)
-    throw new MailError("UNAVAILABLE", "The old server's UID list is not whole");
-  const listed = { uids: second, ...compareUids(here, second) };
-  return { examined: again, ...brake.judge(table, listed) };
+  const second = await listAll(mailbox, lease, again);
+  if (again.uidValidity !== examined.uidValidity) throw notWhole();
+  const now = compareUids(here, second);
+  if (doubtsOf(mailbox).gap) return { examined: again, ...brake.judge(table, withoutLoss(here, now)) };
+  if (second.length < again.exists) throw notWhole();
+  const isAccident = await isAccountLoss(mailbox, lease, now.vanished);
+  return { examined: again, ...brake.judge(table, { uids: second, ...now }, isAccident) };
+}
+
+function notWhole(): MailError {
+  return new MailError("UNAVAILABLE", "The old server's UID list is not whole");
+}
+
+async function listAll(
+  mailbox: MailboxState,
+  lease: MailboxLease,
+  { exists }: Examined,
+): Promise<readonly Uid[]> {
+  const uids = exists === 0 ? [] : await lease.listUids();
+  noteGap(mailbox, exists === 0 ? undefined : lease.listingGap, lease.told.exists);
+  return uids;
+}
+
+/** Of what a listing leaves out that is not whole, nothing is taken for gone. */
+function withoutLoss(here: readonly Uid[], { arrived }: UidDifference): ComparedListing {
+  const uids = arrived.length === 0 ? here : [...here, ...arrived].sort((a, b) => a - b);
+  return { uids, arrived, vanished: [] };
+}
+
+/**
+ * The same UIDNEXT: nothing has arrived. The same count on top of that: nothing has left either. There are servers
+ * whose UIDNEXT stands still; the last message tells, where neither MODSEQs nor what was told prove it.
+ */
+async function isSame(
+  mailbox: MailboxState,
+  lease: MailboxLease,
+  examined: Examined,
+  told: ToldBefore | undefined,
+): Promise<boolean> {
+  const { table, brake, record } = mailbox;
+  if (examined.uidNext !== record.uidNext) return false;
+  if (doubtsOf(mailbox).gap) return isKnownGap(mailbox, examined.exists);
+  const here = brake.withoutHeld(table.uids);
+  if (examined.exists !== here.length) return false;
+  const { highestModSeq, hasNoModSeqs } = examined;
+  const isProven = told !== undefined || highestModSeq === record.highestModSeq || here.length === 0;
+  if (isProven || (!hasNoModSeqs && highestModSeq === undefined)) return true;
+  return (await lease.lastUid()) === here.at(-1);
 }
 
 type Gone = Pick<ToldBefore, "expunged" | "vanished">;
@@ -130,8 +180,9 @@ const nothingGone: Gone = { expunged: 0, vanished: [] };
 /** The server has told of their expunges, one by one or by name, and lists as many as it tells that there are. */
 function isBorneOut(missing: readonly Uid[], listed: number, before: Gone, since: MailboxTold): boolean {
   const isCounted = before.expunged + since.expunged >= missing.length && listed === since.exists;
-  const named = [...before.vanished, ...since.vanished];
-  return isCounted || missing.every((one) => named.some(({ from, to }) => one >= from && one <= to));
+  if (isCounted) return true;
+  const named = resolveSequenceSet([...before.vanished, ...since.vanished], 0);
+  return missing.every((one) => includes(named, one));
 }
 
 type Changes = Pick<CommittedListing, "flagChanges" | "metas">;

@@ -148,6 +148,8 @@ async function verifyMailbox(
       );
     }
     const all = await connection.listUids();
+    // As long as it is so, nothing else that is found tells whether both sides are equal.
+    if (connection.listingGap !== undefined) return absent(record.name, connection.listingGap);
     const there = all.filter(isAsked);
     const metas = new Map<Uid, MessageMeta>();
     // What is not here is not asked for: it may be what the legacy server cannot give.

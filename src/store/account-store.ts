@@ -27,6 +27,7 @@ import { pop3FieldsOf } from "./pop3-fields.ts";
 import { removeMailboxFiles, removeMessages } from "./remove-messages.ts";
 import { saveMessages } from "./save-messages.ts";
 import { setAside } from "./set-aside.ts";
+import { countFiles, noteTold, removeSetAside, setAsideMailboxes } from "./set-aside-mailbox.ts";
 import { createSpool, type Spool } from "./spool.ts";
 import type { AccountStore, MailboxRecord, MessageToAdd, StoredMessage } from "./store.ts";
 import type { StoreContext } from "./store-context.ts";
@@ -125,6 +126,7 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
     compareSubscriptions: (names, separator) =>
       track(() => compareSubscriptions(context, registry, { names, separator, signal })),
     loadMessages: (mailbox) => track(() => loadMessages(context, current(mailbox), mailbox.uidNext)),
+    countMessages: (id) => storing(() => context.index.countMessages(id)),
     fileOf: (mailbox, uid) => registry.folder(mailbox.id).files.get(uid),
     saveMessages: (mailbox, messages) => storing(() => saveMessages(context, current(mailbox), messages)),
     removeMessages: (mailbox, uids) =>
@@ -194,15 +196,24 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
 type Track = <T>(work: () => Promise<T>) => Promise<T>;
 
 function mailboxMethods({ context, registry }: AccountStoreParts, track: Track) {
+  const drop = async (id: MailboxId): Promise<void> => {
+    for (const path of registry.drop(id)) await context.writer.run({ kind: "removeTree", path });
+  };
   return {
     mailboxes: () => registry.records(),
     addMailbox: (fields) => storing(() => registry.add(fields)),
     saveMailbox: (record) => storing(() => registry.save(record)),
     renameMailbox: (id, name) => storing(() => registry.rename(id, name)),
-    dropMailbox: (id) =>
+    dropMailbox: (id) => track(() => drop(id)),
+    setMailboxAside: (id) =>
       track(async () => {
-        for (const path of registry.drop(id)) await context.writer.run({ kind: "removeTree", path });
+        // Of an empty one there is nothing to keep.
+        if (countFiles(registry.folder(id).path) > 0) registry.setAside(id);
+        else await drop(id);
       }),
+    setAsideMailboxes: () => storing(() => setAsideMailboxes(context)),
+    noteSetAsideTold: () => storing(() => noteTold(context)),
+    removeSetAside: (keepMs) => track(() => removeSetAside(context, keepMs)),
     resetMailbox: (id, uidValidity) =>
       track(async () => {
         const record = registry.reset(id, uidValidity);

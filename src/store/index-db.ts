@@ -72,6 +72,7 @@ export interface IndexDb {
   removeMessage(mailbox: MailboxId, uid: Uid): void;
   /** Messages, headers, structures and the mailbox's own row. */
   removeMailbox(mailbox: MailboxId): void;
+  countMessages(mailbox: MailboxId): number;
   putMailbox(mailbox: MailboxId, validity: UidValidity | undefined, highest: ModSeq): void;
   /** The kernel's boot id under which all files of the mailbox were last found whole. */
   verifiedBoot(mailbox: MailboxId): string | undefined;
@@ -100,6 +101,7 @@ export function createIndexDb(db: DatabaseSync): IndexDb {
   );
   const removeAll = tables.map((table) => db.prepare(`DELETE FROM main.${table} WHERE mailbox = ?`));
   const removeMailbox = db.prepare("DELETE FROM main.mailboxes WHERE id = ?");
+  const count = db.prepare("SELECT count(*) AS messages FROM main.messages WHERE mailbox = ?");
   const putMailbox = db.prepare(
     `INSERT INTO main.mailboxes (id, uid_validity, highest_modseq) VALUES (?1, ?2, ?3)
      ON CONFLICT DO UPDATE SET uid_validity = ?2, highest_modseq = ?3`,
@@ -129,6 +131,7 @@ export function createIndexDb(db: DatabaseSync): IndexDb {
     removeMessage(mailbox, number) {
       for (const statement of removeOne) statement.run(mailbox, number);
     },
+    countMessages: (mailbox) => Number(count.get(mailbox)?.["messages"] ?? 0),
     removeMailbox(mailbox) {
       for (const statement of removeAll) statement.run(mailbox);
       removeMailbox.run(mailbox);

@@ -10,6 +10,7 @@ import { type EncodedMailboxName, type MailboxId, modSeq, type UidValidity, uid 
 import { createKeywordTable } from "./keyword-table.ts";
 import { directoryOf, uniqueDirectory } from "./mailbox-directory.ts";
 import { type MailboxFolder, makeFolder, messageFolders } from "./mailbox-folder.ts";
+import { countFiles, moveFolder, noteSetAside } from "./set-aside-mailbox.ts";
 import type { KeptMailbox } from "./sidecar-db.ts";
 import type { AccountStore, MailboxRecord } from "./store.ts";
 import type { StoreContext } from "./store-context.ts";
@@ -29,6 +30,8 @@ export interface MailboxRegistry {
   rename(id: MailboxId, name: EncodedMailboxName): MailboxRecord;
   /** Forgets the mailbox; returns what to remove from the disk. */
   drop(id: MailboxId): string[];
+  /** Forgets the mailbox, and keeps its files. */
+  setAside(id: MailboxId): void;
   /** Forgets its messages and puts it under a new UIDVALIDITY. */
   reset(id: MailboxId, uidValidity: UidValidity): MailboxRecord;
 }
@@ -91,6 +94,16 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
     sidecar.writeSetting(renamingKey(id), "");
   };
   for (const id of mailboxes.keys()) finishRename(id);
+  const forget = (id: MailboxId): void => {
+    database.transaction(() => {
+      index.removeMailbox(id);
+      sidecar.removeMailbox(id);
+      expunges.remove(id);
+      maildrop.forgetMailbox(id);
+    });
+    mailboxes.delete(id);
+    folders.delete(id);
+  };
 
   return {
     records: () => [...mailboxes.values()].map(({ record }) => record),
@@ -144,15 +157,15 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
       const paths = moveAway(maildir, record);
       flusher.wrote();
       if (context.isLocal) syncPath(maildir);
-      database.transaction(() => {
-        index.removeMailbox(id);
-        sidecar.removeMailbox(id);
-        expunges.remove(id);
-        maildrop.forgetMailbox(id);
-      });
-      mailboxes.delete(id);
-      folders.delete(id);
+      forget(id);
       return paths;
+    },
+    setAside(id) {
+      const { name, directory } = kept(id).record;
+      const from = join(maildir, directory);
+      moveFolder(from, noteSetAside(context, id, { name, messages: countFiles(from) }));
+      flusher.wrote();
+      forget(id);
     },
     reset(id, uidValidity) {
       const { record } = kept(id);

@@ -18,6 +18,7 @@ import type { IncomingMessage } from "../mail/new-message.ts";
 import type { ExpungeLog } from "./expunge-log.ts";
 import type { HandedMaildir, HandoverRequest } from "./hand-over.ts";
 import type { MaildropTable } from "./maildrop-table.ts";
+import type { SetAsideMailbox } from "./set-aside-mailbox.ts";
 
 export interface MailboxRecord {
   readonly id: MailboxId;
@@ -108,6 +109,14 @@ export interface AccountStore {
   renameMailbox(id: MailboxId, name: EncodedMailboxName): MailboxRecord;
   /** Forgets the mailbox and removes its folder and files. */
   dropMailbox(id: MailboxId): Promise<void>;
+  /** Forgets the mailbox, and keeps its folder for some days beside the Maildir. */
+  setMailboxAside(id: MailboxId): Promise<void>;
+  /** Those that are kept so. */
+  setAsideMailboxes(): readonly SetAsideMailbox[];
+  /** Somebody is told of them: only then may they be removed. */
+  noteSetAsideTold(): void;
+  /** Removes those that have been kept for so long. */
+  removeSetAside(keepMs: number): Promise<void>;
   /** Forgets all messages and files of a mailbox, whose UIDVALIDITY the legacy server has changed. */
   resetMailbox(id: MailboxId, uidValidity: UidValidity): Promise<MailboxRecord>;
   /** Account-wide values that a client was told and must be told again: NAMESPACE, LSUB raw answers. */
@@ -138,6 +147,8 @@ export interface AccountStore {
    * makes its message `full` as soon as its metadata are known; a missing file makes it `meta` again.
    */
   loadMessages(mailbox: MailboxRecord): Promise<StoredMessage[]>;
+  /** How many of them the index has: of a mailbox that nobody has open. */
+  countMessages(mailbox: MailboxId): number;
   /** Files found in cur/ by `loadMessages` or filed since, for messages whose metadata came later. */
   fileOf(mailbox: MailboxRecord, uid: Uid): string | undefined;
   /** Inserts or replaces, in one transaction; flags that changed rename the file and return the new state. */

@@ -263,11 +263,15 @@ function commandRunner(
     const ranges = rangesOf(set, box().messages.at(-1)?.uid ?? 0);
     return box().messages.filter(({ uid }) => ranges.some(([from, to]) => uid >= from && uid <= to));
   };
-  const fetch = (set: string, rest: string): string => {
+  const numbered = (set: string): OddMessage[] => {
+    const ranges = rangesOf(set, box().messages.length);
+    return box().messages.filter((_, index) => ranges.some(([from, to]) => index + 1 >= from && index < to));
+  };
+  const fetch = (chosen: readonly OddMessage[], rest: string): string => {
     const wanted = rest.split("(CHANGEDSINCE")[0]?.match(/BODY(?:\.PEEK)?\[[^\]]*\]|[A-Z0-9.]+/gi) ?? [];
     const items = [...new Set(["UID", ...wanted.map((one) => one.toUpperCase())])];
     const { messages } = box();
-    return picked(set)
+    return chosen
       .map((message) => {
         const values = items.map((what) => manners.item(message, what, connection));
         return manners.fetched(
@@ -375,7 +379,8 @@ function commandRunner(
     EXAMINE: (call) => select(call, "READ-ONLY"),
     CLOSE: leave,
     UNSELECT: leave,
-    "UID FETCH": ({ args }) => `${fetch(...setAnd(args))}${news()}OK fetched`,
+    FETCH: ({ args }) => `${fetch(numbered(args), setAnd(args)[1])}OK fetched`,
+    "UID FETCH": ({ args }) => `${fetch(picked(args), setAnd(args)[1])}${news()}OK fetched`,
     "UID SEARCH": ({ args }) => {
       const found = box().messages.filter((one) => !args.includes("DELETED") || isDeleted(one));
       const uids = manners.searched(found.map(({ uid }) => uid));

@@ -218,19 +218,24 @@ describe("UID lists", () => {
         peer.send(`* ESEARCH (TAG "other") UID ALL 1\r\n`);
         peer.send(`* ESEARCH (TAG "${tag}") UID COUNT 4 ALL 7,2:3,40:39 MODSEQ 5\r\n${tag} OK\r\n`);
         const empty = await peer.expect(/^UID SEARCH/);
-        peer.send(`* ESEARCH (TAG "${empty}") UID\r\n${empty} OK\r\n`);
+        peer.send(`* 0 EXISTS\r\n* ESEARCH (TAG "${empty}") UID\r\n${empty} OK\r\n`);
       },
       ["ESEARCH"],
+      "* 5 EXISTS\r\n",
     );
     expect(await lease.listUids()).toEqual([2, 3, 7, 39, 40]);
     expect(await lease.listUids()).toEqual([]);
   });
 
   it("come by SEARCH, in several lines and any order", async () => {
-    const lease = await inInbox(async (peer) => {
-      const tag = await peer.expect(/^UID SEARCH ALL$/);
-      peer.send(`* SEARCH 9 10 2\r\n* SEARCH\r\n* SEARCH 2 100 (MODSEQ 5)\r\n${tag} OK\r\n`);
-    });
+    const lease = await inInbox(
+      async (peer) => {
+        const tag = await peer.expect(/^UID SEARCH ALL$/);
+        peer.send(`* SEARCH 9 10 2\r\n* SEARCH\r\n* SEARCH 2 100 (MODSEQ 5)\r\n${tag} OK\r\n`);
+      },
+      [],
+      "* 4 EXISTS\r\n",
+    );
     expect(await lease.listUids()).toEqual([2, 9, 10, 100]);
   });
 
@@ -245,6 +250,36 @@ describe("UID lists", () => {
     await expect(lease.listUids()).rejects.toEqual(code("UNAVAILABLE"));
     const empty = await inInbox(async () => undefined, [], "* 0 EXISTS\r\n");
     expect(await empty.listUids()).toEqual([]);
+  });
+
+  it.each([
+    ["one line", 1],
+    ["as many lines", 300_000],
+  ])("of what has vanished are taken in %s, of any number of ranges", async (_, lines) => {
+    const all = Array.from({ length: 300_000 }, (_, index) => 2 * index + 1);
+    const lease = await inInbox(
+      async (peer) => {
+        const enabling = await peer.expect(/^ENABLE QRESYNC$/);
+        peer.send(`* ENABLED QRESYNC\r\n${enabling} OK\r\n`);
+        const tag = await peer.expect(/^UID FETCH 1:700000 \(UID\) \(CHANGEDSINCE 7 VANISHED\)$/);
+        const sets = lines === 1 ? [all.join(",")] : all.map((one) => `${one}`);
+        peer.send(`${sets.map((set) => `* VANISHED (EARLIER) ${set}\r\n`).join("")}${tag} OK\r\n`);
+      },
+      ["CONDSTORE", "QRESYNC"],
+    );
+    const vanished = await lease.vanishedSince([{ from: 1, to: 700_000 }], modSeq(7n));
+    expect(vanished).toHaveLength(all.length);
+    expect(vanished?.at(-1)).toEqual({ from: 599_999, to: 599_999 });
+  });
+
+  it("of what vanishes while it is selected are told, of any number of ranges", async () => {
+    const ranges = Array.from({ length: 150_000 }, (_, index) => 2 * index + 1).join(",");
+    const lease = await inInbox(async (peer) => {
+      const tag = await peer.expect(/^NOOP$/);
+      peer.send(`* VANISHED ${ranges}\r\n${tag} OK\r\n`);
+    });
+    await lease.ask();
+    expect(lease.told.take().vanished).toHaveLength(150_000);
   });
 
   it("of a search: criteria go out with their literals", async () => {

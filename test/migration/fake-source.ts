@@ -110,6 +110,8 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
       }
     },
     fetchPartly: async () => undefined,
+    listingGap: undefined,
+    lastUid: async () => listed().at(-1),
     fetchHeaders: unused,
     fetchStructures: unused,
     async fetchBodies(set, sink) {

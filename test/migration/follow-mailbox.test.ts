@@ -195,19 +195,13 @@ describe("NOOP tells", () => {
     expect(mirror.state.record.highestModSeq).toBe(12n);
   });
 
-  it("of one expunge where the listing lacks two messages: the mailbox is selected anew, and listed once more", async () => {
+  it("of one expunge where the listing lacks two messages: it is listed once more", async () => {
     const { mirror, heard } = await follow([
       [/^NOOP$/, "* 2 EXPUNGE"],
       [/^STATUS/, "* STATUS INBOX (MESSAGES 4 UIDNEXT 51 UIDVALIDITY 7 HIGHESTMODSEQ 12)"],
       [/^NOOP$/],
       [/^UID SEARCH/, "* SEARCH 10 40 50"],
-      [
-        /^EXAMINE/,
-        "* 4 EXISTS",
-        "* OK [UIDVALIDITY 7] v",
-        "* OK [UIDNEXT 51] n",
-        "* OK [HIGHESTMODSEQ 12] h",
-      ],
+      [/^NOOP$/],
       [/^UID SEARCH/, "* SEARCH 10 30 40 50"],
       [/^UID FETCH 10:50 .*CHANGEDSINCE 10/],
     ]);

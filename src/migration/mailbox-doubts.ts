@@ -1,0 +1,56 @@
+/**
+ * Why what is here of a mailbox may not be what the old server has, as long as that is so: it bars the cutover, and
+ * only a later look takes it away. It is not kept: each opening finds it out again.
+ */
+import type { MailboxState } from "./mailbox-state.ts";
+
+export interface MailboxDoubts {
+  /** LIST leaves it out, in words for people. */
+  absence: string | undefined;
+  /** Its last listing was not whole. */
+  gap: ListingGap | undefined;
+}
+
+export interface ListingGap {
+  /** For people. */
+  readonly reason: string;
+  /** What the server said of the mailbox at that look: while it says the same, looking again tells nothing new. */
+  readonly exists: number | undefined;
+  readonly atMs: number;
+}
+
+const all = new WeakMap<MailboxState, MailboxDoubts>();
+
+export function doubtsOf(state: MailboxState): MailboxDoubts {
+  const known = all.get(state);
+  if (known) return known;
+  const doubts: MailboxDoubts = { absence: undefined, gap: undefined };
+  all.set(state, doubts);
+  return doubts;
+}
+
+/** For people. */
+export function describeDoubts(state: MailboxState): string[] {
+  const { absence, gap } = doubtsOf(state);
+  return [absence, gap?.reason].filter((reason) => reason !== undefined);
+}
+
+/** Why the last listing was not whole; undefined where it was. */
+export function noteGap(state: MailboxState, reason: string | undefined, exists: number | undefined): void {
+  doubtsOf(state).gap = reason === undefined ? undefined : { reason, exists, atMs: performance.now() };
+}
+
+/** For so long an old server that cannot list all of a mailbox is not asked for it again. */
+const patienceMs = 60_000;
+
+/** The old server says of the mailbox what it said when its listing was not whole, a moment ago. */
+export function isKnownGap(state: MailboxState, exists: number | undefined): boolean {
+  const { gap } = doubtsOf(state);
+  return gap !== undefined && gap.exists === exists && performance.now() - gap.atMs < patienceMs;
+}
+
+/** Somebody wants to know whether it is still so. */
+export function expireGap(state: MailboxState): void {
+  const doubts = doubtsOf(state);
+  if (doubts.gap) doubts.gap = { ...doubts.gap, atMs: Number.NEGATIVE_INFINITY };
+}
