@@ -253,10 +253,10 @@ describe("UID lists", () => {
   });
 
   it.each([
-    ["one line", 1],
-    ["as many lines", 300_000],
-  ])("of what has vanished are taken in %s, of any number of ranges", async (_, lines) => {
-    const all = Array.from({ length: 300_000 }, (_, index) => 2 * index + 1);
+    ["one line", 1, 300_000],
+    ["as many lines", 15_000, 15_000],
+  ])("of what has vanished are taken in %s, of any number of ranges", async (_, lines, count) => {
+    const all = Array.from({ length: count }, (_, index) => 2 * index + 1);
     const lease = await inInbox(
       async (peer) => {
         const enabling = await peer.expect(/^ENABLE QRESYNC$/);
@@ -269,7 +269,7 @@ describe("UID lists", () => {
     );
     const vanished = await lease.vanishedSince([{ from: 1, to: 700_000 }], modSeq(7n));
     expect(vanished).toHaveLength(all.length);
-    expect(vanished?.at(-1)).toEqual({ from: 599_999, to: 599_999 });
+    expect(vanished?.at(-1)).toEqual({ from: 2 * count - 1, to: 2 * count - 1 });
   });
 
   it("of what vanishes while it is selected are told, of any number of ranges", async () => {
