@@ -63,6 +63,14 @@ export function space(cursor: Cursor): void {
 
 export const tag = (cursor: Cursor): string => matched(cursor, tagPattern, "Invalid tag");
 export const atom = (cursor: Cursor): string => matched(cursor, atomPattern, "Expected an atom");
+/** What a client may give a message: \\Recent is the server's (RFC 3501 2.3.2), and others of that kind nobody keeps. */
+export function expectStorable(flags: readonly string[]): void {
+  const odd = flags.find((name) => name.startsWith("\\") && !storable.test(name));
+  if (odd !== undefined) throw new ParseError(`Invalid system flag ${odd.toUpperCase()}`);
+}
+
+const storable = /^\\(answered|flagged|deleted|seen|draft)$/i;
+
 /** A system flag with its backslash or a keyword. */
 export const flag = (cursor: Cursor): string => matched(cursor, flagPattern, "Invalid flag");
 

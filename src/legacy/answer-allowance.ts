@@ -21,6 +21,8 @@ export interface AnswerAllowance {
   noteResponses(count: number, more?: number): void;
   /** So many of the bytes were a message's. */
   noteStreamed(bytes: number): void;
+  /** A message's literals have come whole: each message may have them once, however long they are. */
+  noteFetched(bytes: number): void;
   /** Nobody is kept waiting by the server: it owes nothing, or was not read. */
   noteProgress(): void;
   noteAnswered(): void;
@@ -46,6 +48,7 @@ export function createAnswerAllowance(commandTimeoutMs: number): AnswerAllowance
   let mostMessages = 0;
   let responses = 0;
   let bytes = 0;
+  let fetched = 0;
   let progressAt = performance.now();
 
   return {
@@ -81,12 +84,16 @@ export function createAnswerAllowance(commandTimeoutMs: number): AnswerAllowance
       bytes -= count;
       progressAt = performance.now();
     },
+    noteFetched(count) {
+      if (count > 0 && fetched++ < mostMessages) bytes -= count;
+    },
     noteProgress() {
       progressAt = performance.now();
     },
     noteAnswered() {
       responses = 0;
       bytes = 0;
+      fetched = 0;
       progressAt = performance.now();
     },
   };

@@ -4,6 +4,7 @@
  * can get into a log. Passwords go out as UTF-8, whatever the mechanism.
  */
 import type { Socket } from "node:net";
+import type { Readable, Writable } from "node:stream";
 import { ImapFlow } from "imapflow";
 import { MailError } from "../errors.ts";
 import type { Secret } from "../mail/secret.ts";
@@ -23,8 +24,8 @@ export interface OpenedImap {
   readonly greeting: string;
 }
 
-/** Responses up to the end of a login are short. */
-const maxLoginResponseBytes = 1 << 20;
+/** Responses up to the end of a login are short, and few. */
+const maxLoginBytes = 64 << 10;
 
 /**
  * Throws AUTHENTICATIONFAILED with the server's text when it refuses these credentials, the signal's
@@ -48,6 +49,7 @@ export async function connectImap(
     if (client.greeting === undefined) close();
     else timer = setTimeout(close, loginMs);
   }, connectMs);
+  const stopCounting = countBytes(client, close);
   signal.addEventListener("abort", close, { once: true });
   try {
     await client.connect();
@@ -64,6 +66,7 @@ export async function connectImap(
     throw wasGreeted ? loginFailure(error, config) : hostFailure(error, config);
   } finally {
     clearTimeout(timer);
+    stopCounting();
     signal.removeEventListener("abort", close);
   }
 }
@@ -86,14 +89,35 @@ function createClient(
     connectionTimeout: connectMs,
     greetingTimeout: connectMs,
     socketTimeout: connectMs + loginMs,
-    maxLiteralSize: maxLoginResponseBytes,
-    maxResponseSize: maxLoginResponseBytes,
+    maxLiteralSize: maxLoginBytes,
+    maxResponseSize: maxLoginBytes,
     // What the old clients saw is what is wanted: no IMAP4rev2, no UTF-8 names, no compression.
     disableAutoEnable: true,
     disableCompression: true,
     disableAutoIdle: true,
     disableIMAP4rev2: true,
   });
+}
+
+/** Calls `onTooMany` when more has come than belongs to a login; imapflow would take any number of responses. */
+function countBytes(client: ImapFlow, onTooMany: () => void): () => void {
+  // Its types do not tell of the stream that its socket is piped into.
+  const { streamer } = client as unknown as { readonly streamer: Writable };
+  let bytes = 0;
+  const count = (chunk: Buffer): void => {
+    bytes += chunk.length;
+    if (bytes > maxLoginBytes) onTooMany();
+  };
+  const sockets: Readable[] = [];
+  const onPipe = (socket: Readable): void => {
+    sockets.push(socket);
+    socket.on("data", count);
+  };
+  streamer.on("pipe", onPipe);
+  return () => {
+    streamer.off("pipe", onPipe);
+    for (const socket of sockets) socket.off("data", count);
+  };
 }
 
 /** NUL would end a field of SASL PLAIN early, a line end cannot be quoted; no account has such a name. */

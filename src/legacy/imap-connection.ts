@@ -134,7 +134,9 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
   const noteIfIdle = (): void => {
     if (queue.isEmpty || queue.isLasting) allowance.noteProgress();
   };
-  const noteUntagged = (untagged: Untagged): void => {
+  const noteUntagged = (untagged: Untagged, literals: readonly Buffer[]): void => {
+    if (untagged.kind === "fetch")
+      allowance.noteFetched(literals.reduce((sum, { length }) => sum + length, 0));
     if (untagged.kind === "count" && untagged.name === "EXISTS") allowance.noteExists(untagged.value);
     allowance.noteResponses(
       1,
@@ -147,7 +149,7 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
     if (response.kind !== "untagged" || !isBye(response.untagged)) responseCount++;
     switch (response.kind) {
       case "untagged":
-        noteUntagged(response.untagged);
+        noteUntagged(response.untagged, literals);
         return offer(queue.inFlight, response.untagged, connection.onUnasked);
       case "tagged":
         allowance.noteAnswered();

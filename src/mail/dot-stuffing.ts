@@ -67,13 +67,12 @@ export function createDotUnstuffer(): DotUnstuffer {
 
 export interface DotStuffer {
   push(chunk: Buffer): readonly Buffer[];
-  /** What ends the answer, a line end before it where the bytes had none. */
+  /** What ends the answer, a line end before it where the bytes had none; a CR alone is theirs, and none. */
   end(): Buffer;
 }
 
 export function createDotStuffer(): DotStuffer {
   let isAtStart = true;
-  let endsWithCr = false;
   return {
     push(chunk) {
       const pieces: Buffer[] = [];
@@ -91,9 +90,8 @@ export function createDotStuffer(): DotStuffer {
         at = end + 1;
       }
       if (chunk.length > from) pieces.push(chunk.subarray(from));
-      if (chunk.length > 0) endsWithCr = chunk.at(-1) === cr;
       return pieces;
     },
-    end: () => Buffer.from(isAtStart ? ".\r\n" : endsWithCr ? "\n.\r\n" : "\r\n.\r\n"),
+    end: () => Buffer.from(isAtStart ? ".\r\n" : "\r\n.\r\n"),
   };
 }

@@ -35,12 +35,12 @@ export function formatEnvelope(header: Buffer): Buffer {
 
 const fieldNames = new Set("date subject from sender reply-to to cc bcc in-reply-to message-id".split(" "));
 
-/** The values of the fields that matter, by lower-case name, in order. */
+/** The values of the fields that matter (a line without a colon is none), by lower-case name, in order. */
 function envelopeValues(header: Buffer): ReadonlyMap<string, readonly string[]> {
   const values = new Map<string, string[]>();
   for (const field of headerFields(header)) {
     const name = field.name.toLowerCase();
-    if (!fieldNames.has(name)) continue;
+    if (!field.hasValue || !fieldNames.has(name)) continue;
     const value = fieldValue(header, field);
     const known = values.get(name);
     if (known) known.push(value);

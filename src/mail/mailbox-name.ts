@@ -25,6 +25,11 @@ export function decodeMailboxName(encoded: EncodedMailboxName): MailboxName {
   }
 }
 
+/** RFC 3501 5.1.3: the one way to write that name. */
+export function isModifiedUtf7(encoded: EncodedMailboxName): boolean {
+  return encodeMailboxName(decodeMailboxName(encoded)) === encoded;
+}
+
 function toBase64(run: string): string {
   const utf16 = Buffer.from(run, "utf16le").swap16();
   return utf16.toString("base64").replaceAll("/", ",").replace(/=+$/, "");

@@ -5,6 +5,7 @@
 import { MailError } from "../errors.ts";
 import type { ListedName, Listing } from "../legacy/source.ts";
 import { type EncodedMailboxName, encodedMailboxName, inbox } from "../mail/ids.ts";
+import { isModifiedUtf7 } from "../mail/mailbox-name.ts";
 import { parentsOf } from "../mail/mailbox-pattern.ts";
 import { isSelectable } from "./listing.ts";
 
@@ -128,12 +129,18 @@ function withMailboxes(listing: Listing, mailboxes: readonly ListedName[]): List
 
 const maxNameChars = 200;
 
-/** In the personal namespace; no empty level, no wildcard, nothing that a terminal or a path would take amiss. */
-function isValid(listing: Listing, name: string): boolean {
+/**
+ * In the personal namespace; no empty level, nothing that a terminal or a path would take amiss, and nothing that
+ * Dovecot would not take over one day.
+ */
+function isValid(listing: Listing, name: EncodedMailboxName): boolean {
   const prefixes = (listing.namespaces.personal ?? []).map(({ prefix }) => prefix);
   const levels = name.split(separatorOf(listing));
   const isPersonal = prefixes.some((prefix) => name.startsWith(prefix));
   return (
-    name.length <= maxNameChars && isPersonal && levels.every((level) => /^[^\x00-\x1f\x7f%*/]+$/.test(level))
+    name.length <= maxNameChars &&
+    isPersonal &&
+    isModifiedUtf7(name) &&
+    levels.every((level) => /^[^\x00-\x1f\x7f/]+$/.test(level))
   );
 }

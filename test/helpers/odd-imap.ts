@@ -24,6 +24,9 @@ export interface OddConnection {
   readonly number: number;
   readonly say: (text: string) => void;
   readonly end: () => void;
+  /** What was said so far is on its way: for who has much to say. */
+  readonly takesMore: () => boolean;
+  readonly isOver: () => boolean;
   selected: string | undefined;
   /** The UIDs that the client has been told of. */
   known: number[];
@@ -159,6 +162,8 @@ export async function startOddImap(
       selected: undefined,
       known: [],
       end: () => socket.destroy(),
+      takesMore: () => !socket.writableNeedDrain,
+      isOver: () => socket.destroyed,
       say(text) {
         if (socket.destroyed || text === "") return;
         const sent = behaviour.sent(text, connection);

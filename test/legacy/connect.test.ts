@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { inspect } from "node:util";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -177,6 +178,18 @@ describe("a server that does not let in", () => {
     ["no LOGIN", answering("", "IMAP4rev1 LOGINDISABLED")],
   ])("by %s", async (_name, script) => {
     await expect(attempt(script)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  });
+
+  it("by telling of itself without end", async () => {
+    const endless = async (peer: Peer): Promise<void> => {
+      peer.send("* OK [CAPABILITY IMAP4rev1] hi\r\n");
+      await peer.line();
+      while (!peer.socket.destroyed) {
+        if (!peer.socket.writableNeedDrain) peer.send("* OK one moment\r\n".repeat(100));
+        await nextTurn();
+      }
+    };
+    await expect(attempt(endless)).rejects.toMatchObject({ code: "UNAVAILABLE" });
   });
 
   it("but only takes its time after the greeting: it is waited for", async () => {

@@ -61,6 +61,12 @@ const floods: readonly (readonly [string, Question, head: string, unit: string])
   ["LIST of one name", readListing, "", '* LIST () "/" "a"\r\n'],
   ["VANISHED", vanished, "", "* VANISHED (EARLIER) 1:3,7,9\r\n"],
   ["VANISHED that nobody has asked for", search, "", "* VANISHED 1:3,7,9\r\n"],
+  [
+    "the same header again and again",
+    fetch,
+    "",
+    `* 1 FETCH (UID 1 BODY[HEADER] {99999}\r\n${"x".repeat(99_999)})\r\n`,
+  ],
   ["a line of no kind", search, "* ", "(a "],
   ["nothing but line ends", search, "", "\r\n"],
   ["a thread", (imap) => uidThread(imap, "REFERENCES", [{ from: 1, to: 5 }]), "* THREAD ", "(1 2)"],
@@ -125,6 +131,29 @@ describe("takes true answers, however long", () => {
       onAnswer: (one) => seen.push(one) > 0,
     });
     expect(seen).toEqual(uids);
+  });
+
+  it("headers of many megabytes", async () => {
+    const header = "x".repeat(9 << 20);
+    const imap = await connected(async (peer) => {
+      peer.send(`* 10 EXISTS\r\n${await peer.expect(/^EXAMINE INBOX$/)} OK\r\n`);
+      const tag = await peer.expect(/^UID FETCH/);
+      for (let at = 1; at <= 10; at++)
+        peer.send(`* ${at} FETCH (UID ${at} BODY[HEADER] {${header.length}}\r\n${header})\r\n`);
+      peer.send(`${tag} OK\r\n`);
+      await peer.line();
+    });
+    await imap.run({ parts: ["EXAMINE INBOX"] });
+    let bytes = 0;
+    await uidFetch(imap, {
+      uids: [{ from: 1, to: 10 }],
+      items: "(UID BODY.PEEK[HEADER])",
+      onAnswer(_, answer) {
+        bytes += answer.header?.length ?? 0;
+        return true;
+      },
+    });
+    expect(bytes).toBe(10 * header.length);
   });
 
   it("UIDs out of order and twice are each taken once", async () => {

@@ -37,7 +37,7 @@ function unstuff(chunks: readonly Buffer[]): { readonly bytes: Buffer; readonly 
 function withLineEnd(bytes: Buffer): Buffer {
   const text = bytes.toString("latin1");
   if (text === "" || text.endsWith("\n")) return bytes;
-  return Buffer.from(text + (text.endsWith("\r") ? "\n" : "\r\n"), "latin1");
+  return Buffer.from(`${text}\r\n`, "latin1");
 }
 
 describe("dot-stuffing", () => {
@@ -70,7 +70,9 @@ describe("dot-stuffing", () => {
     [".", "..\r\n.\r\n"],
     ["a\r\n.b\r\n", "a\r\n..b\r\n.\r\n"],
     ["no end", "no end\r\n.\r\n"],
-    ["ends in CR\r", "ends in CR\r\n.\r\n"],
+    ["ends in CR\r", "ends in CR\r\r\n.\r\n"],
+    ["\r", "\r\r\n.\r\n"],
+    [".\r", "..\r\r\n.\r\n"],
   ])("%j is sent as %j", (text, wire) => {
     expect(stuff([Buffer.from(text)]).toString()).toBe(wire);
   });

@@ -23,6 +23,12 @@ test("is all NIL without fields", () => {
   expect(envelopeOf("\r\n")).toBe("(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)");
 });
 
+test("a line without a colon says nothing, whatever stands below it", () => {
+  expect(envelopeOf("Subject: one\r\nSubject\r\nFrom: a@b\r\nFrom\r\nTo\r\n x@y\r\nMessage-ID\r\n\r\n")).toBe(
+    '(NIL "one" ((NIL NIL "a" "b")) ((NIL NIL "a" "b")) ((NIL NIL "a" "b")) NIL NIL NIL NIL NIL)',
+  );
+});
+
 test("an empty Sender counts as missing, an own one does not", () => {
   expect(envelopeOf("From: a@b\r\nSender:\r\nReply-To: c@d\r\n\r\n")).toBe(
     '(NIL NIL ((NIL NIL "a" "b")) ((NIL NIL "a" "b")) ((NIL NIL "c" "d")) NIL NIL NIL NIL NIL)',

@@ -4,7 +4,18 @@ import { type EncodedMailboxName, encodedMailboxName } from "../../mail/ids.ts";
 import { type InternalDate, parseInternalDate } from "../../mail/internal-date.ts";
 import { define } from "../command.ts";
 import { ok } from "../formatter.ts";
-import { astring, type Cursor, flag, list, literal, ParseError, peek, space, string } from "../tokens.ts";
+import {
+  astring,
+  type Cursor,
+  expectStorable,
+  flag,
+  list,
+  literal,
+  ParseError,
+  peek,
+  space,
+  string,
+} from "../tokens.ts";
 
 export interface AppendArgs {
   readonly target: EncodedMailboxName;
@@ -36,8 +47,7 @@ export function appendArgs(cursor: Cursor): AppendArgs {
     flags = list(cursor, flag);
     space(cursor);
   }
-  if (flags.some((name) => name.toLowerCase() === "\\recent"))
-    throw new ParseError("\\Recent cannot be stored");
+  expectStorable(flags);
   let internalDate: InternalDate | undefined;
   if (peek(cursor) === '"') {
     internalDate = parseInternalDate(string(cursor));

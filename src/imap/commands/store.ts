@@ -10,7 +10,18 @@ import { enableCondstore, formatModSeq, modSeqValue } from "../condstore.ts";
 import { ok, untagged } from "../formatter.ts";
 import { type MessageSet, messageSet } from "../message-set.ts";
 import type { Selected } from "../state.ts";
-import { type Cursor, expect, flag, keyword, list, ParseError, peek, skip, space } from "../tokens.ts";
+import {
+  type Cursor,
+  expect,
+  expectStorable,
+  flag,
+  keyword,
+  list,
+  ParseError,
+  peek,
+  skip,
+  space,
+} from "../tokens.ts";
 import { namedMessages, refuseReadOnly } from "./messages.ts";
 
 interface StoreArgs {
@@ -116,14 +127,13 @@ function storeModifier(cursor: Cursor): ModSeq {
   return since;
 }
 
-/** A list, or flags with spaces between. \\Recent is the server's (RFC 3501 2.3.2). */
+/** A list, or flags with spaces between. */
 function flagsOfStore(cursor: Cursor): readonly string[] {
   const flags: string[] = [];
   if (peek(cursor) === "(") flags.push(...list(cursor, flag));
   else
     do flags.push(flag(cursor));
     while (skip(cursor, " "));
-  if (flags.some((name) => name.toLowerCase() === "\\recent"))
-    throw new ParseError("\\Recent cannot be stored");
+  expectStorable(flags);
   return flags;
 }
