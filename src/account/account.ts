@@ -8,6 +8,7 @@ import type { CopiedUids } from "../mail/copied-uids.ts";
 import type { FlagChange } from "../mail/flag-change.ts";
 import type { Flags } from "../mail/flags.ts";
 import type { EncodedMailboxName, ModSeq, Uid, UidValidity } from "../mail/ids.ts";
+import type { InternalDate } from "../mail/internal-date.ts";
 import type { MessageContent, MessageMeta } from "../mail/message.ts";
 import type { NameChange } from "../mail/name-change.ts";
 import type { AppendedUid, IncomingMessage, NewMessage } from "../mail/new-message.ts";
@@ -142,6 +143,8 @@ export interface OpenMailbox {
   modSeqOf(uid: Uid): ModSeq | undefined;
   /** After `require(…, 'meta')`; undefined when expunged. */
   meta(uid: Uid): MessageMeta | undefined;
+  /** The same, where it can be had of a message of which not all can. */
+  internalDateOf(uid: Uid): InternalDate | undefined;
   /** After `require(…, 'header')`: the header block with its blank line, exact bytes. */
   header(uid: Uid): Buffer | undefined;
   /** After `require(…, 'structure')`: BODYSTRUCTURE (extensible) or BODY in wire form. */

@@ -13,6 +13,7 @@ import type { ThreadNode } from "../mail/thread.ts";
 import type { Authority } from "../migration/authority.ts";
 import { flagsKnown } from "../migration/early-flags.ts";
 import type { MailboxMirror } from "../migration/mailbox-mirror.ts";
+import { unreadableOf } from "../migration/unreadable.ts";
 import { waitWith } from "../waiting.ts";
 import type { MailboxChange, Need, OpenMailbox, OpenOptions } from "./account.ts";
 import { clientFirstMs, soon } from "./client-first.ts";
@@ -142,6 +143,7 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
     // What is counted here is given to a message with its metadata.
     modSeqOf: (uid) => metaOf(uid)?.modSeq ?? (state.countsModSeqs ? undefined : state.early.modSeqOf(uid)),
     meta: metaOf,
+    internalDateOf: (uid) => metaOf(uid)?.internalDate ?? unreadableOf(state).dates.get(uid),
     header: (uid) => headers.get(uid) ?? state.store.header(state.record, uid),
     structure(uid, extensible) {
       const structure = state.store.structure(state.record, uid);

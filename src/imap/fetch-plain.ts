@@ -53,8 +53,8 @@ function answerOf(state: Selected, kind: PlainKind, uid: Uid): string | undefine
     case "flags":
       return formatFlags(state, uid);
     case "internal-date": {
-      const meta = state.mailbox.meta(uid);
-      return meta && `"${formatInternalDate(meta.internalDate)}"`;
+      const date = state.mailbox.internalDateOf(uid);
+      return date && `"${formatInternalDate(date)}"`;
     }
     case "size":
       return state.mailbox.meta(uid)?.sizeBytes.toString();

@@ -6,6 +6,7 @@ import { anyOf } from "../waiting.ts";
 import { catchUp, isFollowed } from "./follow-mailbox.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import { takeDelta } from "./sync-mailbox.ts";
+import { unreadableOf } from "./unreadable.ts";
 
 export interface MailboxWork extends Omit<LeaseOptions, "signal"> {
   /** Selected read-write. */
@@ -45,17 +46,27 @@ export function withMailboxAlone<T>(mailbox: MailboxState, options: MailboxWork,
  * For changes: the mailbox is selected read-write, and what was told of it so far is taken in, so that what the
  * change's answer tells follows on that.
  */
-export function withFollowed<T>(
+export async function withFollowed<T>(
   mailbox: MailboxState,
   { modSeqs = false, write = true }: { readonly modSeqs?: boolean; readonly write?: boolean },
   work: Work<T>,
 ): Promise<T> {
-  return withMailbox(mailbox, { priority: "interactive", write }, async (lease, record) => {
-    if (modSeqs || !isFollowed(mailbox, lease))
-      await mailbox.exclusive((waited) => catchUp(mailbox, lease, { waited, unasked: true, modSeqs }));
-    if (mailbox.record.uidValidity !== record.uidValidity) throw hasChanged();
-    return work(lease, record);
-  });
+  let isBegun = false;
+  const attempt = (): Promise<T> =>
+    withMailbox(mailbox, { priority: "interactive", write }, async (lease, record) => {
+      if (modSeqs || !isFollowed(mailbox, lease))
+        await mailbox.exclusive((waited) => catchUp(mailbox, lease, { waited, unasked: true, modSeqs }));
+      if (mailbox.record.uidValidity !== record.uidValidity) throw hasChanged();
+      isBegun = true;
+      return work(lease, record);
+    });
+  try {
+    return await attempt();
+  } catch (error) {
+    // A message that cannot be had has broken the delta ahead of it, and the next does without its metadata.
+    if (isBegun || unreadableOf(mailbox).takeDelta() !== "metadata") throw error;
+    return attempt();
+  }
 }
 
 function requestOf(mailbox: MailboxState, options: MailboxWork): MailboxLeaseOptions {

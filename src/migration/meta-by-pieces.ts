@@ -14,7 +14,7 @@ import { now } from "./local-authority.ts";
 import { noteMadeUp } from "./made-up.ts";
 import type { MailboxWork } from "./mailbox-lease.ts";
 import type { MailboxState } from "./mailbox-state.ts";
-import type { Asked } from "./unreadable.ts";
+import { type Asked, unreadableOf } from "./unreadable.ts";
 
 interface Question {
   readonly asked: Asked;
@@ -90,6 +90,8 @@ async function take(
   mailbox.commitFlags(known.map(({ uid, flags, modSeq = noModSeq }) => ({ uid, flags, modSeq })));
   const lacking = (what: "internalDate" | "sizeBytes"): readonly Uid[] =>
     known.filter((part) => part[what] === undefined).map(({ uid }) => uid);
+  for (const { uid, internalDate } of known)
+    if (internalDate) unreadableOf(mailbox).dates.set(uid, internalDate);
   const undated = lacking("internalDate");
   const unsized = lacking("sizeBytes");
   await ask("header", undated, (lease, some, note) =>

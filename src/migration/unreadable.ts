@@ -9,7 +9,8 @@
 import { MailError, Unreadable } from "../errors.ts";
 import { Crowded } from "../legacy/refusal.ts";
 import type { MailboxLease } from "../legacy/source.ts";
-import type { Uid } from "../mail/ids.ts";
+import type { Uid, UidValidity } from "../mail/ids.ts";
+import type { InternalDate } from "../mail/internal-date.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 
@@ -24,6 +25,8 @@ export interface UnreadableMessages {
   suspects(asked: Asked): readonly Uid[];
   note(uid: Uid, asked: Asked, failure: MailError): void;
   noteRead(uid: Uid, asked: Asked): void;
+  /** Known of messages whose metadata cannot be had whole. */
+  readonly dates: Map<Uid, InternalDate>;
   /** They may be asked for at once. */
   retry(): void;
   /**
@@ -45,21 +48,38 @@ export interface UnreadableMessages {
 /** A client that asks for one again and again gets the answer that it got before. */
 const restMs = 60_000;
 
-const known = new WeakMap<MailboxState, UnreadableMessages>();
-
-export function unreadableOf(mailbox: MailboxState): UnreadableMessages {
-  const found = known.get(mailbox) ?? createUnreadable();
-  known.set(mailbox, found);
-  return found;
+interface Known {
+  readonly messages: UnreadableMessages & { readonly clear: () => void };
+  /** Under which they have these UIDs. */
+  uidValidity: UidValidity | undefined;
 }
 
-function createUnreadable(): UnreadableMessages {
+const known = new WeakMap<MailboxState, Known>();
+
+export function unreadableOf(mailbox: MailboxState): UnreadableMessages {
+  const { uidValidity } = mailbox.record;
+  const found = known.get(mailbox) ?? { messages: createUnreadable(), uidValidity };
+  known.set(mailbox, found);
+  if (found.uidValidity !== uidValidity) {
+    found.messages.clear();
+    found.uidValidity = uidValidity;
+  }
+  return found.messages;
+}
+
+function createUnreadable(): Known["messages"] {
   const byAsked = new Map<Asked, Map<Uid, { readonly failure: MailError; until: number }>>();
   const broken = new Map<Asked, Set<Uid>>();
   let brokenDelta: "flags" | "metadata" | undefined;
   let isWary = false;
   const blamed = new WeakMap<MailboxLease, Set<Asked>>();
+  const dates = new Map<Uid, InternalDate>();
   return {
+    dates,
+    clear() {
+      for (const kept of [dates, byAsked, broken]) kept.clear();
+      isWary = false;
+    },
     failureOf(uid, asked) {
       const noted = byAsked.get(asked)?.get(uid);
       return noted && noted.until > performance.now() ? noted.failure : undefined;

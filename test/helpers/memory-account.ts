@@ -306,6 +306,7 @@ function openMailbox(
     },
     flagsOf: (wanted) => here(wanted)?.flags,
     modSeqOf: (wanted) => here(wanted) && modSeq(0n),
+    internalDateOf: (wanted) => here(wanted)?.internalDate,
     meta: (wanted): MessageMeta | undefined => {
       const message = here(wanted);
       return message && { ...message, sizeBytes: message.bytes.length, modSeq: modSeq(0n) };

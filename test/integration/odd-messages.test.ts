@@ -126,7 +126,7 @@ for (const ending of Object.keys(endings) as Ending[]) {
 }
 
 it("one that comes while a session is open is told of, and hides nothing that comes behind it", async () => {
-  const { mailferry, odd } = await start(breaking("closes the connection", /^RFC822\.SIZE$|^BODY/, 31));
+  const { mailferry, odd } = await start(breaking("closes the connection", /^RFC822\.SIZE$|^BODY/, 31, 33));
   const client = await mailferry.client(user);
   await client.ok("SELECT INBOX");
   const inbox = odd.mailboxes.get("INBOX");
@@ -138,6 +138,11 @@ it("one that comes while a session is open is told of, and hides nothing that co
   }
   expect(await fetched(client, "FLAGS")).toEqual(["OK", [...all, 31, 32]]);
   expect(await fetched(client, "RFC822.SIZE")).toEqual(["NO", [...all, 32]]);
+  // One more, that nobody has been told of when something is changed.
+  inbox?.messages.push(oddMessage(33));
+  if (inbox) inbox.uidNext = 34;
+  await client.ok("UID STORE 1:5 +FLAGS (\\Flagged)");
+  await client.ok("UID COPY 1:5 INBOX");
 });
 
 const untold: Readonly<Record<string, (item: string) => string | undefined>> = {

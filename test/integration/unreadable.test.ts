@@ -46,6 +46,7 @@ it("clients see and change the others", async () => {
   const client = await mailferry.client(user);
   expect((await client.ok("SELECT INBOX")).untagged.map(String)).toContain("* 40 EXISTS");
   expect(uidsOf((await client.ok("UID FETCH 1:* (FLAGS)")).untagged)).toEqual(all);
+  expect(uidsOf((await client.ok("UID FETCH 1:* (FLAGS INTERNALDATE)")).untagged)).toEqual(all);
   const sized = await client.command("UID FETCH 1:* (FLAGS RFC822.SIZE)");
   expect([sized.status, uidsOf(sized.untagged)]).toEqual(["NO", readable]);
   const headers = await client.command("UID FETCH 1:* (BODY.PEEK[HEADER.FIELDS (SUBJECT)])");

@@ -3,6 +3,7 @@ import { readdirSync, renameSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { MailError } from "../../src/errors.ts";
+import { Crowded } from "../../src/legacy/refusal.ts";
 import { silentLogger } from "../../src/log.ts";
 import { flagsOf } from "../../src/mail/flags.ts";
 import { modSeq, encodedMailboxName as name, uid } from "../../src/mail/ids.ts";
@@ -180,6 +181,20 @@ describe("a bad moment", () => {
     await pullAll(mirror);
     expect(source.bodyFetches.slice(4)).toEqual(["background 3"]);
     expect([...mirror.quarantine.keys()]).toEqual([3]);
+  });
+
+  it("a server that wants to be asked less blames no message", async () => {
+    let isCrowded = true;
+    const { mirror } = await mirrorOf({
+      beforeBody: async () => {
+        if (isCrowded) throw new Crowded("UNAVAILABLE", "Too many requests");
+      },
+    });
+    await expect(mirror.pullTurn(60_000)).rejects.toThrow("Too many requests");
+    expect(mirror.quarantine).toEqual(new Map());
+    isCrowded = false;
+    await pullAll(mirror);
+    expect(mirror.state.table.fullCount).toBe(3);
   });
 
   it("a turn whose time is up when it gets its connection still brings something", async () => {
