@@ -68,6 +68,12 @@ interface Absence {
   readonly said: "none" | "there" | "nothing";
 }
 
+/** What must not go unasked, and what is not gone at all. */
+interface Weighed {
+  readonly tooMuch: ReadonlySet<MailboxId>;
+  readonly moved: ReadonlySet<MailboxId>;
+}
+
 const key = "absent";
 /** So few messages may go at once. */
 const brakeFrom = 50;
@@ -86,17 +92,40 @@ export function createAbsentMailboxes(options: AbsentMailboxesOptions): AbsentMa
     store.writeSetting(key, JSON.stringify([...next.values()]));
   };
   /** A clock that has been set back is no reason to wait for ever. */
-  const isDue = ({ sinceMs }: Absence): boolean => Math.abs(Date.now() - sinceMs) >= confirmAfterMs;
+  const isDue = ({ sinceMs }: Pick<Absence, "sinceMs">): boolean =>
+    Math.abs(Date.now() - sinceMs) >= confirmAfterMs;
 
   const askAbout = async (records: readonly MailboxRecord[]): Promise<Map<MailboxId, StatusAnswer>> => {
     if (records.length === 0) return new Map();
     const answers = await ask(records.map(({ name }) => name));
     return new Map(records.flatMap(({ id }, index) => (answers[index] ? [[id, answers[index]]] : [])));
   };
-  const absenceOf = (record: MailboxRecord, answer: StatusAnswer | undefined): Absence => {
-    const { id } = record;
-    const { sinceMs = Date.now(), isHeld = false, said = "nothing" } = absent.get(id) ?? {};
-    return { id, sinceMs, isHeld, said: answer ? saidBy(answer) : said };
+  const isAsked = ({ name }: MailboxRecord): boolean => asked.has(name);
+  const isAnswered = ({ name }: MailboxRecord): boolean => asked.get(name)?.outcome === "done";
+  /** One that was never looked at has nothing to lose. */
+  const isSettled = (record: MailboxRecord): boolean =>
+    decided.has(record.id) || isAnswered(record) || record.uidValidity === undefined;
+  const isWorthAsking = (record: MailboxRecord, { tooMuch }: Weighed): boolean => {
+    const known = absent.get(record.id);
+    return isAsked(record) || (!tooMuch.has(record.id) && (!known || isDue(known)));
+  };
+  const absenceOf = (
+    { id }: MailboxRecord,
+    answer: StatusAnswer | undefined,
+    { tooMuch, moved }: Weighed,
+  ): Absence => {
+    const { sinceMs = Date.now(), said = "nothing", isHeld = false } = absent.get(id) ?? {};
+    const absence = { id, sinceMs, said: answer ? saidBy(answer) : said };
+    const mustBeHeld = isHeld || (tooMuch.has(id) && isDue(absence));
+    return { ...absence, isHeld: mustBeHeld && !moved.has(id) };
+  };
+  const isCertain = (record: MailboxRecord, absence: Absence | undefined): boolean => {
+    if (absence?.said !== "none") return false;
+    return isAsked(record) || (isDue(absence) && !absence.isHeld);
+  };
+  const tellNew = (records: readonly MailboxRecord[]): void => {
+    for (const { id, name } of records)
+      if (!absent.has(id)) logger.warn({ mailbox: name }, "the old server does not list a mailbox any more");
   };
   /** More than a person deletes in a moment. */
   const isMost = async (records: readonly MailboxRecord[]): Promise<boolean> => {
@@ -112,23 +141,34 @@ export function createAbsentMailboxes(options: AbsentMailboxesOptions): AbsentMa
     return total >= brakeFrom && sum(counts.filter(({ record }) => left.has(record.id))) > total / 2;
   };
   /** Those that others have renamed: there under a newer name, with the same UIDVALIDITY and as many messages. */
-  const movedAmong = async (records: readonly MailboxRecord[]): Promise<ReadonlySet<MailboxRecord>> => {
+  const movedAmong = async (records: readonly MailboxRecord[]): Promise<ReadonlySet<MailboxId>> => {
     const left = new Set(records.map(({ id }) => id));
-    const first = Math.min(...left);
-    const newer =
-      records.length === 0 ? [] : store.mailboxes().filter(({ id }) => id > first && !left.has(id));
+    const validities = new Set(records.map(({ uidValidity }) => uidValidity));
+    const newer = store
+      .mailboxes()
+      .filter(({ id }) => id > Math.min(...left) && !left.has(id))
+      .filter(({ uidValidity }) => uidValidity === undefined || validities.has(uidValidity));
     const answers = await askAbout(newer);
-    const moved = new Set<MailboxRecord>();
-    for (const record of records) {
-      const { length } = await uidsOf(record);
-      const isIt = ({ id }: MailboxRecord): boolean => {
-        const told = answers.get(id);
-        if (told?.status !== "fulfilled" || id < record.id) return false;
-        return told.value.uidValidity === record.uidValidity && told.value.messages === length;
+    const moved = new Set<MailboxId>();
+    for (const { id, uidValidity, ...record } of records) {
+      const { length } = await uidsOf({ id, uidValidity, ...record });
+      const isIt = (other: MailboxRecord): boolean => {
+        const told = answers.get(other.id);
+        if (told?.status !== "fulfilled" || other.id < id) return false;
+        return told.value.uidValidity === uidValidity && told.value.messages === length;
       };
-      if (length > 0 && newer.some(isIt)) moved.add(record);
+      if (length > 0 && newer.some(isIt)) moved.add(id);
     }
     return moved;
+  };
+  /** Of those that nobody here has deleted. */
+  const weigh = async (records: readonly MailboxRecord[]): Promise<Weighed> => {
+    const none = new Set<MailboxId>();
+    if (!(await isMost(records))) return { tooMuch: none, moved: none };
+    const moved = await movedAmong(records);
+    const left = records.filter(({ id }) => !moved.has(id));
+    const isTooMuch = await isMost(left);
+    return { tooMuch: isTooMuch ? new Set(left.map(({ id }) => id)) : none, moved };
   };
   /** Of those that are listed again: another mailbox has taken the name where UIDVALIDITY is another. */
   const replacedAmong = async (unlisted: ReadonlySet<MailboxId>): Promise<MailboxRecord[]> => {
@@ -148,53 +188,27 @@ export function createAbsentMailboxes(options: AbsentMailboxesOptions): AbsentMa
     async judge(list) {
       const askedBefore = [...asked];
       const unlisted = await list();
-      const isAnswered = ({ name }: MailboxRecord): boolean => asked.get(name)?.outcome === "done";
-      // One that was never looked at has nothing to lose.
-      const isSettled = (record: MailboxRecord): boolean =>
-        decided.has(record.id) || isAnswered(record) || record.uidValidity === undefined;
+      const listedOut = new Set(unlisted.map(({ id }) => id));
+      for (const id of decided) if (!listedOut.has(id)) decided.delete(id);
       const settled = unlisted.filter(isSettled);
       const doubted = unlisted.filter((record) => !isSettled(record));
-      const isAsked = ({ name }: MailboxRecord): boolean => asked.has(name);
-      const unasked = doubted.filter((record) => !isAsked(record));
-      const moved = await movedAmong(unasked);
-      const isTooMuch = await isMost(unasked.filter((record) => !moved.has(record)));
-      const mayGo = (record: MailboxRecord): boolean => !isTooMuch || moved.has(record);
-      const isWorthAsking = (record: MailboxRecord): boolean => {
-        const known = absent.get(record.id);
-        return mayGo(record) && (!known || isDue(known));
-      };
-      const answers = await askAbout(doubted.filter((record) => isAsked(record) || isWorthAsking(record)));
-      const absences = new Map(
-        doubted.map((record) => [record.id, absenceOf(record, answers.get(record.id))]),
-      );
-      const isWanted = (record: MailboxRecord): boolean =>
-        isAsked(record) && absences.get(record.id)?.said === "none";
-      const isGone = (record: MailboxRecord): boolean => {
-        const absence = absences.get(record.id);
-        if (!absence) return false;
-        const isHeld = absence.isHeld && !moved.has(record);
-        return mayGo(record) && !isHeld && absence.said === "none" && isDue(absence);
-      };
-      const replaced = absent.size === 0 ? [] : await replacedAmong(new Set(unlisted.map(({ id }) => id)));
-      const confirmed = unasked.filter(isGone);
+      const weighed = await weigh(doubted.filter((record) => !isAsked(record)));
+      const answers = await askAbout(doubted.filter((record) => isWorthAsking(record, weighed)));
+      const absences = doubted.map((record) => absenceOf(record, answers.get(record.id), weighed));
+      const replaced = absent.size === 0 ? [] : await replacedAmong(listedOut);
       const gone = [
         ...settled.map((record) => ({ record, isWanted: isAnswered(record) })),
-        ...doubted.filter(isWanted).map((record) => ({ record, isWanted: true })),
-        ...confirmed.map((record) => ({ record, isWanted: false })),
+        ...doubted
+          .filter((record, index) => isCertain(record, absences[index]))
+          .map((record) => ({ record, isWanted: isAsked(record) })),
       ];
       const left = new Set(gone.map(({ record }) => record.id));
-      const next = [...absences.values()].filter(({ id }) => !left.has(id));
-      for (const { id, name } of unasked)
-        if (!absent.has(id))
-          logger.warn({ mailbox: name }, "the old server does not list a mailbox any more");
-      const movedIds = new Set([...moved].map(({ id }) => id));
-      const isHeld = (one: Absence): boolean =>
-        !movedIds.has(one.id) && (one.isHeld || (isTooMuch && isDue(one)));
-      keep(new Map(next.map((one) => [one.id, { ...one, isHeld: isHeld(one) }])));
+      tellNew(doubted.filter(({ id }) => !left.has(id)));
+      keep(new Map(absences.filter(({ id }) => !left.has(id)).map((one) => [one.id, one])));
       // What is asked for while the names are on their way is seen by the next look.
       for (const [name, one] of askedBefore) if (asked.get(name) === one) asked.delete(name);
-      for (const { record } of gone) decided.delete(record.id);
-      const shut = doubted.filter(({ id }) => absences.get(id)?.said === "none" && answers.has(id));
+      for (const id of left) decided.delete(id);
+      const shut = doubted.filter(({ id }, index) => answers.has(id) && absences[index]?.said === "none");
       return { gone, replaced, shut };
     },
     reasonOf(id) {

@@ -40,8 +40,6 @@ export interface NameFollower {
   /** The names are not looked at meanwhile. */
   unseen<T>(work: () => Promise<T>): Promise<T>;
   readonly absent: AbsentMailboxes;
-  /** It is gone, as far as it is known here. */
-  forget(record: MailboxRecord, isWanted: boolean): Promise<void>;
 }
 
 export function followNames(options: FollowNamesOptions): NameFollower {
@@ -112,5 +110,5 @@ export function followNames(options: FollowNamesOptions): NameFollower {
   };
   const namesInTurn = takeTurns();
   const refresh = singleFlight(() => namesInTurn(take));
-  return { refresh, unseen: namesInTurn, absent, forget };
+  return { refresh, unseen: namesInTurn, absent };
 }
