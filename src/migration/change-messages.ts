@@ -23,6 +23,7 @@ import { hasChanged, withFollowed, withMailbox } from "./mailbox-lease.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import { isMarkedDeleted } from "./message-table.ts";
+import { moveByCopy } from "./move-by-copy.ts";
 import { takeDelta } from "./sync-mailbox.ts";
 import { byUnchangedSince } from "./unchanged-since.ts";
 
@@ -150,14 +151,30 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
 
   const besideCopies: typeof alone = (mailbox, work) => beside(mailbox, false, work);
 
-  const expunge: MessageChanges["expunge"] = async (mailbox, uids) => {
+  const expunge: MessageChanges["expunge"] = (mailbox, uids) => {
+    const work = async (lease: MailboxLease): Promise<void> => {
+      const only = uids && (await scopeOf(lease, uids));
+      if (only !== "nothing") await lease.expunge(only && uidSetOf(only));
+    };
+    return remove(mailbox, uids, work, async (lease) => {
+      const named = uids && new Set(uids);
+      return !(await lease.listDeleted()).some((uid) => named?.has(uid) ?? true);
+    });
+  };
+
+  /** `isDone` is asked where an answer was lost, once what is there now is known here. */
+  const remove = async (
+    mailbox: MailboxMirror,
+    uids: readonly Uid[] | undefined,
+    work: (lease: MailboxLease) => Promise<void>,
+    isDone: (lease: MailboxLease) => Promise<boolean>,
+  ): Promise<void> => {
     const { state } = mailbox;
     try {
       await alone(mailbox, async (lease) => {
-        const only = uids && (await scopeOf(lease, uids));
         state.brake.expect(uids ?? state.table.uids.filter((uid) => isMarkedDeleted(state.table, uid)));
         try {
-          if (only !== "nothing") await lease.expunge(only && uidSetOf(only));
+          await work(lease);
         } finally {
           await readBack(mailbox, lease);
         }
@@ -167,8 +184,7 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
       await settled(error, signal, () =>
         alone(mailbox, async (lease) => {
           await readBack(mailbox, lease);
-          const named = uids && new Set(uids);
-          return !(await lease.listDeleted()).some((uid) => named?.has(uid) ?? true);
+          return isDone(lease);
         }),
       );
     }
@@ -282,11 +298,21 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
         async ({ capabilities }) => capabilities.has("MOVE"),
       );
       if (hasMove) return transfer("move", mailbox, uids, target);
-      // RFC 6851 3.3 names these three steps; a message that cannot be expunged is left marked.
-      const copied = await copy(mailbox, uids, target);
-      await store(mailbox, uids, { kind: "add", flags: ["\\Deleted"] });
-      await expunge(mailbox, uids);
-      return copied;
+      await mailbox.metadata(remoteOf(mailbox.state, uids));
+      return moveByCopy({
+        source,
+        signal,
+        uids,
+        messages: knownOf(mailbox.state, uids),
+        from: mailbox.state.record.name,
+        target,
+        copy: () => copy(mailbox, uids, target),
+        remove: (work) =>
+          remove(mailbox, uids, work, async (lease) => {
+            const there = new Set(await lease.listUids());
+            return !uids.some((uid) => there.has(uid));
+          }),
+      });
     },
   };
 }

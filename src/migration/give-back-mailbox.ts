@@ -59,6 +59,8 @@ export interface Progress {
   readonly changed: Set<Uid>;
   /** Messages that could not keep their UIDs, with those that they have now, here as well. */
   readonly moved: Map<Uid, Uid>;
+  /** Messages that it would not add, since it keeps the same bytes already: here, and there. */
+  readonly merged: Map<Uid, Uid>;
   /** Messages there that are missing here, and that nobody has removed. */
   readonly unexplained: Set<Uid>;
   /** What it has there, where it could not keep its own. */
@@ -77,6 +79,7 @@ export function createProgress(): Progress {
     lostKeywords: new Set(),
     changed: new Set(),
     moved: new Map(),
+    merged: new Map(),
     unexplained: new Set(),
     uidValidity: undefined,
     modSeqs: "none",
@@ -101,9 +104,10 @@ export function giveBackMailbox(
     const keepsUids = uidValidity === record.uidValidity;
     // Before anything is changed there: what is changed must be above what clients were told.
     const modSeqs = keepsUids ? await raiseModSeq(lease, record, isLast) : "theirs";
-    const here = new Map(messages.map((message) => [message.uid, message]));
+    const given = messages.filter((message) => !progress.merged.has(message.uid));
+    const here = new Map(given.map((message) => [message.uid, message]));
     const scope = keepsUids ? scopeOf(progress, here) : "all";
-    const sides = await bothSides(parts, mailbox, record, messages, lease, scope);
+    const sides = await bothSides(parts, mailbox, record, given, lease, scope);
     const plan = planGiveBack(
       sides,
       await digestsOf(parts, record, sides, lease, progress),
@@ -111,7 +115,7 @@ export function giveBackMailbox(
     );
     const isPermitted = permitted(permanentFlags, progress.lostKeywords);
     const flagged = await giveFlags(lease, plan, isPermitted, progress);
-    const isAllAdded = await addMissing(parts, record, lease, plan, keepsUids);
+    const isAllAdded = await addMissing(parts, record, lease, plan, { keepsUids, progress });
     if (keepsUids && sides.uidNext < record.uidNext) await raiseUidNext(lease, record.name, record.uidNext);
     // Of what was brought over there may be no other copy there yet.
     if (isAllAdded) await removeThere(lease, plan.surplus);

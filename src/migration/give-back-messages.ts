@@ -2,10 +2,14 @@
 import { isLasting, MailError } from "../errors.ts";
 import type { MailboxLease } from "../legacy/source.ts";
 import { isSystemFlag } from "../mail/flags.ts";
-import type { Uid } from "../mail/ids.ts";
+import { type Uid, uid } from "../mail/ids.ts";
+import { uidSetOf } from "../mail/number-set.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
+import { digestHere } from "./compare-bytes.ts";
+import { digestingSink } from "./digests.ts";
 import type { GiveBackParts, Progress } from "./give-back-mailbox.ts";
 import type { GiveBackPlan } from "./give-back-plan.ts";
+import { lenientDigest } from "./lenient-digest.ts";
 import type { FullMessage } from "./local-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import { raiseUidNext } from "./placeholders.ts";
@@ -21,28 +25,63 @@ export async function addMissing(
   record: MailboxRecord,
   lease: MailboxLease,
   { missing }: GiveBackPlan,
-  keepsUids: boolean,
+  { keepsUids, progress }: { readonly keepsUids: boolean; readonly progress: Progress },
 ): Promise<boolean> {
-  let next: number | undefined;
+  let next: Uid | undefined;
   for (const message of missing) {
     signal.throwIfAborted();
     if (keepsUids && message.uid !== next) {
       if ((await raiseUidNext(lease, record.name, message.uid)) !== message.uid) return false;
     }
+    const before = keepsUids ? message.uid : (next ?? (await lease.examineAgain()).uidNext);
     const content = store.openMessage(record, message);
     try {
       const flags = message.flags.filter(isSystemFlag);
       const { internalDate } = message;
       const appended = await lease.append(record.name, { content, flags, internalDate });
-      next = appended && appended.uid + 1;
+      next = appended ? uid(appended.uid + 1) : (await lease.examineAgain()).uidNext;
+      if (next <= before)
+        progress.merged.set(message.uid, await sameThere(store, record, lease, message, appended?.uid));
     } catch (error) {
       if (!isLasting(error)) throw error;
       throw new MailError(error.code, `UID ${message.uid}: ${error.message}`, error);
     } finally {
       content.close();
     }
+    if (next <= before) next = undefined;
   }
   return true;
+}
+
+/**
+ * Some servers keep one message of those that are alike, answer OK to a second one, and add nothing. Where it is the
+ * same to the byte nothing is lost by that; otherwise it would be.
+ */
+async function sameThere(
+  store: AccountStore,
+  record: MailboxRecord,
+  lease: MailboxLease,
+  message: FullMessage,
+  told: Uid | undefined,
+): Promise<Uid> {
+  const alike: Uid[] = [];
+  if (told !== undefined) alike.push(told);
+  else {
+    const uids = uidSetOf(await lease.listUids());
+    await lease.fetchMeta(uids, ({ uid: one, sizeBytes }) => {
+      if (sizeBytes === message.sizeBytes) alike.push(one);
+    });
+  }
+  const wanted = await digestHere(() => store.openMessage(record, message), lenientDigest);
+  const digests = new Map<Uid, string>();
+  if (alike.length > 0) await lease.fetchBodies(uidSetOf(alike), digestingSink(digests, lenientDigest));
+  const same = alike.find((one) => digests.get(one) === wanted);
+  if (same !== undefined) return same;
+  throw new MailError(
+    "CANNOT",
+    "the legacy server answers OK to APPEND and adds nothing; it may have another message of the same Message-ID. " +
+      "Once this one is in another mailbox here, or deleted, the rollback can be tried again",
+  );
 }
 
 /** Room for what comes meanwhile, so that the next pass is not too late again. */
@@ -55,7 +94,7 @@ export async function moveUp(
   passed: readonly FullMessage[],
   { moved }: Progress,
 ): Promise<number> {
-  const uids = passed.map(({ uid }) => uid);
+  const uids = passed.map((message) => message.uid);
   if (uids.length === 0) return 0;
   mailbox.state.reserveUids(uidGap);
   const copied = await authority.move(mailbox, uids, mailbox.state.record.name);

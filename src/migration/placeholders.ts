@@ -2,6 +2,7 @@
  * Messages that are added to a mailbox of the legacy server for nothing but their UIDs, and removed again: so the
  * next message gets the UID that it has here. They are told by their Message-ID, whatever cuts in.
  */
+import { MailError } from "../errors.ts";
 import type { MailboxLease } from "../legacy/source.ts";
 import { type EncodedMailboxName, type Uid, uid } from "../mail/ids.ts";
 import { contentOf } from "../mail/message-content.ts";
@@ -28,15 +29,22 @@ const maxAtOnce = 500;
 /** UIDNEXT becomes `wanted`, or more where mail came meanwhile: what it is then. No placeholder is left there. */
 export async function raiseUidNext(lease: MailboxLease, name: EncodedMailboxName, wanted: Uid): Promise<Uid> {
   let { uidNext } = await lease.examineAgain();
-  let there: readonly Uid[] = [];
+  let there: Uid[] = [];
+  let keepsOne = false;
   while (uidNext < wanted) {
     const before = uidNext;
-    if (there.length === 0) await append(lease, name);
+    if (there.length === 0 || keepsOne) await append(lease, name);
     else await lease.copy(uidSetOf(there.slice(0, wanted - uidNext)), name);
     const told = (await lease.examineAgain()).uidNext;
     there = [...there, ...(await placeholdersFrom(lease, before))];
     uidNext = uid(Math.max(told, (there.at(-1) ?? 0) + 1));
-    if (uidNext <= before) throw new Error("the legacy server gives a new message no new UID");
+    if (uidNext <= before) {
+      // It keeps one of those that are alike: one after the other, then.
+      if (there.length === 0 || keepsOne)
+        throw new MailError("CANNOT", "the legacy server gives a new message no new UID");
+      keepsOne = true;
+    }
+    if (keepsOne) await removeThere(lease, there.splice(0));
     if (there.length <= maxAtOnce) continue;
     await removeThere(lease, there.slice(maxAtOnce));
     there = there.slice(0, maxAtOnce);

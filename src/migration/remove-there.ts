@@ -14,7 +14,11 @@ export async function removeThere(lease: MailboxLease, uids: readonly Uid[]): Pr
   const named = new Set(uids);
   const others = uidSetOf((await lease.listDeleted()).filter((one) => !named.has(one)));
   if (others.length > 0) await lease.store(others, { ...mark, kind: "remove" }, () => undefined);
-  await lease.store(removed, mark, () => undefined);
-  await lease.expunge();
-  if (others.length > 0) await lease.store(others, mark, () => undefined);
+  try {
+    await lease.store(removed, mark, () => undefined);
+    await lease.expunge();
+  } finally {
+    // Refused or not: they are others', and stay as they have marked them.
+    if (others.length > 0) await lease.store(others, mark, () => undefined);
+  }
 }

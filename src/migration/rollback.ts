@@ -204,7 +204,7 @@ function notesOfUidls({ record, table, store }: MailboxState): readonly string[]
 
 function notesOfMailbox(
   { table, store, record }: MailboxState,
-  { moved, uidValidity, modSeqs, lostKeywords, changed, unexplained }: Progress,
+  { moved, merged, uidValidity, modSeqs, lostKeywords, changed, unexplained }: Progress,
 ): readonly string[] {
   const notes: string[] = [];
   const isNew = readMark(store, record.id) === undefined;
@@ -215,6 +215,8 @@ function notesOfMailbox(
         : `its UIDVALIDITY there is another one now (${uidValidity}): clients load it anew`,
     );
   for (const [before, after] of moved) notes.push(`the message of UID ${before} has UID ${after} now`);
+  for (const [here, there] of merged)
+    notes.push(`the message of UID ${here} is there as UID ${there} already: no second one is kept there`);
   if (unexplained.size > 0)
     notes.push(`${unexplained.size} messages are there that are missing here, removed by nobody: they stay`);
   if (lostKeywords.size > 0) notes.push(`keywords that it cannot keep: ${[...lostKeywords].join(" ")}`);
