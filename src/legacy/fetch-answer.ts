@@ -33,10 +33,7 @@ export interface FetchAnswer {
   header: Buffer | null | undefined;
   body: Buffer | undefined;
   bodyStructure: Buffer | undefined;
-  /**
-   * It ends where its list is closed, and what stands in it are attributes of FETCH. Where not, a literal was not as
-   * long as it was said to be.
-   */
+  /** It ends where its list is closed. Where it does not, a literal was not as long as it was said to be. */
   isWhole: boolean;
 }
 
@@ -84,30 +81,20 @@ function emptyAnswer(): FetchAnswer {
 function parseAny(text: string, literals: readonly Buffer[], position: number): FetchAnswer {
   const cursor = answerCursor(text, literals, position);
   const answer = emptyAnswer();
-  let isKnown = true;
   skipSpaces(cursor);
   takeChar(cursor, "(");
   for (;;) {
     skipSpaces(cursor);
     if (cursor.position >= text.length) return answer;
     if (takeChar(cursor, ")")) {
-      answer.isWhole = isKnown && cursor.position === text.length;
+      answer.isWhole = cursor.position === text.length;
       return answer;
     }
     const name = readAttributeName(cursor);
-    isKnown &&= isAttribute(name) && text[cursor.position] === " ";
     skipSpaces(cursor);
     readAttribute(cursor, name, answer);
   }
 }
-
-/** A name of RFC 3501 or one of its extensions, and not what is left of a message behind its literal. */
-function isAttribute(name: string): boolean {
-  return attributes.test(name);
-}
-
-const attributes =
-  /^(?:UID|FLAGS|INTERNALDATE|RFC822(?:\.SIZE|\.HEADER|\.TEXT)?|MODSEQ|ENVELOPE|BODY|BODYSTRUCTURE|EMAILID|THREADID|SAVEDATE|PREVIEW|ANNOTATION|SNIPPET|X-[A-Z-]+|(?:BODY|BINARY|BINARY\.SIZE)\[[^\]]*\](?:<\d+>)?)$/;
 
 /** An atom, or `BODY[section]<origin>`, in which the section may hold spaces and parentheses. */
 function readAttributeName(cursor: AnswerCursor): string {

@@ -167,8 +167,6 @@ export interface BodySink {
   readonly write: (chunk: Buffer) => undefined | Promise<void>;
   /** The message is whole: exactly sizeBytes were written. */
   readonly end: () => undefined | Promise<void>;
-  /** In place of the others: the server has answered NIL. */
-  readonly nil?: (uid: Uid) => void;
 }
 
 /**

@@ -57,9 +57,9 @@ function runPiece(
     }),
     onUntagged(untagged) {
       if (untagged.kind !== "fetch") return false;
-      const { uid, isWhole, content } = untagged.answer;
-      // Mailutils announces a message that it does not find any more, and sends nothing; others count characters.
-      if (!isWhole && (content !== undefined || connection.quirks.frozenSessions)) throw brokenAnswer();
+      const { uid, isWhole } = untagged.answer;
+      // Mailutils announces a message that it does not find any more, and sends nothing.
+      if (!isWhole && connection.quirks.frozenSessions) throw brokenAnswer();
       return uid !== undefined && contains(ranges, uid) && request.onAnswer(uid, untagged.answer);
     },
     ...(request.onContent && {
@@ -98,21 +98,14 @@ export function contentsRequest(uids: UidSet, sink: BodySink): FetchRequest {
         streamed = undefined;
         return sink.end() ?? true;
       }
-      if (!isNew(uid)) return true;
-      if (content === null) {
-        sink.nil?.(uid);
-        return true;
-      }
+      if (content === null || !isNew(uid)) return true;
       return deliver(sink, uid, content);
     },
   };
 }
 
 function brokenAnswer(): MailError {
-  return new MailError(
-    "UNAVAILABLE",
-    "The old server broke the protocol: a message is not as long as it said",
-  );
+  return new MailError("UNAVAILABLE", "The old server broke the protocol: a message is shorter than it said");
 }
 
 function deliver(sink: BodySink, uid: Uid, content: Buffer): true | Promise<void> {

@@ -11,7 +11,6 @@ import type { MessageMeta } from "../mail/message.ts";
 import { contentOf } from "../mail/message-content.ts";
 import type { MailboxRecord, MessageToFile, SpooledMessage } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
-import { type ContentCheck, createContentCheck, type Doubt, isProven } from "./doubt.ts";
 import { createDownload, type Download } from "./download.ts";
 import type { FiledMessage, MailboxState } from "./mailbox-state.ts";
 
@@ -30,8 +29,6 @@ export interface Arrivals {
   readonly receiving: Set<Uid>;
   /** Of those, the ones that are whole in memory. */
   readonly unfiled: Map<Uid, Buffer>;
-  /** They have come, and not as the legacy server says that they are: neither filed nor given to who waits. */
-  readonly doubts: Map<Uid, Doubt>;
 }
 
 export interface Filing {
@@ -43,13 +40,7 @@ export interface Filing {
 type Reception =
   | { readonly kind: "ignored" }
   | { readonly kind: "collected"; readonly uid: Uid; readonly chunks: Buffer[] }
-  | {
-      readonly kind: "spooled";
-      readonly uid: Uid;
-      readonly spool: SpooledMessage;
-      /** Where it is not as long as it should be: nobody reads it before it is known for whole. */
-      readonly check: ContentCheck | undefined;
-    };
+  | { readonly kind: "spooled"; readonly uid: Uid; readonly spool: SpooledMessage };
 
 export interface FilingOptions {
   readonly mailbox: MailboxState;
@@ -58,15 +49,12 @@ export interface FilingOptions {
   readonly arrivals: Arrivals;
   /** Runs before a message is taken: metadata asked for ahead of it are committed there. */
   readonly beforeEach?: () => void;
-  /** It is asked for alone, and once more: what came before, and the size as told since. */
-  readonly first?: Doubt;
   /** Somebody waits for the bytes: he gets them though the disk may refuse them. */
   readonly isForClients?: boolean;
 }
 
-export function createFiling(options: FilingOptions): Filing {
-  const { mailbox, record, arrivals, beforeEach, isForClients, first } = options;
-  const { downloads, receiving, unfiled, doubts } = arrivals;
+export function createFiling({ mailbox, record, arrivals, beforeEach, isForClients }: FilingOptions): Filing {
+  const { downloads, receiving, unfiled } = arrivals;
   let reception: Reception = { kind: "ignored" };
   let batch: MessageToFile[] = [];
   let batched = 0;
@@ -104,11 +92,6 @@ export function createFiling(options: FilingOptions): Filing {
         }),
     );
   };
-  /** Where it is asked for once more, with the size that the server has just told. */
-  const metaOf = (uid: Uid): MessageMeta | undefined => {
-    const meta = knownMeta(mailbox, uid);
-    return meta && first ? { ...meta, sizeBytes: first.sizeBytes } : meta;
-  };
   const settleArrival = (uid: Uid): void => {
     receiving.delete(uid);
     unfiled.delete(uid);
@@ -116,13 +99,8 @@ export function createFiling(options: FilingOptions): Filing {
   };
   const collect = (uid: Uid, chunks: readonly Buffer[]): void => {
     const bytes = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
-    const meta = metaOf(uid);
-    if (meta && meta.sizeBytes !== bytes.length) {
-      const check = createContentCheck();
-      check.add(bytes);
-      if (isDoubted(meta, check, bytes)) return;
-    }
     downloads.get(uid)?.settle(() => contentOf(bytes));
+    const meta = knownMeta(mailbox, uid);
     if (!meta) {
       settleArrival(uid);
       return;
@@ -132,35 +110,13 @@ export function createFiling(options: FilingOptions): Filing {
     batched += bytes.length;
     if (batched >= batchBytes) flush();
   };
-  /** Then nothing of it is kept. */
-  const isDoubted = ({ uid, sizeBytes }: MessageMeta, check: ContentCheck, bytes?: Buffer): boolean => {
-    if (check.agreesWith(sizeBytes)) return false;
-    const given = check.given();
-    if (isProven(first, given, sizeBytes)) return false;
-    doubts.set(uid, { sizeBytes, given, bytes: first && bytes });
-    receiving.delete(uid);
-    return true;
-  };
-  const finishSpool = async (
-    uid: Uid,
-    spool: SpooledMessage,
-    check: ContentCheck | undefined,
-  ): Promise<void> => {
-    const meta = metaOf(uid);
-    if (meta && check && isDoubted(meta, check)) {
-      await spool.abort(new Error("it is not as long as it should be"));
-      return;
-    }
+  const finishSpool = async (uid: Uid, spool: SpooledMessage): Promise<void> => {
     try {
-      if (meta) {
-        const fileName = await spool.commit(meta);
-        mailbox.commitFiles(record, [{ meta, fileName }]);
-        const filed = { ...meta, presence: "full", fileName } as const;
-        downloads.get(uid)?.settle(() => mailbox.store.openMessage(record, filed));
-      } else await spool.abort(new Error("the message is not in the mailbox any more"));
+      const meta = knownMeta(mailbox, uid);
+      if (meta) mailbox.commitFiles(record, [{ meta, fileName: await spool.commit(meta) }]);
+      else await spool.abort(new Error("the message is not in the mailbox any more"));
     } catch (error) {
       await spool.abort(error);
-      downloads.get(uid)?.fail(error);
       throw error;
     } finally {
       settleArrival(uid);
@@ -195,20 +151,13 @@ export function createFiling(options: FilingOptions): Filing {
         reception = { kind: "collected", uid, chunks: [] };
         return;
       }
-      const expectedBytes = metaOf(uid)?.sizeBytes ?? sizeBytes;
-      const check = sizeBytes === expectedBytes ? undefined : createContentCheck();
-      if (!check) {
-        const download = downloads.get(uid) ?? createDownload(uid);
-        downloads.set(uid, download);
-        download.settle(() => spool.open());
-      }
-      reception = { kind: "spooled", uid, spool, check };
+      const download = downloads.get(uid) ?? createDownload(uid);
+      downloads.set(uid, download);
+      download.settle(() => spool.open());
+      reception = { kind: "spooled", uid, spool };
     },
     write(chunk) {
-      if (reception.kind === "spooled") {
-        reception.check?.add(chunk);
-        return reception.spool.write(chunk);
-      }
+      if (reception.kind === "spooled") return reception.spool.write(chunk);
       if (reception.kind === "collected") reception.chunks.push(chunk);
       return undefined;
     },
@@ -216,13 +165,8 @@ export function createFiling(options: FilingOptions): Filing {
       const received = reception;
       reception = { kind: "ignored" };
       if (received.kind === "collected") collect(received.uid, received.chunks);
-      if (received.kind === "spooled") return finishSpool(received.uid, received.spool, received.check);
+      if (received.kind === "spooled") return finishSpool(received.uid, received.spool);
       return unfiledBytes > unfiledLimitBytes || failure !== undefined ? room() : undefined;
-    },
-    nil(uid) {
-      const message = mailbox.table.get(uid);
-      if (!message || message.presence === "full" || receiving.has(uid)) return;
-      doubts.set(uid, { given: undefined, sizeBytes: metaOf(uid)?.sizeBytes ?? 0 });
     },
   };
   return {

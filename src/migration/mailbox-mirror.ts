@@ -150,13 +150,6 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
         retryAt.set(uid, performance.now() + retryMs);
       }
   };
-  const putDoubtfulAside = (): void => {
-    for (const [uid, { message }] of bodies.takeAside()) {
-      if (state.table.get(uid) === undefined || !isMissing(uid)) continue;
-      quarantine.set(uid, message);
-      retryAt.set(uid, performance.now() + retryMs);
-    }
-  };
   /** What a FETCH of many has broken on is found, and the rest brought. */
   const mend = async (): Promise<void> => {
     const isWanted = (uid: Uid): boolean => !quarantine.has(uid);
@@ -165,7 +158,6 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
       await bodies.mend(isWanted);
     } finally {
       putUnreadableAside();
-      putDoubtfulAside();
     }
   };
   const retryQuarantined = (until: number): void => {

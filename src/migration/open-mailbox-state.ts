@@ -301,7 +301,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       for (const { meta, fileName } of filed) {
         const known = table.get(meta.uid);
         if (!known || known.presence === "remote") continue;
-        const message = { ...known, sizeBytes: meta.sizeBytes, presence: "full", fileName } as const;
+        const message = { ...known, presence: "full", fileName } as const;
         // Its rows were written before it was filed; only what changed since then is written again.
         (known === meta ? unchanged : changed).push(message);
       }

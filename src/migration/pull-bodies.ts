@@ -14,11 +14,9 @@ import { uidSetOf } from "../mail/number-set.ts";
 import type { MailboxRecord, StoredMessage } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
 import { createPipeline, waitWith } from "../waiting.ts";
-import { doubtful } from "./doubt.ts";
 import { createDownload, type Download, notAnswered } from "./download.ts";
 import { type FetchAround, fetchAround } from "./fetch-around.ts";
 import { type Arrivals, createFiling } from "./filing.ts";
-import { type MailboxWork, withMailboxAlone } from "./mailbox-lease.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import type { SameContent } from "./same-content.ts";
 import { mayBeItsFault, unreadableOf } from "./unreadable.ts";
@@ -45,20 +43,13 @@ export interface BodyPull {
   ): Promise<Uid[]>;
   /** What `pullAll` has left since a FETCH broke, and what is asked for by itself; on connections of its own. */
   mend(isWanted: (uid: Uid) => boolean): Promise<void>;
-  /** Those whose bytes contradict what the server says of them, at the second time too; each is told once. */
-  takeAside(): readonly (readonly [Uid, MailError])[];
   /** Resolves when the clients' downloads that are under way now have ended, well or not. */
   clientsServed(): Promise<void>;
 }
 
 export function createBodyPull(mailbox: MailboxState, sameContent: SameContent): BodyPull {
-  const arrivals: Arrivals = {
-    downloads: new Map(),
-    receiving: new Set(),
-    unfiled: new Map(),
-    doubts: new Map(),
-  };
-  const { downloads, receiving, unfiled, doubts } = arrivals;
+  const arrivals: Arrivals = { downloads: new Map(), receiving: new Set(), unfiled: new Map() };
+  const { downloads, receiving, unfiled } = arrivals;
   const clientFetches = new Set<Promise<void>>();
   const unreadable = unreadableOf(mailbox);
   const isMissing = (uid: Uid): boolean => {
@@ -66,9 +57,7 @@ export function createBodyPull(mailbox: MailboxState, sameContent: SameContent):
     return message !== undefined && message.presence !== "full";
   };
 
-  /** It has come, though perhaps not whole. */
-  const isHere = (uid: Uid): boolean => !isMissing(uid) || receiving.has(uid) || doubts.has(uid);
-  const aside = new Map<Uid, MailError>();
+  const isHere = (uid: Uid): boolean => !isMissing(uid) || receiving.has(uid);
   const fetchForClients = async (wanted: readonly Uid[]): Promise<void> => {
     await sameContent.take(mailbox.record, wanted).catch((error: unknown) => {
       if (!(error instanceof StoreTrouble)) throw error;
@@ -121,45 +110,8 @@ export function createBodyPull(mailbox: MailboxState, sameContent: SameContent):
       throw error;
     } finally {
       release();
-      serveDoubted(range);
     }
   };
-  /** Clients who have waited for what the background brought wait for its second coming. */
-  const serveDoubted = (uids: readonly Uid[]): void => {
-    const waiting = uids.flatMap((uid) => (doubts.has(uid) ? (downloads.get(uid) ?? []) : []));
-    if (waiting.length > 0) runForClients(waiting);
-  };
-  /** Asks for each once more, by itself, and by a connection that has not brought it. */
-  const lookAgain = (uids: readonly Uid[], priority: MailboxWork["priority"]): Promise<void> =>
-    withMailboxAlone(mailbox, { priority, apart: true }, async (lease, record) => {
-      for (const uid of uids) {
-        const doubt = doubts.get(uid);
-        if (!doubt) continue;
-        doubts.delete(uid);
-        let { sizeBytes } = doubt;
-        await lease.fetchPartly(uidSetOf([uid]), ["RFC822.SIZE"], (_, part) => {
-          sizeBytes = part.sizeBytes ?? sizeBytes;
-        });
-        const isForClients = priority === "interactive";
-        const filing = createFiling({
-          mailbox,
-          record,
-          arrivals,
-          isForClients,
-          first: { ...doubt, sizeBytes },
-        });
-        await lease.fetchBodies(uidSetOf([uid]), filing.sink).finally(() => filing.finish());
-        const again = doubts.get(uid);
-        if (!again) continue;
-        doubts.delete(uid);
-        aside.set(uid, doubtful(again));
-        // Clients get what the old server gives.
-        const { bytes, given } = again;
-        if (given && !bytes) downloads.get(uid)?.fail(doubtful(again));
-        else downloads.get(uid)?.settle(bytes && (() => contentOf(bytes)));
-        downloads.delete(uid);
-      }
-    });
 
   const failureOf = (uid: Uid): Unreadable | undefined => {
     const known = unreadable.failureOf(uid, "content");
@@ -171,16 +123,10 @@ export function createBodyPull(mailbox: MailboxState, sameContent: SameContent):
   };
   /** What comes in on another connection is settled there; the rest ends with this fetch. */
   const start = async (wanted: readonly Download[]): Promise<void> => {
-    const unasked = wanted.map(({ uid }) => uid).filter((uid) => !doubts.has(uid));
-    const failure = await fetchForClients(unasked)
-      .then(() => {
-        const doubted = wanted.map(({ uid }) => uid).filter((uid) => doubts.has(uid));
-        return doubted.length > 0 ? lookAgain(doubted, "interactive") : undefined;
-      })
-      .then(
-        () => undefined,
-        (error: unknown) => error,
-      );
+    const failure = await fetchForClients(wanted.map((download) => download.uid)).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
     for (const download of wanted) {
       const { uid } = download;
       if (receiving.has(uid) || downloads.get(uid) !== download) continue;
@@ -196,10 +142,8 @@ export function createBodyPull(mailbox: MailboxState, sameContent: SameContent):
     const wanted = uids.filter((uid) => !downloads.has(uid) && isMissing(uid)).map(createDownload);
     for (const download of wanted) downloads.set(download.uid, download);
     const unasked = wanted.filter(({ uid }) => !receiving.has(uid));
-    if (unasked.length > 0) runForClients(unasked);
-  };
-  const runForClients = (wanted: readonly Download[]): void => {
-    const fetching: Promise<void> = start(wanted).finally(() => clientFetches.delete(fetching));
+    if (unasked.length === 0) return;
+    const fetching: Promise<void> = start(unasked).finally(() => clientFetches.delete(fetching));
     clientFetches.add(fetching);
   };
 
@@ -240,7 +184,6 @@ export function createBodyPull(mailbox: MailboxState, sameContent: SameContent):
         mailbox.table.get(uid)?.presence === "meta" &&
         !downloads.has(uid) &&
         !receiving.has(uid) &&
-        !doubts.has(uid) &&
         !unreadable.isSuspect(uid, "content") &&
         !skip(uid);
       const pullRange = async (missing: readonly Uid[]): Promise<void> => {
@@ -254,14 +197,7 @@ export function createBodyPull(mailbox: MailboxState, sameContent: SameContent):
       await pipeline.drain();
       return asked;
     },
-    takeAside() {
-      const all = [...aside];
-      aside.clear();
-      return all;
-    },
     async mend(isWanted) {
-      const doubted = [...doubts.keys()].filter((uid) => !downloads.has(uid));
-      if (doubted.length > 0) await lookAgain(doubted, "background");
       const broken = unreadable.takeBroken("content");
       const left = new Set([...broken, ...unreadable.suspects("content")]);
       const uids = [...left]
