@@ -75,6 +75,7 @@ async function answerItem(
       return named("BODYSTRUCTURE ", mailbox.structure(uid, true));
     case "section": {
       if (needsContent(item)) {
+        if (content?.isNil) return named(`${item.label} `, "NIL");
         const { trees } = state;
         const section = content && (await sectionOfContent(item, uid, content, { trees, output }));
         return named(`${item.label} `, section);

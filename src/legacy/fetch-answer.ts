@@ -93,7 +93,13 @@ function parseAny(text: string, literals: readonly Buffer[], position: number): 
     const name = readAttributeName(cursor);
     skipSpaces(cursor);
     readAttribute(cursor, name, answer);
+    if (!isAtEnd(cursor)) return answer;
   }
+}
+
+/** Right behind a value stands the next one's space, or the end. Text of the message there was none of the literal. */
+function isAtEnd({ text, position }: AnswerCursor): boolean {
+  return position >= text.length || text[position] === " " || text[position] === ")";
 }
 
 /** An atom, or `BODY[section]<origin>`, in which the section may hold spaces and parentheses. */

@@ -79,7 +79,14 @@ export async function createMailboxLease(
     sort: (keys, uids) => uidSort(connection, keys, uids),
     thread: (algorithm, uids) => uidThread(connection, algorithm, uids),
     vanishedSince: (uids, since) => vanishedSince(connection, uids, since),
-    fetchBodies: (uids, sink) => mailbox.fetch(contentsRequest(uids, sink)),
+    async fetchBodies(uids, sink) {
+      await mailbox.fetch(contentsRequest(uids, sink));
+      const doubt = sink.doubt?.();
+      if (!doubt) return;
+      // What is asked for again is asked for on another connection.
+      connection.destroy(doubt);
+      throw doubt;
+    },
     ...metadata,
     ...textFetches(mailbox),
   };

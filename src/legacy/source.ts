@@ -13,6 +13,7 @@
  * may do), `NONEXISTENT` for a mailbox it does not have, `CANNOT` for anything else it refuses.
  */
 
+import type { MailError } from "../errors.ts";
 import type { CopiedUids } from "../mail/copied-uids.ts";
 import type { FlagChange } from "../mail/flag-change.ts";
 import type { EncodedMailboxName, ModSeq, Uid, UidValidity } from "../mail/ids.ts";
@@ -165,8 +166,12 @@ export interface BodySink {
   readonly begin: (uid: Uid, sizeBytes: number) => void;
   /** May return a promise to hold the reader back (back-pressure). Chunks are not reused afterwards. */
   readonly write: (chunk: Buffer) => undefined | Promise<void>;
-  /** The message is whole: exactly sizeBytes were written. */
+  /** The message is whole: exactly sizeBytes were written, and the answer goes on behind them as it should. */
   readonly end: () => undefined | Promise<void>;
+  /** The server tells NIL for a message: it is gone, or cannot be read. */
+  readonly nil?: (uid: Uid) => void;
+  /** Asked when all have come: why some are to be asked for again. The connection is closed, and `fetchBodies` throws it. */
+  readonly doubt?: () => MailError | undefined;
 }
 
 /**

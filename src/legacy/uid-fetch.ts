@@ -3,7 +3,7 @@
  * answers about UIDs of the set count; what one command asked for may be answered with anything else in
  * between.
  */
-import { MailError } from "../errors.ts";
+import type { MailError } from "../errors.ts";
 import type { Uid } from "../mail/ids.ts";
 import type { UidSet } from "../mail/number-set.ts";
 import type { FetchAnswer } from "./fetch-answer.ts";
@@ -11,6 +11,7 @@ import { readFlagLines } from "./flag-lines.ts";
 import type { ImapConnection } from "./imap-connection.ts";
 import { expectFetched } from "./refusal.ts";
 import { type LiteralSink, streamedLiteral } from "./response-reader.ts";
+import { ServerFault } from "./server-fault.ts";
 import type { BodySink, FlagsOf } from "./source.ts";
 import { contains, splitUidSet } from "./uid-set.ts";
 import type { Tagged } from "./untagged.ts";
@@ -57,9 +58,10 @@ function runPiece(
     }),
     onUntagged(untagged) {
       if (untagged.kind !== "fetch") return false;
-      const { uid, isWhole } = untagged.answer;
-      // Mailutils announces a message that it does not find any more, and sends nothing.
-      if (!isWhole && connection.quirks.frozenSessions) throw brokenAnswer();
+      const { uid, isWhole, content, header } = untagged.answer;
+      // Mailutils announces a message that it does not find any more, and sends nothing; others count characters.
+      const hasText = content !== undefined || header !== undefined;
+      if (!isWhole && (hasText || connection.quirks.frozenSessions)) throw brokenAnswer();
       return uid !== undefined && contains(ranges, uid) && request.onAnswer(uid, untagged.answer);
     },
     ...(request.onContent && {
@@ -71,7 +73,8 @@ function runPiece(
 
 /**
  * Whole messages into `sink`. Bytes that are a literal behind their UID are streamed; a quoted string,
- * or a literal ahead of its UID, was gathered by the reader. NIL is a message that is gone.
+ * or a literal ahead of its UID, was gathered by the reader. NIL is a message that is gone, or
+ * one that the server cannot read.
  */
 export function contentsRequest(uids: UidSet, sink: BodySink): FetchRequest {
   let streamed: Uid | undefined;
@@ -98,14 +101,18 @@ export function contentsRequest(uids: UidSet, sink: BodySink): FetchRequest {
         streamed = undefined;
         return sink.end() ?? true;
       }
-      if (content === null || !isNew(uid)) return true;
+      if (!isNew(uid)) return true;
+      if (content === null) {
+        sink.nil?.(uid);
+        return true;
+      }
       return deliver(sink, uid, content);
     },
   };
 }
 
 function brokenAnswer(): MailError {
-  return new MailError("UNAVAILABLE", "The old server broke the protocol: a message is shorter than it said");
+  return new ServerFault("The old server broke the protocol: a message is not as long as it said");
 }
 
 function deliver(sink: BodySink, uid: Uid, content: Buffer): true | Promise<void> {

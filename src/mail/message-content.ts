@@ -11,6 +11,9 @@ export function contentOf(bytes: Buffer): MessageContent {
   };
 }
 
+/** An old server's NIL: clients are told the same. */
+export const nilContent: MessageContent = { ...contentOf(Buffer.alloc(0)), isNil: true };
+
 /** All of it in order, 128 KB at a time; does not close it. */
 export async function* piecesOf(content: MessageContent): AsyncGenerator<Buffer> {
   for (let start = 0; start < content.sizeBytes; start += pieceBytes)

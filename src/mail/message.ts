@@ -22,6 +22,8 @@ export interface MessageMeta {
 export interface MessageContent {
   /** Exact length in bytes; known from the start. */
   readonly sizeBytes: number;
+  /** There are no bytes, not even none: the old server tells NIL. */
+  readonly isNil?: boolean;
   /** Bytes start..end-1; resolves when they are there, rejects if they never will be. */
   read(start: number, end: number): Buffer | Promise<Buffer>;
   close(): void;

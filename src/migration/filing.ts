@@ -1,16 +1,17 @@
 /**
  * From the wire to the Maildir: takes the messages of one FETCH as they come and files them. Small ones
  * are collected and filed in batches by the writer thread; big ones are spooled while they arrive. When
- * the disk falls behind, the legacy server waits.
+ * the disk falls behind, the legacy server waits. What contradicts its size is not filed (contradiction.ts).
  */
 
 import { MailError } from "../errors.ts";
 import type { BodySink } from "../legacy/source.ts";
 import type { Uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
-import { contentOf } from "../mail/message-content.ts";
+import { contentOf, nilContent } from "../mail/message-content.ts";
 import type { MailboxRecord, MessageToFile, SpooledMessage } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
+import { Contradiction, createPrint, doubtsOf, type Print } from "./contradiction.ts";
 import { createDownload, type Download } from "./download.ts";
 import type { FiledMessage, MailboxState } from "./mailbox-state.ts";
 
@@ -39,8 +40,14 @@ export interface Filing {
 
 type Reception =
   | { readonly kind: "ignored" }
-  | { readonly kind: "collected"; readonly uid: Uid; readonly chunks: Buffer[] }
-  | { readonly kind: "spooled"; readonly uid: Uid; readonly spool: SpooledMessage };
+  | { readonly kind: "collected"; readonly uid: Uid; readonly chunks: Buffer[]; readonly print?: Print }
+  | {
+      readonly kind: "spooled";
+      readonly uid: Uid;
+      readonly spool: SpooledMessage;
+      /** Where its length is not the size that was told. */
+      readonly print?: Print;
+    };
 
 export interface FilingOptions {
   readonly mailbox: MailboxState;
@@ -51,10 +58,16 @@ export interface FilingOptions {
   readonly beforeEach?: () => void;
   /** Somebody waits for the bytes: he gets them though the disk may refuse them. */
   readonly isForClients?: boolean;
+  /** A client waits for one that has come, and was not believed, or was cut off. */
+  readonly onStillWanted?: (download: Download) => void;
 }
 
-export function createFiling({ mailbox, record, arrivals, beforeEach, isForClients }: FilingOptions): Filing {
+export function createFiling(options: FilingOptions): Filing {
+  const { mailbox, record, arrivals, beforeEach, isForClients } = options;
   const { downloads, receiving, unfiled } = arrivals;
+  const doubts = doubtsOf(mailbox);
+  const newDoubts = new Map<Uid, string>();
+  let contradiction: Contradiction | undefined;
   let reception: Reception = { kind: "ignored" };
   let batch: MessageToFile[] = [];
   let batched = 0;
@@ -110,9 +123,29 @@ export function createFiling({ mailbox, record, arrivals, beforeEach, isForClien
     batched += bytes.length;
     if (batched >= batchBytes) flush();
   };
+  /** Nobody is to see it before it has been asked for again. */
+  const leaveUnread = (uid: Uid): void => {
+    receiving.delete(uid);
+    const download = downloads.get(uid);
+    if (!isForClients && download) options.onStillWanted?.(download);
+  };
+  const isBelieved = (uid: Uid, print: Print | undefined, chunks?: readonly Buffer[]): boolean => {
+    if (!print) return true;
+    const { digest, sizeBytes, agreesWith } = print.end();
+    const told = knownMeta(mailbox, uid)?.sizeBytes;
+    if (told === undefined || agreesWith(told) || (sizeBytes > 0 && doubts.get(uid) === digest)) {
+      doubts.delete(uid);
+      return true;
+    }
+    newDoubts.set(uid, digest);
+    const reason = `its size is said to be ${told} bytes, and ${sizeBytes} came`;
+    contradiction ??= new Contradiction(uid, reason, chunks && contentOf(Buffer.concat(chunks)));
+    return false;
+  };
   const finishSpool = async (uid: Uid, spool: SpooledMessage): Promise<void> => {
     try {
       const meta = knownMeta(mailbox, uid);
+      downloads.get(uid)?.settle(() => spool.open());
       if (meta) mailbox.commitFiles(record, [{ meta, fileName: await spool.commit(meta) }]);
       else await spool.abort(new Error("the message is not in the mailbox any more"));
     } catch (error) {
@@ -125,6 +158,11 @@ export function createFiling({ mailbox, record, arrivals, beforeEach, isForClien
   const room = async (): Promise<void> => {
     while (unfiledBytes > unfiledLimitBytes && failure === undefined) await Promise.race(filings);
     if (failure !== undefined) throw failure;
+  };
+
+  const dropSpool = async (uid: Uid, spool: SpooledMessage): Promise<void> => {
+    await spool.abort(new MailError("UNAVAILABLE", "the message is not as long as it was said to be"));
+    leaveUnread(uid);
   };
 
   /** undefined where the disk refuses and somebody waits: it is kept in memory. */
@@ -147,16 +185,20 @@ export function createFiling({ mailbox, record, arrivals, beforeEach, isForClien
       }
       const spool = sizeBytes < spoolFromBytes ? undefined : spoolFor(uid, sizeBytes);
       receiving.add(uid);
+      const told = message.presence === "remote" ? sizeBytes : message.sizeBytes;
+      const doubtful = told === sizeBytes ? {} : { print: createPrint() };
       if (!spool) {
-        reception = { kind: "collected", uid, chunks: [] };
+        reception = { kind: "collected", uid, chunks: [], ...doubtful };
         return;
       }
+      reception = { kind: "spooled", uid, spool, ...doubtful };
+      if (doubtful.print) return;
       const download = downloads.get(uid) ?? createDownload(uid);
       downloads.set(uid, download);
       download.settle(() => spool.open());
-      reception = { kind: "spooled", uid, spool };
     },
     write(chunk) {
+      if (reception.kind !== "ignored") reception.print?.add(chunk);
       if (reception.kind === "spooled") return reception.spool.write(chunk);
       if (reception.kind === "collected") reception.chunks.push(chunk);
       return undefined;
@@ -164,16 +206,33 @@ export function createFiling({ mailbox, record, arrivals, beforeEach, isForClien
     end() {
       const received = reception;
       reception = { kind: "ignored" };
-      if (received.kind === "collected") collect(received.uid, received.chunks);
-      if (received.kind === "spooled") return finishSpool(received.uid, received.spool);
+      if (received.kind === "spooled") {
+        const { uid, spool, print } = received;
+        return isBelieved(uid, print) ? finishSpool(uid, spool) : dropSpool(uid, spool);
+      }
+      if (received.kind === "collected") {
+        const { uid, print, chunks } = received;
+        if (isBelieved(uid, print, chunks)) collect(uid, chunks);
+        else leaveUnread(uid);
+      }
       return unfiledBytes > unfiledLimitBytes || failure !== undefined ? room() : undefined;
+    },
+    nil(uid) {
+      const message = mailbox.table.get(uid);
+      if (!message || message.presence === "full" || receiving.has(uid)) return;
+      contradiction ??= new Contradiction(uid, "it tells NIL in place of the message", nilContent);
+    },
+    doubt() {
+      for (const [uid, digest] of newDoubts) doubts.set(uid, digest);
+      return contradiction;
     },
   };
   return {
     sink,
     async finish() {
       try {
-        await abandon(reception, arrivals);
+        if (reception.kind === "collected") leaveUnread(reception.uid);
+        else await abandon(reception, arrivals);
       } finally {
         flush();
         await Promise.all(filings);

@@ -234,7 +234,11 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
       ),
     async content(uid, signal) {
       try {
-        return await bodies.content(uid, signal);
+        const content = await bodies.content(uid, signal);
+        if (!content?.isNil) return content;
+        // So some answer for a message that has been expunged.
+        await waitWith(look({}), signal);
+        return state.table.get(uid) === undefined ? undefined : content;
       } catch (error) {
         if (!isUnavailable(error)) throw error;
         // The message may have been expunged there since the last look.

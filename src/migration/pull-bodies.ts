@@ -14,6 +14,7 @@ import { uidSetOf } from "../mail/number-set.ts";
 import type { MailboxRecord, StoredMessage } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
 import { createPipeline, waitWith } from "../waiting.ts";
+import { Contradiction } from "./contradiction.ts";
 import { createDownload, type Download, notAnswered } from "./download.ts";
 import { type FetchAround, fetchAround } from "./fetch-around.ts";
 import { type Arrivals, createFiling } from "./filing.ts";
@@ -95,7 +96,7 @@ export function createBodyPull(mailbox: MailboxState, sameContent: SameContent):
   ): Promise<readonly Uid[]> => {
     await sameContent.take(record, missing);
     const { uids: range, release } = sameContent.claim(missing.filter(isMissing));
-    const filing = createFiling({ mailbox, record, arrivals });
+    const filing = createFiling({ mailbox, record, arrivals, onStillWanted: startAgain });
     try {
       if (range.length > 0)
         await lease.fetchBodies(uidSetOf(range), filing.sink).finally(() => filing.finish());
@@ -134,17 +135,25 @@ export function createBodyPull(mailbox: MailboxState, sameContent: SameContent):
       const message = mailbox.table.get(uid);
       if (message?.presence === "full")
         download.settle(() => mailbox.store.openMessage(mailbox.record, message));
-      else download.fail(failureOf(uid) ?? failure ?? notAnswered(uid));
+      else {
+        const contradicted = unreadable.failureOf(uid, "content");
+        const shown = contradicted instanceof Contradiction ? contradicted.shown : undefined;
+        if (shown) download.settle(() => shown);
+        else download.fail(failureOf(uid) ?? failure ?? notAnswered(uid));
+      }
     }
   };
+  const startForClients = (wanted: readonly Download[]): void => {
+    const fetching: Promise<void> = start(wanted).finally(() => clientFetches.delete(fetching));
+    clientFetches.add(fetching);
+  };
+  const startAgain = (download: Download): void => startForClients([download]);
 
   const prefetch = (uids: readonly Uid[]): void => {
     const wanted = uids.filter((uid) => !downloads.has(uid) && isMissing(uid)).map(createDownload);
     for (const download of wanted) downloads.set(download.uid, download);
     const unasked = wanted.filter(({ uid }) => !receiving.has(uid));
-    if (unasked.length === 0) return;
-    const fetching: Promise<void> = start(unasked).finally(() => clientFetches.delete(fetching));
-    clientFetches.add(fetching);
+    if (unasked.length > 0) startForClients(unasked);
   };
 
   /** undefined where its file is gone or damaged, and it is fetched once more. */
