@@ -2,7 +2,7 @@
  * What the legacy server sends of a message, held against the size that it tells of it. Bytes are believed
  * - where they agree with that size, be lines counted with CR LF, with LF, or as they are,
  * - else where they have come a second time, the same, on another connection: then it is the size that is wrong.
- *   Nothing at all proves nothing, however often it comes.
+ *   Nothing at all, or less than half of it, proves nothing, however often it comes.
  */
 import { createHash } from "node:crypto";
 import { ServerFault } from "../legacy/server-fault.ts";
@@ -59,6 +59,11 @@ export function createPrint(): Print {
         told === sizeBytes || told === sizeBytes + bareLineFeeds || told === sizeBytes - lineEnds,
     }),
   };
+}
+
+/** Sizes are estimated by some servers (Exchange), and 0 with others; none is off by more than that. */
+export function isMerePart(sizeBytes: number, told = 0): boolean {
+  return sizeBytes === 0 || sizeBytes < told / 2;
 }
 
 /** The digest of what came of a message when it was not believed. */

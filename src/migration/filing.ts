@@ -11,7 +11,7 @@ import type { MessageMeta } from "../mail/message.ts";
 import { contentOf, nilContent } from "../mail/message-content.ts";
 import type { MailboxRecord, MessageToFile, SpooledMessage } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
-import { Contradiction, createPrint, doubtsOf, type Print } from "./contradiction.ts";
+import { Contradiction, createPrint, doubtsOf, isMerePart, type Print } from "./contradiction.ts";
 import { createDownload, type Download } from "./download.ts";
 import type { FiledMessage, MailboxState } from "./mailbox-state.ts";
 
@@ -133,7 +133,8 @@ export function createFiling(options: FilingOptions): Filing {
     if (!print) return true;
     const { digest, sizeBytes, agreesWith } = print.end();
     const told = knownMeta(mailbox, uid)?.sizeBytes;
-    if (told === undefined || agreesWith(told) || (sizeBytes > 0 && doubts.get(uid) === digest)) {
+    const isProven = doubts.get(uid) === digest && !isMerePart(sizeBytes, told);
+    if (told === undefined || agreesWith(told) || isProven) {
       doubts.delete(uid);
       return true;
     }
