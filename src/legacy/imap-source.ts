@@ -210,7 +210,11 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
       return budget.isCrowded;
     },
     isShared: (name) => shared.has(name) !== undefined,
-    trouble: () => connector.trouble ?? manners.told(),
+    trouble() {
+      // One login that was refused does not hide how it behaves otherwise.
+      const told = [connector.trouble, manners.told()].filter((text) => text !== undefined);
+      return told.length === 0 ? undefined : told.join("; ");
+    },
     async close() {
       const reason = new MailError("UNAVAILABLE", "The connections to the old server are being closed");
       closing.abort(reason);
