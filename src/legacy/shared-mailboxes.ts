@@ -140,10 +140,10 @@ export function createSharedMailboxes({ open, giveBack, onRest }: SharedMailboxe
     },
     async letGo(name) {
       const shared = byName.get(name);
-      if (!shared) return;
+      // One that is still being opened has nothing selected yet.
+      if (!shared?.connection) return;
       forget(name, shared);
-      if (shared.connection) await shared.connection.logout();
-      else shared.unwanted.abort(new MailError("UNAVAILABLE", "The mailbox is being changed"));
+      await shared.connection.logout();
     },
     anyFree: () => [...byName.keys()].find((name) => shares.has(name) === "free"),
   };

@@ -4,6 +4,7 @@ import type { ImapClient } from "../helpers/imap-client.ts";
 import { type Mailferry, runCli, startMailferry } from "../helpers/mailferry.ts";
 import {
   type Manners,
+  type OddConnection,
   type OddImap,
   type OddMailbox,
   oddMailbox,
@@ -313,3 +314,51 @@ it.each(["mailbox is locked by another session", "Mailbox in use, please try aga
     expect(await told(client, "SELECT Archive")).toContain("[UIDVALIDITY 2]");
   },
 );
+
+it("what holds a mailbox open lets go before it is deleted", async () => {
+  const open = new Set<OddConnection>();
+  const { mailferry, client } = await start(
+    { INBOX: five(), x: five(2) },
+    {
+      answer({ connection, tag, name }) {
+        open.add(connection);
+        if (name === "LOGOUT") open.delete(connection);
+        const isHeld = [...open].some((one) => one !== connection && one.selected === "x");
+        const isRefused = isHeld && name === "DELETE";
+        if (isRefused) connection.say(`${tag} NO [INUSE] it is open\r\n`);
+        return isRefused;
+      },
+    },
+  );
+  await client.ok("SELECT x");
+  await client.ok("SELECT INBOX");
+  await (await mailferry.client(user)).ok("DELETE x");
+});
+
+it("a connection that errs on a name is not used for it again", async () => {
+  const all = new Set<OddConnection>();
+  const sick = new Set<OddConnection>();
+  const { mailferry, client } = await start(
+    { INBOX: five(), x: five(2) },
+    {
+      answer({ connection, tag, name, args }, { mailboxes }) {
+        all.add(connection);
+        const isSick = sick.has(connection) && /^"x"/.test(args) && mailboxes.has("x");
+        if (isSick) connection.say(`${tag} NO [SERVERBUG] Internal error\r\n`);
+        // Whoever was there before goes on with the mailbox of before.
+        if (name === "CREATE") for (const one of all) sick.add(one);
+        return isSick;
+      },
+    },
+  );
+  await client.ok("SELECT x");
+  for (let round = 0; round < 3; round++) {
+    const other = await mailferry.client(user);
+    await other.ok("DELETE x");
+    await other.ok("CREATE x");
+    await other.ok("APPEND x ", oddMessage(1).body);
+    expect(await told(other, "SELECT x")).toContain("* 1 EXISTS");
+    await other.ok("STORE 1 +FLAGS (\\Seen)");
+    await other.ok("LOGOUT");
+  }
+});
