@@ -77,6 +77,13 @@ export async function unreadableIn(work: Promise<unknown>): Promise<Unreadable |
   }
 }
 
+/** The old server lets nobody in so soon after the last login (RFC 2449 6.5). */
+export class TooSoon extends MailError {
+  constructor(message: string, cause?: unknown) {
+    super("UNAVAILABLE", message, cause);
+  }
+}
+
 /** The configuration is wrong; `message` names the key and what was expected. Exit code 2. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";

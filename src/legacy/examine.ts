@@ -1,11 +1,19 @@
 /** EXAMINE and STATUS of one mailbox (RFC 3501 6.3.2, 6.3.10; RFC 7162 3.1.2). */
 import { MailError } from "../errors.ts";
-import { type EncodedMailboxName, encodedMailboxName, type UidValidity, uidValidity } from "../mail/ids.ts";
+import {
+  type EncodedMailboxName,
+  encodedMailboxName,
+  maxUid,
+  type Uid,
+  type UidValidity,
+  uid,
+  uidValidity,
+} from "../mail/ids.ts";
 import { answerCursor, asText, asTexts, isList, readValue, skipSpaces } from "./answer-cursor.ts";
 import { nameArgument } from "./command-text.ts";
 import { parseModSeq, parseUid } from "./fetch-answer.ts";
 import type { ImapConnection } from "./imap-connection.ts";
-import { expectMailbox } from "./refusal.ts";
+import { expectFetched, expectMailbox } from "./refusal.ts";
 import type { Examined, LegacyStatus, MailboxLeaseOptions } from "./source.ts";
 import type { StatusText, Untagged } from "./untagged.ts";
 
@@ -62,13 +70,14 @@ async function examineOnce(
       ? await readStatus(connection, name)
       : undefined;
   connection.selected = name;
-  const { uidNext = missing?.uidNext, exists, highestModSeq } = known;
-  if (uidNext === undefined || exists === undefined) {
-    throw new MailError("UNAVAILABLE", "The old server does not tell UIDNEXT and EXISTS");
-  }
+  const { exists, highestModSeq } = known;
+  if (exists === undefined) throw new MailError("UNAVAILABLE", "The old server does not tell EXISTS");
+  const told = known.uidNext ?? missing?.uidNext;
+  const uidNext = told ?? (await aboveHighest(connection, exists));
   return {
     uidValidity: known.uidValidity ?? missing?.uidValidity,
     uidNext,
+    ...(told === undefined && { isUidNextDerived: true }),
     exists,
     firstUnseen: known.firstUnseen,
     flags: known.flags ?? [],
@@ -77,6 +86,23 @@ async function examineOnce(
     highestModSeq: offersModSeqs(connection) ? highestModSeq : undefined,
     hasNoModSeqs: false,
   };
+}
+
+/** RFC 3501 7.1 lets a server tell no UIDNEXT: what comes next is above all that is there. */
+async function aboveHighest(connection: ImapConnection, exists: number): Promise<Uid> {
+  let highest = 0;
+  if (exists > 0)
+    expectFetched(
+      await connection.run({
+        parts: ["UID FETCH * (UID)"],
+        onUntagged(untagged) {
+          if (untagged.kind !== "fetch") return false;
+          highest = Math.max(highest, untagged.answer.uid ?? 0);
+          return untagged.answer.flags === undefined;
+        },
+      }),
+    );
+  return uid(Math.min(highest + 1, maxUid));
 }
 
 export function offersModSeqs({ capabilities }: ImapConnection): boolean {
@@ -127,17 +153,24 @@ export async function readStatus(
 ): Promise<LegacyStatus> {
   const items = `MESSAGES UIDNEXT UIDVALIDITY UNSEEN${offersModSeqs(connection) ? " HIGHESTMODSEQ" : ""}`;
   let answered: ReadonlyMap<string, string> | undefined;
+  /** Under another name: there are servers that write it unquoted, in UTF-8, or in another case. */
+  let misnamed: ReadonlyMap<string, string> | undefined;
   const tagged = await connection.run({
     parts: ["STATUS ", nameArgument(name), ` (${items})`],
     onUntagged(untagged) {
       if (answered || untagged.kind !== "data" || untagged.name !== "STATUS") return false;
       const status = parseStatus(untagged);
-      if (status.name !== name) return false;
+      if (status.name !== name) {
+        // Others may have asked for that one.
+        misnamed ??= status.items;
+        return false;
+      }
       answered = status.items;
       return true;
     },
   });
   expectMailbox(tagged, name);
+  answered ??= misnamed;
   if (!answered) throw new MailError("UNAVAILABLE", "The old server did not answer STATUS");
   const number = (item: string): number | undefined => {
     const value = Number(answered?.get(item) ?? Number.NaN);
@@ -160,6 +193,8 @@ function parseStatus({ text, literals, position }: Untagged & { kind: "data" }):
   // `NIL` is a mailbox name like any other here.
   const name = asText(readValue(cursor)) ?? "NIL";
   skipSpaces(cursor);
+  // Behind an unquoted name with spaces.
+  if (text[cursor.position] !== "(") cursor.position = Math.max(text.lastIndexOf("("), cursor.position);
   const list = readValue(cursor);
   const items = new Map<string, string>();
   if (isList(list)) {

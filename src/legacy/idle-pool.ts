@@ -12,6 +12,8 @@ export interface IdlePool {
   adopt(connection: ImapConnection): void;
   /** The one that has the mailbox selected, else the one used last; undefined when there is none. */
   take(preferred: EncodedMailboxName | undefined): ImapConnection | undefined;
+  /** Closes those that have the mailbox selected. */
+  letGo(name: EncodedMailboxName): Promise<void>;
   /** Resolves when a connection has been parked, or after so long. */
   parked(withinMs: number): Promise<void>;
   close(): Promise<void>;
@@ -46,6 +48,10 @@ export function createIdlePool(budget: ConnectionBudget, user: string, idleMs: n
       const selected = latestFirst.filter(({ connection }) => connection.selected === preferred);
       for (const entry of [...selected, ...latestFirst]) if (entry.take()) return entry.connection;
       return undefined;
+    },
+    async letGo(name) {
+      const holding = [...idle].filter(({ connection }) => connection.selected === name);
+      await Promise.all(holding.map((entry) => entry.close()));
     },
     parked(withinMs) {
       return new Promise((resolve) => {

@@ -18,6 +18,7 @@ import { createManners } from "./manners.ts";
 import type { LegacyConnection } from "./prove-login.ts";
 import { leaveMailbox } from "./selected-mailbox.ts";
 import { createSharedMailboxes } from "./shared-mailboxes.ts";
+import { createSickConnections } from "./sick-connections.ts";
 import type { ImapSource, LeaseOptions } from "./source.ts";
 import { createTurns, type Turn } from "./turns.ts";
 
@@ -54,6 +55,7 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
   const closing = new AbortController();
   const turns = createTurns();
   const manners = createManners();
+  const sick = createSickConnections();
   /** As the last connection has shown. */
   let isLone = false;
   /** Each who uses a mailbox has it to himself, and selects it anew. */
@@ -99,6 +101,7 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
     request: LeaseOptions,
     preferred: EncodedMailboxName | undefined,
     work: Work<T>,
+    isSafeAgain: () => boolean,
   ): Promise<T> => {
     const signal = anyOf(request.signal, closing.signal);
     const permit = await acquire({ ...request, signal });
@@ -110,11 +113,16 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
           return await hold(connection, signal, work);
         } catch (error) {
           const wasDead = connection.isClosed && connection.responseCount === responsesBefore;
-          if (!wasDead || signal.aborted || !mayBeRetried(error)) throw error;
+          const mayBeAsked = (wasDead && mayBeRetried(error)) || (isSafeAgain() && sick.isSign(error));
+          if (!mayBeAsked || signal.aborted) throw error;
+          if (!connection.isClosed) await connection.logout();
         }
       }
       connection = await connect({ ...request, signal }, preferred);
       return await hold(connection, signal, work);
+    } catch (error) {
+      if (sick.isSign(error) && connection && !connection.isClosed) await connection.logout();
+      throw error;
     } finally {
       giveBack(connection, permit);
     }
@@ -127,20 +135,26 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
   };
 
   /** For who takes the mailbox on a connection of his own. */
-  const useMailbox: ImapSource["useMailbox"] = (name, request, work) =>
-    withConnection(request, name, (connection) =>
-      alone(connection, (turn) =>
-        leaving(connection, async () => {
-          const { quick, write, asSelected = false } = request;
-          const options = { quick: quick === true, write: write === true, anew: !asSelected };
-          const lease = await createMailboxLease(connection, name, options, turn);
-          // What is asked for behind it is answered behind it.
-          const asked = lease.isNew ? undefined : lease.ask();
-          asked?.catch(() => undefined);
-          return work(lease).finally(() => asked);
-        }),
-      ),
+  const useMailbox: ImapSource["useMailbox"] = (name, request, work) => {
+    let isBegun = false;
+    const selectAndWork = (connection: ImapConnection, turn?: Turn) =>
+      leaving(connection, async () => {
+        const { quick, write, asSelected = false } = request;
+        const options = { quick: quick === true, write: write === true, anew: !asSelected };
+        const lease = await createMailboxLease(connection, name, options, turn);
+        // What is asked for behind it is answered behind it.
+        const asked = lease.isNew ? undefined : lease.ask();
+        asked?.catch(() => undefined);
+        isBegun = true;
+        return work(lease).finally(() => asked);
+      });
+    return withConnection(
+      request,
+      name,
+      (connection) => alone(connection, (turn) => selectAndWork(connection, turn)),
+      () => !isBegun,
     );
+  };
   const sharedOpen = new Set<ImapConnection>();
   const shared = createSharedMailboxes({
     async open(name, request) {
@@ -173,21 +187,37 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
     const request = { ...asked, signal: anyOf(asked.signal, closing.signal) };
     if (bearsNoSharing || goesApart(name, request))
       return useMailbox(name, { ...request, asSelected: true }, work);
-    const done = await shared.use(name, request, async (connection) => {
+    let refusedBy: ImapConnection | undefined;
+    const selectAndWork = async (connection: ImapConnection) => {
       const { frozenSessions, loneSessions } = connection.quirks;
       bearsNoSharing = frozenSessions || loneSessions;
       if (bearsNoSharing) return undefined;
       const { quick = false, write = false } = request;
-      const lease = await createMailboxLease(connection, name, { quick, write });
+      const lease = await createMailboxLease(connection, name, { quick, write }).catch((error: unknown) => {
+        refusedBy = connection;
+        throw error;
+      });
       return { result: await work(lease) };
+    };
+    const done = await shared.use(name, request, selectAndWork).catch(async (error: unknown) => {
+      if (!refusedBy || request.signal.aborted || !sick.isSign(error)) throw error;
+      await refusedBy.logout();
+      return shared.use(name, request, selectAndWork);
     });
     return done ? done.result : useMailbox(name, request, work);
   };
-  const use: ImapSource["use"] = (request, work) => {
+  const use: ImapSource["use"] = async (request, work) => {
+    if (request.letsGo !== undefined) {
+      sick.noteChange();
+      await Promise.all([shared.letGo(request.letsGo), pool.letGo(request.letsGo)]);
+    }
     const open = pool.isEmpty && !bearsNoSharing && request.apart !== true ? shared.anyFree() : undefined;
     if (open) return shared.use(open, request, (connection) => work(createLease(connection)));
-    return withConnection(request, undefined, (connection) =>
-      alone(connection, () => work(createLease(connection))),
+    return withConnection(
+      request,
+      undefined,
+      (connection) => alone(connection, () => work(createLease(connection))),
+      () => true,
     );
   };
 

@@ -12,6 +12,7 @@ import { type CommandPart, criteriaParts } from "./command-text.ts";
 import { examine, readStatus } from "./examine.ts";
 import { keepIdling } from "./idle.ts";
 import type { ImapConnection } from "./imap-connection.ts";
+import { joinAnswers } from "./join-answers.ts";
 import { keptChanges } from "./kept-changes.ts";
 import { readListing } from "./listing.ts";
 import { expectFetched } from "./refusal.ts";
@@ -119,11 +120,13 @@ function metadataFetches(mailbox: SelectedMailbox): MetadataFetches {
   const since = (changedSince: ModSeq | undefined): string =>
     changedSince === undefined ? "" : ` (CHANGEDSINCE ${changedSince})`;
   return {
-    fetchMeta: (uids, onMeta, changedSince) =>
-      mailbox.fetch({
+    fetchMeta(uids, onMeta, changedSince) {
+      const joined = joinAnswers();
+      return mailbox.fetch({
         uids,
         items: `(UID FLAGS INTERNALDATE RFC822.SIZE${modSeqItem()}${emailIdItem})${since(changedSince)}`,
-        onAnswer(uid, answer) {
+        onAnswer(uid, part) {
+          const answer = joined(uid, part);
           const { internalDate, sizeBytes, emailId } = answer;
           if (internalDate === undefined || sizeBytes === undefined) return false;
           const flags = answer.flags ?? noFlags;
@@ -131,7 +134,8 @@ function metadataFetches(mailbox: SelectedMailbox): MetadataFetches {
           onMeta(emailId === undefined ? meta : { ...meta, emailId });
           return true;
         },
-      }),
+      });
+    },
     fetchPartly: (uids, items, onPart) =>
       mailbox.fetch({
         uids,

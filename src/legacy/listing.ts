@@ -1,5 +1,5 @@
 /** NAMESPACE, LIST "" "*" and LSUB "" "*" (RFC 2342, RFC 3501 6.3.8), sent in one go. */
-import { MailError } from "../errors.ts";
+import { MailError, unlessRefused } from "../errors.ts";
 import { encodedMailboxName } from "../mail/ids.ts";
 import {
   type AnswerValue,
@@ -21,14 +21,19 @@ type DataResponse = Untagged & { readonly kind: "data" };
 const maxNames = 100_000;
 
 export async function readListing(connection: ImapConnection): Promise<Listing> {
-  const [namespaces, mailboxes, subscriptions] = await Promise.all([
-    connection.namespaces ?? readNamespaces(connection),
+  const [namespaces, mailboxes, subscribed] = await Promise.all([
+    connection.namespaces ?? unlessRefused(readNamespaces(connection)),
     readNames(connection, "LIST"),
-    readNames(connection, "LSUB"),
+    unlessRefused(readNames(connection, "LSUB")),
   ]);
   const known = namespaces ?? impliedNamespaces(mailboxes);
   connection.namespaces = known;
-  return { namespaces: known, mailboxes, subscriptions };
+  return {
+    namespaces: known,
+    mailboxes,
+    subscriptions: subscribed ?? [],
+    ...(subscribed === undefined && { refusesLsub: true }),
+  };
 }
 
 async function readNames(connection: ImapConnection, command: "LIST" | "LSUB"): Promise<ListedName[]> {

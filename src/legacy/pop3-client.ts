@@ -10,6 +10,7 @@ import { type Uidl, uidl } from "../mail/ids.ts";
 import type { Secret } from "../mail/secret.ts";
 import { anyOf } from "../waiting.ts";
 import { hostFailure } from "./host-failure.ts";
+import { NoListFollows, readCapabilities } from "./pop3-capabilities.ts";
 import { createPop3Connection, type Pop3Connection } from "./pop3-connection.ts";
 import { logIn } from "./pop3-login.ts";
 import type { Pop3Reply } from "./pop3-replies.ts";
@@ -65,6 +66,19 @@ export async function openPop3(
   credentials: Pop3Credentials,
   signal: AbortSignal,
 ): Promise<Pop3Session> {
+  try {
+    return await openOnce(config, credentials, signal);
+  } catch (error) {
+    if (!(error instanceof NoListFollows)) throw error;
+    return openOnce(config, credentials, signal);
+  }
+}
+
+async function openOnce(
+  config: LegacyServerConfig,
+  credentials: Pop3Credentials,
+  signal: AbortSignal,
+): Promise<Pop3Session> {
   const slow = new AbortController();
   const connectMs = config.timeouts?.connectMs ?? defaultConnectMs;
   const timer = setTimeout(() => slow.abort(new Error(`no connection within ${connectMs} ms`)), connectMs);
@@ -85,13 +99,13 @@ export async function openPop3(
     isGreeted = true;
     expectOk(greeting);
     const channel = config.tls === "starttls" ? wrap(await startTls(greeted, config, opening)) : greeted;
-    const offered = await readCapabilities(channel);
+    const offered = await readCapabilities(channel, config);
     // RFC 6856 2.1: else Courier gives another text in place of one with 8-bit bytes in its header.
     if (offered.has("UTF8")) await channel.run({ line: "UTF8" });
     // An old server may take its time with a big maildrop: as long as for any other answer.
     clearTimeout(timer);
     await logIn(channel, offered, credentials);
-    const capabilities = await readCapabilities(channel);
+    const capabilities = await readCapabilities(channel, config);
     channel.pipelining = capabilities.has("PIPELINING");
     return sessionOf(channel, capabilities);
   } catch (error) {
@@ -181,18 +195,6 @@ export function closeWhenAborted(session: Pick<Pop3Session, "close">, signal: Ab
   if (signal.aborted) close();
   signal.addEventListener("abort", close, { once: true });
   return () => signal.removeEventListener("abort", close);
-}
-
-/** None where the server does not know CAPA (RFC 2449 5). */
-async function readCapabilities(connection: Pop3Connection): Promise<ReadonlyMap<string, string>> {
-  const { ok, bytes } = await readAnswer(connection, "CAPA");
-  const lines = ok ? linesOf(bytes) : [];
-  return new Map(
-    lines.map((line) => {
-      const [name = "", ...rest] = line.split(" ");
-      return [name.toUpperCase(), rest.join(" ")];
-    }),
-  );
 }
 
 /** `1 text` on each line; a line that is none is passed over. */

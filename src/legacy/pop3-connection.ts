@@ -16,6 +16,8 @@ export interface Pop3Command {
   readonly line: string | undefined;
   /** Takes the lines that follow; a promise holds the server back. */
   readonly onBytes?: (bytes: Buffer) => undefined | Promise<void>;
+  /** `+OK` has come, and the lines are to follow. */
+  readonly onBegun?: () => void;
 }
 
 export interface Pop3Connection {
@@ -112,7 +114,7 @@ export function createPop3Connection({ socket, silenceMs }: Pop3ConnectionOption
     set pipelining(told) {
       pipelining = told;
     },
-    run: ({ line, onBytes }) =>
+    run: ({ line, onBytes, onBegun }) =>
       new Promise((resolve, reject) => {
         if (failure !== undefined) {
           reject(failure);
@@ -123,7 +125,7 @@ export function createPop3Connection({ socket, silenceMs }: Pop3ConnectionOption
           resolve(reply);
           sendWaiting();
         };
-        waiting.push({ line, onBytes, onReply, reject });
+        waiting.push({ line, onBytes, onBegun, onReply, reject });
         sendWaiting();
       }),
     detach() {

@@ -1,5 +1,5 @@
 /** USER and PASS (RFC 1939 7), AUTH PLAIN (RFC 5034, RFC 4616) and AUTH XOAUTH2. */
-import { MailError } from "../errors.ts";
+import { MailError, TooSoon } from "../errors.ts";
 import type { Pop3Credentials } from "./pop3-client.ts";
 import type { Pop3Connection } from "./pop3-connection.ts";
 import type { Pop3Reply } from "./pop3-replies.ts";
@@ -49,7 +49,8 @@ function expectLogin({ ok, code, text }: Pop3Reply): void {
   // What the code says goes before what the text may mean (RFC 3206).
   const isAuth = code === "AUTH";
   if (code === "IN-USE" || (!isAuth && inUseText.test(text))) throw new MailError("INUSE", text, cause);
-  if (code === "SYS/TEMP" || code === "LOGIN-DELAY" || (!isAuth && passingText.test(text)))
+  if (code === "LOGIN-DELAY" || (!isAuth && tooSoonText.test(text))) throw new TooSoon(text, cause);
+  if (code === "SYS/TEMP" || (!isAuth && passingText.test(text)))
     throw new MailError("UNAVAILABLE", text, cause);
   throw new MailError("AUTHENTICATIONFAILED", text || "Authentication failed.", cause);
 }
@@ -57,9 +58,9 @@ function expectLogin({ ok, code, text }: Pop3Reply): void {
 /** Somebody else has the maildrop; an account that is locked is another thing. */
 const inUseText =
   /\b(maildrop|mailbox|mail ?drop|session|spool)\b.*\b(lock(ed)?|in use|busy)\b|\b(lock(ed)?|in use|busy)\b.*\b(maildrop|mailbox|session|spool)\b|exclusive (access|lock)|already in use/i;
+const tooSoonText = /login delay|minimum .*between/i;
 /** Says that another try may succeed with the same password. */
-const passingText =
-  /temporar|too many|maximum number|unavailable|internal error|login delay|minimum .*between/i;
+const passingText = /temporar|too many|maximum number|unavailable|internal error/i;
 
 function refuseImpossible(login: string, password: string): void {
   if (login === "" || password === "" || /[\0\r\n]/.test(login) || /[\0\r\n]/.test(password))

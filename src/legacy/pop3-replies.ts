@@ -19,6 +19,8 @@ export interface Pop3Reply {
 export interface Pop3Asker {
   /** Takes the lines behind `+OK`; undefined where none follow. A promise holds the reader back. */
   readonly onBytes: ((bytes: Buffer) => undefined | Promise<void>) | undefined;
+  /** `+OK` has come, and lines are to follow. */
+  readonly onBegun?: (() => void) | undefined;
   /** The answer is whole. */
   readonly onReply: (reply: Pop3Reply) => void;
 }
@@ -56,8 +58,11 @@ export function createPop3Reader(next: () => Pop3Asker | undefined): Pop3Reader 
   const begin = (reply: Pop3Reply): void => {
     const asker = next();
     if (!asker) throw nonsense("an answer that nobody has asked for");
-    if (reply.ok && asker.onBytes) body = { asker, reply, unstuffer: createDotUnstuffer() };
-    else asker.onReply(reply);
+    if (!reply.ok || !asker.onBytes) asker.onReply(reply);
+    else {
+      body = { asker, reply, unstuffer: createDotUnstuffer() };
+      asker.onBegun?.();
+    }
   };
 
   return {

@@ -23,6 +23,11 @@ export function isPassing(code: string | undefined): boolean {
   return code !== undefined && passing.has(code);
 }
 
+/** In a server's own words, where it gives no code: the mailbox is there, and cannot be had now. */
+function isOfTheMoment(text: string): boolean {
+  return /\block(ed)?\b|\bin use\b|\bbusy\b|try again|temporar|time(d )?out|overload/i.test(text);
+}
+
 /** Throws UNAVAILABLE, NONEXISTENT or CANNOT unless the command was done. */
 export function expectOk(tagged: Tagged): void {
   if (tagged.status !== "OK") throw refusal(tagged);
@@ -36,7 +41,7 @@ export function expectMailbox(tagged: Tagged, name: string): void {
   if (tagged.status === "OK") return;
   if (tagged.status === "NO" && tagged.code === undefined) {
     throw new MailError(
-      name === "INBOX" ? "UNAVAILABLE" : "NONEXISTENT",
+      name === "INBOX" || isOfTheMoment(tagged.text) ? "UNAVAILABLE" : "NONEXISTENT",
       tagged.text,
       describeTagged(tagged),
     );

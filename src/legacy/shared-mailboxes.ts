@@ -29,6 +29,8 @@ export interface SharedMailboxes {
   ): Promise<T>;
   /** Whether anything but IDLE is going on on the mailbox's connection; undefined where there is none. */
   has(name: EncodedMailboxName): "free" | "busy" | undefined;
+  /** Ends the mailbox's connection, and the work on it. */
+  letGo(name: EncodedMailboxName): Promise<void>;
   /** A mailbox whose connection is free: for work that needs none. */
   anyFree(): EncodedMailboxName | undefined;
 }
@@ -135,6 +137,13 @@ export function createSharedMailboxes({ open, giveBack, onRest }: SharedMailboxe
       const connection = byName.get(name)?.connection;
       if (!connection || connection.isClosed) return undefined;
       return connection.isAsked ? "busy" : "free";
+    },
+    async letGo(name) {
+      const shared = byName.get(name);
+      // One that is still being opened has nothing selected yet.
+      if (!shared?.connection) return;
+      forget(name, shared);
+      await shared.connection.logout();
     },
     anyFree: () => [...byName.keys()].find((name) => shares.has(name) === "free"),
   };

@@ -38,6 +38,8 @@ export interface LeaseOptions {
   readonly isWorking?: () => boolean;
   /** It takes long, and would hold up those who share a connection: one of its own, where that costs no waiting. */
   readonly apart?: boolean;
+  /** Is about to be deleted or renamed: connections that have it selected are closed before. */
+  readonly letsGo?: EncodedMailboxName;
 }
 
 export interface MailboxLeaseOptions extends LeaseOptions {
@@ -113,6 +115,8 @@ export interface Listing {
   readonly namespaces: Namespaces;
   readonly mailboxes: readonly ListedName[];
   readonly subscriptions: readonly ListedName[];
+  /** The server refuses LSUB: those that were known stay. */
+  readonly refusesLsub?: true;
 }
 
 /** Answer of STATUS; what the server did not send is undefined. */
@@ -130,6 +134,8 @@ export interface Examined {
   readonly uidValidity: UidValidity | undefined;
   /** Some servers (Courier) send none on SELECT: then it was asked by STATUS. */
   readonly uidNext: Uid;
+  /** The server tells none, by STATUS neither: it is above what is there, and falls where the highest goes. */
+  readonly isUidNextDerived?: true;
   readonly exists: number;
   /** Sequence number of the first unseen message as sent, undefined when the server sent none. */
   readonly firstUnseen: number | undefined;

@@ -84,7 +84,8 @@ function isDigit(code: number): boolean {
 }
 
 export function parseStatusText(tail: string): StatusText {
-  const match = /^\[([^\] ]+)(?: ([^\]]*))?\] ?/.exec(tail);
+  // A list may hold keywords with a bracket in them.
+  const match = /^\[([^\] ]+)(?: (\([^)]*\)(?=\](?: |$))|[^\]]*))?\] ?/.exec(tail);
   if (!match?.[1]) return { code: undefined, codeArguments: "", text: tail };
   return { code: match[1].toUpperCase(), codeArguments: match[2] ?? "", text: tail.slice(match[0].length) };
 }

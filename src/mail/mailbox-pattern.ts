@@ -1,5 +1,5 @@
 /** LIST's wildcards (RFC 3501 6.3.8), without regular expressions: the work is bounded by name times pattern. */
-import type { EncodedMailboxName } from "./ids.ts";
+import { type EncodedMailboxName, encodedMailboxName } from "./ids.ts";
 
 /**
  * `*` matches anything, `%` anything but the separator. The first component of a name is compared
@@ -29,7 +29,7 @@ export function parentsOf(name: EncodedMailboxName, separator: string | null): r
   const parents: EncodedMailboxName[] = [];
   if (!separator) return parents;
   for (let at = name.indexOf(separator, 1); at >= 0; at = name.indexOf(separator, at + 1)) {
-    if (name[at - 1] !== separator) parents.push(name.slice(0, at) as string as EncodedMailboxName);
+    if (name[at - 1] !== separator) parents.push(encodedMailboxName(name.slice(0, at)));
   }
   return parents;
 }

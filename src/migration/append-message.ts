@@ -60,10 +60,12 @@ export function createAppend({ source, signal, opened, published }: AppendOption
     };
     try {
       const state = content.sizeBytes > maxSharedBytes ? undefined : opened(target);
-      const appended =
+      const told =
         state && !state.isTransient
           ? await appendHere(state, message, note)
           : await appendAnyhow(target, message, note);
+      // Below UIDNEXT is another message's: clients would take one for the other.
+      const appended = told && from !== undefined && told.uid < from ? undefined : told;
       return await published(
         target,
         appended ?? (await find(target, content, from, flags).catch(() => undefined)),

@@ -11,7 +11,7 @@ import { type FlagChange, withChange } from "../mail/flag-change.ts";
 import { sameFlags } from "../mail/flags.ts";
 import type { EncodedMailboxName, Uid, UidValidity } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
-import { type UidSet, uidRunsOf, uidSetOf } from "../mail/number-set.ts";
+import { formatNumberSet, type UidSet, uidRunsOf, uidSetOf } from "../mail/number-set.ts";
 import type { StoredMessage } from "../store/store.ts";
 import { createAppend } from "./append-message.ts";
 import type { Authority } from "./authority.ts";
@@ -359,13 +359,13 @@ function isKnown(message: StoredMessage | undefined): message is StoredMessage &
   return message !== undefined && message.presence !== "remote";
 }
 
-/** A command line of Dovecot's may have 64 KB; one with this many ranges is well below that. */
-const maxRanges = 2_500;
+/** A command line of 8,192 bytes has to be enough for a client (RFC 7162 4), with the mailbox's name in it. */
+const maxSetChars = 6_000;
 
 /** With ranges over the gaps between UIDs that follow each other, where the set would be long otherwise. */
 function setOf(uids: readonly Uid[], among: readonly Uid[]): UidSet {
   const exact = uidSetOf(uids);
-  return exact.length <= maxRanges ? exact : uidRunsOf(uids, among);
+  return formatNumberSet(exact).length <= maxSetChars ? exact : uidRunsOf(uids, among);
 }
 
 /** Tells the truth about a change whose answer never came: it was done, it was not, or nobody knows. */

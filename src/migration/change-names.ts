@@ -43,7 +43,9 @@ export function createNameChanges(options: NameChangeOptions): Pick<Authority, "
   };
 
   const changeThere = (change: NameChange): Promise<void> =>
-    source.use({ priority: "interactive", signal }, (lease) => lease.changeName(change));
+    source.use({ priority: "interactive", signal, ...lettingGo(change) }, (lease) =>
+      lease.changeName(change),
+    );
   const rename = async (change: NameChange & { readonly kind: "RENAME" }): Promise<void> => {
     await changeThere(change);
     await followRename(change.name, change.to);
@@ -65,6 +67,11 @@ export function createNameChanges(options: NameChangeOptions): Pick<Authority, "
       );
     },
   };
+}
+
+/** A server may go on showing what is no more to a session that has it open, or refuse the change. */
+function lettingGo({ kind, name }: NameChange): { readonly letsGo?: EncodedMailboxName } {
+  return kind === "DELETE" || kind === "RENAME" || kind === "CREATE" ? { letsGo: name } : {};
 }
 
 /** Whether the names are as the change leaves them. */

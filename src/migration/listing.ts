@@ -40,7 +40,8 @@ export function keptListing(store: AccountStore): Listing | undefined {
 }
 
 /** Keeps the listing and makes the records follow it; returns the records of mailboxes that are gone. */
-export function commitListing(store: AccountStore, listing: Listing): readonly MailboxRecord[] {
+export function commitListing(store: AccountStore, listed: Listing): readonly MailboxRecord[] {
+  const listing = withKnownSubscriptions(store, listed);
   seen.set(store, listing);
   const lasting = listing.mailboxes.map((entry) => ({
     ...entry,
@@ -63,6 +64,12 @@ export function commitListing(store: AccountStore, listing: Listing): readonly M
   if (isNew) writeSubscriptions(store, listing);
   // INBOX is always there (RFC 3501 5.1), whether it is listed or not.
   return [...known.values()].filter((record) => record.name !== inbox);
+}
+
+/** A server may refuse LSUB for a moment only, which takes none away. */
+function withKnownSubscriptions(store: AccountStore, listing: Listing): Listing {
+  if (listing.refusesLsub !== true) return listing;
+  return { ...listing, subscriptions: keptListing(store)?.subscriptions ?? [] };
 }
 
 /** Dovecot's file of them, in the background. */

@@ -1,4 +1,5 @@
 /** What a mailbox has for being Mailferry's own. */
+import { MailError } from "../errors.ts";
 import { maxUid, type Uid, uid } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
 
@@ -23,6 +24,11 @@ export function uidNextAtCutover(store: AccountStore, record: MailboxRecord): nu
 }
 
 /** Of what is added to a local mailbox. */
-export function firstOwnUid(uidNext: Uid, atCutover: number | undefined): Uid {
-  return uidNext === atCutover ? uid(Math.min(uidNext + uidGap, maxUid)) : uidNext;
+export function firstOwnUid(uidNext: Uid, atCutover: number | undefined, count: number): Uid {
+  // Near the end of the numbers half of what is left is for ours.
+  const gap = uidNext === atCutover ? Math.min(uidGap, Math.floor((maxUid - uidNext) / 2)) : 0;
+  // UIDNEXT is such a number, too, and above the last that is used (RFC 3501 2.3.1.1).
+  if (uidNext + gap + count > maxUid)
+    throw new MailError("LIMIT", "The mailbox has no message numbers left: make another one");
+  return uid(uidNext + gap);
 }

@@ -5,6 +5,7 @@
 import { isUnavailable, MailError } from "../errors.ts";
 import type { ImapSource, ListedName, Listing } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
+import { findByName } from "../mail/below-inbox.ts";
 import { type EncodedMailboxName, type MailboxId, uid } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
 import { MessageLost } from "../store/store-errors.ts";
@@ -64,7 +65,7 @@ export async function openLocalMirror(options: LocalMirrorOptions): Promise<Mirr
     );
   };
   const recordOf = (name: EncodedMailboxName): MailboxRecord => {
-    const record = store.mailboxes().find((one) => one.name === name);
+    const record = findByName(store.mailboxes(), name);
     if (!record) throw noSuchMailbox();
     return record;
   };

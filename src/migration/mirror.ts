@@ -7,6 +7,7 @@ import { isNonexistent, isUnavailable, MailError } from "../errors.ts";
 import type { Pop3Source } from "../legacy/pop3-source.ts";
 import type { ImapSource, LegacyStatus, Listing } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
+import { findByName } from "../mail/below-inbox.ts";
 import { type EncodedMailboxName, encodedMailboxName, inbox, type MailboxId } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
 import { waitWith } from "../waiting.ts";
@@ -176,7 +177,7 @@ export function openMirror(options: MirrorOptions): Mirror {
     return keptListing(store) ?? nothingListed;
   };
   const recordOf = (name: EncodedMailboxName): MailboxRecord | undefined =>
-    store.mailboxes().find((record) => record.name === name);
+    findByName(store.mailboxes(), name);
 
   const all = (): Promise<readonly MailboxMirror[]> =>
     Promise.all(store.mailboxes().filter(isSelectable).map(open));

@@ -309,7 +309,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       save(changed);
     },
     reserveUids(count) {
-      const first = firstOwnUid(record.uidNext, atCutover);
+      const first = firstOwnUid(record.uidNext, atCutover, count);
       saveRecord({ uidNext: uid(first + count) });
       return first;
     },

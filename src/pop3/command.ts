@@ -6,7 +6,7 @@ import type { Authorization, Session, SessionState, Transaction } from "./state.
 export interface Reply {
   readonly ok: boolean;
   /** RFC 2449 8, RFC 3206. */
-  readonly code?: "IN-USE" | "AUTH" | "SYS/TEMP" | "SYS/PERM" | undefined;
+  readonly code?: "IN-USE" | "LOGIN-DELAY" | "AUTH" | "SYS/TEMP" | "SYS/PERM" | undefined;
   readonly text: string;
   /** What the connection does next. */
   readonly next?: "tls" | "close" | undefined;

@@ -1,5 +1,5 @@
 /** One POP3 command, from its line to its answer: what they all do alike. */
-import { MailError, OutcomeUnknown } from "../errors.ts";
+import { MailError, OutcomeUnknown, TooSoon } from "../errors.ts";
 import { ClientGone, disconnected } from "../wire/output.ts";
 import { BadCommand, BrokenAnswer, type CommandIo, formatReply, type Reply } from "./command.ts";
 import { commandNamed } from "./commands/table.ts";
@@ -72,6 +72,7 @@ async function replyOf(
 /** RFC 3206: whether another try may do is told apart from a wrong password. */
 function replyToError(error: unknown): Reply {
   if (error instanceof BadCommand) return { ok: false, text: error.message };
+  if (error instanceof TooSoon) return { ok: false, code: "LOGIN-DELAY", text: error.message };
   if (error instanceof OutcomeUnknown) return { ok: false, code: "SYS/TEMP", text: error.message };
   if (!(error instanceof MailError)) return { ok: false, code: "SYS/TEMP", text: "Internal error" };
   switch (error.code) {

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, describe, expect, it, onTestFinished } from "vitest";
+import { TooSoon } from "../../src/errors.ts";
 import { openPop3, type Pop3Session } from "../../src/legacy/pop3-client.ts";
 import { Secret } from "../../src/mail/secret.ts";
 import { startDovecot } from "../helpers/dovecot.ts";
@@ -76,6 +77,41 @@ it("asks for messages as they are where the server would change 8-bit headers (R
   expect(await fetch(await open(), 1)).toBe(mail);
   expect(server.failures).toEqual([]);
 });
+
+it("a server that answers CAPA without a list is asked nothing of the kind again", async () => {
+  const asked: string[] = [];
+  await serve(async (peer) => {
+    peer.send("+OK ready\r\n");
+    for (;;) {
+      const line = await peer.line();
+      asked.push(line);
+      peer.send(line === "RETR 1" ? wire : "+OK\r\n");
+    }
+  });
+  const config = { host: "127.0.0.1", port: server.port, tls: "none", verify: false } as const;
+  for (let login = 0; login < 2; login++) {
+    const session = await openPop3(config, credentials, signal);
+    expect(await fetch(session, 1)).toBe(mail);
+    session.close();
+  }
+  expect(asked.filter((line) => line === "CAPA")).toHaveLength(1);
+});
+
+it.each(["-ERR [LOGIN-DELAY] wait", "-ERR minimum time between logins is 20 s"])(
+  "says that it is too soon: %s",
+  async (refusal) => {
+    await serve(async (peer) => {
+      peer.send("+OK ready\r\n");
+      await expectLine(peer, "CAPA");
+      peer.send("-ERR\r\n");
+      await expectLine(peer, "USER alice");
+      peer.send("+OK\r\n");
+      await expectLine(peer, "PASS pa ss");
+      peer.send(`${refusal}\r\n`);
+    });
+    await expect(open()).rejects.toBeInstanceOf(TooSoon);
+  },
+);
 
 describe("what a server sends", () => {
   it.each([1, 2, 3, 5, 7, 1_000])("is read the same in packets of %i bytes", async (size) => {
