@@ -1,7 +1,8 @@
 /**
  * index.db and sidecar.db of one account on one connection (the sidecar attached as `side`).
  * index.db is a cache: missing, damaged or of another schema, it is made anew and empty. sidecar.db is
- * not: where it cannot be read, opening fails and nothing is touched. Both use a write-ahead log and
+ * not: where it cannot be read, opening fails and nothing is touched; it is made before the index, so that
+ * an index without it tells of one that was lost. Both use a write-ahead log and
  * are flushed at checkpoints of that log only: a power failure takes the last transactions away, and
  * never half of one; the two files may then differ in how far they reach.
  */
@@ -20,6 +21,8 @@ export interface AccountDatabase {
   readonly db: DatabaseSync;
   /** One of the files was made at this opening. */
   readonly isNew: boolean;
+  /** There was an index, and it could not be used. */
+  readonly indexWasDamaged: boolean;
   /** All of `work` or nothing (of each file; see above). Not nested. */
   transaction<T>(work: () => T): T;
   /** From now on each commit is on stable storage when it returns. */
@@ -36,7 +39,13 @@ export function openAccountDatabase(directory: string, durable = false): Account
   const paths = [join(directory, "index.db"), join(directory, "sidecar.db")] as const;
   const [indexPath, sidecarPath] = paths;
   const isNew = !paths.every((path) => existsSync(path));
-  const db = openIndex(indexPath);
+  if (!existsSync(sidecarPath)) {
+    // Its rows belong to mailbox ids that are given anew.
+    removeDatabase(indexPath);
+    removeDatabase(sidecarPath);
+    sidecarTemplate.copyTo(sidecarPath, true);
+  }
+  const { db, wasDamaged } = openIndex(indexPath);
   try {
     attachSidecar(db, sidecarPath);
     if (durable) beDurable(db);
@@ -47,6 +56,7 @@ export function openAccountDatabase(directory: string, durable = false): Account
   return {
     db,
     isNew,
+    indexWasDamaged: wasDamaged,
     transaction: (work) => transaction(db, work),
     becomeDurable: () => beDurable(db),
     becomeRelaxed: () => db.exec("PRAGMA main.synchronous = NORMAL; PRAGMA side.synchronous = NORMAL;"),
@@ -83,27 +93,38 @@ const sidecarTemplate = createDatabaseTemplate((path) => {
 });
 
 /** The index as it is, or a new one. */
-function openIndex(path: string): DatabaseSync {
-  if (!existsSync(path)) {
-    removeDatabase(path);
-    indexTemplate.copyTo(path, false);
-  }
+function openIndex(path: string): { readonly db: DatabaseSync; readonly wasDamaged: boolean } {
+  const found = existsSync(path) ? openFound(path) : undefined;
+  if (found) return { db: found, wasDamaged: false };
+  const wasDamaged = existsSync(path);
+  removeDatabase(path);
+  indexTemplate.copyTo(path, false);
+  return { db: configured(new DatabaseSync(path), "main"), wasDamaged };
+}
+
+/** undefined where it is damaged, or of another schema. */
+function openFound(path: string): DatabaseSync | undefined {
   const db = new DatabaseSync(path);
   try {
-    if (schemaVersion(db, "main") === indexVersion) return configured(db, "main");
+    if (schemaVersion(db, "main") === indexVersion && isSound(db, path)) return configured(db, "main");
   } catch (error) {
     db.close();
     if (!isCorrupt(error)) throw error;
-    removeDatabase(path);
-    return openIndex(path);
+    return undefined;
   }
   db.close();
-  removeDatabase(path);
-  return openIndex(path);
+  return undefined;
+}
+
+/** A check reads all of the file: one that is larger would hold up everybody else. */
+const maxCheckedBytes = 8 * 1024 * 1024;
+
+function isSound(db: DatabaseSync, path: string): boolean {
+  if (statSync(path).size > maxCheckedBytes) return true;
+  return db.prepare("PRAGMA main.quick_check(1)").get()?.["quick_check"] === "ok";
 }
 
 function attachSidecar(db: DatabaseSync, path: string): void {
-  if (!existsSync(path)) sidecarTemplate.copyTo(path, true);
   db.prepare("ATTACH ? AS side").run(path);
   for (let version = schemaVersion(db, "side"); version !== sidecarVersion; version++) {
     const upgrade = sidecarUpgrades[version];

@@ -9,6 +9,7 @@ import { createFlushAhead } from "./durable.ts";
 import { createExpungeLog } from "./expunge-log.ts";
 import { createFlusher, type Flusher } from "./flusher.ts";
 import { createIndexDb } from "./index-db.ts";
+import { meetLostSidecar } from "./lost-sidecar.ts";
 import { makeFolder } from "./mailbox-folder.ts";
 import { createMailboxRegistry } from "./mailbox-registry.ts";
 import { createMaildropTable } from "./maildrop-table.ts";
@@ -42,6 +43,7 @@ export async function openAccountStore(
   const maildir = join(directory, "Maildir");
   const database = storing(() => {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
+    meetLostSidecar(directory, options.durable === true, logger);
     makeFolder(maildir, true);
     return openAccountDatabase(directory, options.durable);
   });
@@ -52,6 +54,7 @@ export async function openAccountStore(
       const { db } = database;
       const flusher = (options.flusher ?? createFlusher({ writer, logger })).folder(directory);
       if (database.isNew) flusher.wrote();
+      if (database.indexWasDamaged) logger.warn({ directory }, "index.db was damaged and is made anew");
       const [index, cache, sidecar] = [createIndexDb(db), createMessageCache(db), createSidecarDb(db)];
       const bootId = readBootId();
       const context: StoreContext = {
