@@ -11,6 +11,7 @@ import {
   printLine,
 } from "./command.ts";
 import type { HeldResult } from "./operations.ts";
+import { operatorName } from "./operator.ts";
 
 interface DeletionsOptions extends CommonOptions {
   readonly accept?: boolean;
@@ -31,7 +32,8 @@ When more than half of a mailbox of 50 messages or more is gone from the legacy 
 deleted it through Mailferry, the messages are kept and clients go on seeing them, until this command decides.
 When the legacy server changes the UIDVALIDITY of a mailbox, clients see it, and its migration stops; --accept
 lets it go on.
-Without --accept or --refuse it shows what is held.
+Without --accept or --refuse it shows what is held; "mailferry problems" shows it among all else that stands in
+the way, and decides one by one.
 
 Examples:
   mailferry deletions -c /etc/mailferry.yaml alice@example.com
@@ -46,7 +48,8 @@ async function run(user: string, options: DeletionsOptions): Promise<void> {
     : options.refuse
       ? "refuse-deletions"
       : "held-deletions";
-  const result = (await perform(options, operation, user, () => undefined)) as HeldResult;
+  const decision = { choice: options.accept ? "accept" : "refuse", by: operatorName() } as const;
+  const result = (await perform(options, operation, user, () => undefined, decision)) as HeldResult;
   if (options.json) return printJson(result);
   const { held, rescued } = result;
   if (held.length === 0) printLine("nothing is held");

@@ -19,10 +19,10 @@ export interface HeldMailbox {
 
 export interface HeldDeletions {
   list(): Promise<readonly HeldMailbox[]>;
-  /** The messages go here, too. */
-  accept(signal: AbortSignal): Promise<void>;
+  /** The messages go here, too. `names`: of these mailboxes, and nothing else. */
+  accept(signal: AbortSignal, names?: readonly EncodedMailboxName[]): Promise<void>;
   /** The messages are put into a mailbox of their own, where there are any; its name. */
-  refuse(signal: AbortSignal): Promise<EncodedMailboxName | undefined>;
+  refuse(signal: AbortSignal, names?: readonly EncodedMailboxName[]): Promise<EncodedMailboxName | undefined>;
 }
 
 export interface HeldDeletionsOptions {
@@ -41,8 +41,11 @@ export const nothingHeld: HeldDeletions = {
 
 export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletions {
   const { store, authority } = options;
-  const holding = async (): Promise<readonly MailboxMirror[]> =>
-    (await options.mailboxes()).filter(({ state }) => state.brake.held.length > 0);
+  const holding = async (names?: readonly EncodedMailboxName[]): Promise<readonly MailboxMirror[]> =>
+    (await options.mailboxes()).filter(
+      ({ state: { record, brake } }) =>
+        brake.held.length > 0 && (names === undefined || names.includes(record.name)),
+    );
   const release = async (mailbox: MailboxMirror, signal: AbortSignal): Promise<void> => {
     mailbox.state.brake.release();
     await mailbox.sync(signal);
@@ -58,13 +61,14 @@ export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletion
       );
       return [...held, ...stopped];
     },
-    async accept(signal) {
-      for (const mailbox of await holding()) await release(mailbox, signal);
+    async accept(signal, names) {
+      for (const mailbox of await holding(names)) await release(mailbox, signal);
+      if (names) return;
       for (const { state } of await options.mailboxes())
         if (state.problem !== undefined) state.forgetProblem();
     },
-    async refuse(signal) {
-      const mailboxes = await holding();
+    async refuse(signal, names) {
+      const mailboxes = await holding(names);
       if (mailboxes.length === 0) return undefined;
       const target = await makeRescueMailbox(authority, await options.listing(signal));
       for (const mailbox of mailboxes) {

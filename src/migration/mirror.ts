@@ -260,8 +260,8 @@ export function openMirror({ store, source, pop3, logger, onOutcome, states }: M
     get isWholeOpen() {
       return store.mailboxes().every((record) => !isSelectable(record) || opened.has(record.id));
     },
-    pull(waiting) {
-      for (const mailbox of opened.values()) mailbox.retryNow();
+    async pull(waiting) {
+      for (const mailbox of await waitWith(all(), waiting)) mailbox.retryNow();
       maildrop?.matchAnew();
       return waitWith(background.run(), waiting);
     },
