@@ -64,10 +64,13 @@ export function putAsideIn({
   store,
   record,
   table,
-}: Pick<MailboxState, "store" | "record" | "table">): readonly (readonly [Uid, PutAside])[] {
+  listed: isListed,
+}: Pick<MailboxState, "store" | "record" | "table" | "listed">): readonly (readonly [Uid, PutAside])[] {
   const { putAside, accepted } = lossesOf(store, record);
+  // Of what was not asked for yet since the start nothing may be known but this.
+  const isThere = (uid: Uid): boolean => table.get(uid) !== undefined || !isListed;
   return [...putAside]
-    .filter(([uid]) => isMissing(table, uid) && !accepted.has(uid))
+    .filter(([uid]) => isThere(uid) && table.get(uid)?.presence !== "full" && !accepted.has(uid))
     .sort(([a], [b]) => a - b);
 }
 
