@@ -4,6 +4,7 @@
  */
 import type { FirstVerdict } from "./migration/cutover.ts";
 import type { Mirror } from "./migration/mirror.ts";
+import { type OperatorWord, operatorWords } from "./migration/operator-words.ts";
 import { type MailboxVerdict, verifyDifferences, verifyMailboxes } from "./migration/verify.ts";
 import { type MaildropVerdict, verifyMaildrop } from "./migration/verify-maildrop.ts";
 import { type SubscriptionsVerdict, verifySubscriptions } from "./migration/verify-subscriptions.ts";
@@ -19,6 +20,8 @@ export interface AccountVerdict {
   readonly subscriptions?: SubscriptionsVerdict | undefined;
   /** Where it has POP3. */
   readonly maildrop?: MaildropVerdict | undefined;
+  /** What operators have accepted or refused; it is not compared. */
+  readonly decisions?: readonly OperatorWord[] | undefined;
 }
 
 export interface VerifyRequest {
@@ -58,7 +61,14 @@ export async function verifyAccount(
       bytesPercent: imap ? 0 : samplePercent,
       resync: async () => void (await mirror.pull(signal)),
     }));
-  return verdictOf({ samplePercent, mailboxes: mailboxes?.mailboxes ?? [], subscriptions, maildrop });
+  const words = operatorWords(store);
+  return verdictOf({
+    samplePercent,
+    mailboxes: mailboxes?.mailboxes ?? [],
+    subscriptions,
+    maildrop,
+    ...(words.length > 0 && { decisions: words }),
+  });
 }
 
 /** Whether what differed still does: both sides have come to rest. */

@@ -7,6 +7,7 @@ import { type Config, loadConfig } from "../config.ts";
 import { ConfigError, MailError } from "../errors.ts";
 import { createLogger, type Logger } from "../log.ts";
 import { Secret } from "../mail/secret.ts";
+import type { Decision } from "../migration/settle-hindrances.ts";
 import { createMailferry } from "../server.ts";
 import { lockDataDir } from "../store/data-dir.ts";
 import { callControl } from "./control.ts";
@@ -95,11 +96,13 @@ export async function perform(
   operation: Operation,
   user: string | undefined,
   onProgress: (progress: unknown) => void,
+  decision?: Decision,
 ): Promise<unknown> {
   const config = loadConfig(options.config);
   const password = readPassword(options.passwordFile);
   return withSignals(async (signal) => {
-    const request: OperationRequest = { user, password, samplePercent: options.sample, signal, onProgress };
+    const samplePercent = options.sample;
+    const request: OperationRequest = { user, password, samplePercent, decision, signal, onProgress };
     const answered = await callControl(config.dataDir, operation, request);
     if (answered) return answered.result;
     return performHere(config, operation, request);

@@ -81,13 +81,14 @@ async function answer(socket: Socket, run: RunOperation): Promise<void> {
   const write = (message: unknown): void =>
     void (socket.writable && socket.write(`${JSON.stringify(message)}\n`));
   try {
-    const { operation, user, password, samplePercent } = parseRequest(await firstLine(socket));
+    const { operation, user, password, samplePercent, decision } = parseRequest(await firstLine(socket));
     // Nothing more is expected, but only a socket that is read tells that the other side has gone.
     socket.resume();
     const result = await run(operation, {
       user,
       password: password === undefined ? undefined : new Secret(password),
       samplePercent,
+      decision,
       signal: controller.signal,
       onProgress: (progress) => write({ progress }),
     });
@@ -115,13 +116,14 @@ interface ControlRequest {
   readonly user: string | undefined;
   readonly password: string | undefined;
   readonly samplePercent: number | undefined;
+  readonly decision: OperationRequest["decision"];
 }
 
 function parseRequest(line: string): ControlRequest {
   const request = JSON.parse(line) as Partial<ControlRequest>;
   if (typeof request.operation !== "string") throw new Error("not a control request");
-  const { operation, user, password, samplePercent } = request;
-  return { operation, user, password, samplePercent };
+  const { operation, user, password, samplePercent, decision } = request;
+  return { operation, user, password, samplePercent, decision };
 }
 
 /** Runs an operation in the server that owns `dataDir`; undefined when none is listening. */
@@ -141,9 +143,9 @@ export async function callControl(
   socket.on("error", stop);
   request.signal.addEventListener("abort", stop, { once: true });
   try {
-    const { user, samplePercent } = request;
+    const { user, samplePercent, decision } = request;
     const password = request.password?.reveal();
-    socket.write(`${JSON.stringify({ operation, user, password, samplePercent })}\n`);
+    socket.write(`${JSON.stringify({ operation, user, password, samplePercent, decision })}\n`);
     for await (const line of lines) {
       const message = JSON.parse(line) as {
         progress?: unknown;

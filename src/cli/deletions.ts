@@ -11,6 +11,7 @@ import {
   printLine,
 } from "./command.ts";
 import type { HeldResult } from "./operations.ts";
+import { operatorName } from "./operator.ts";
 
 interface DeletionsOptions extends CommonOptions {
   readonly accept?: boolean;
@@ -33,7 +34,8 @@ When the legacy server changes the UIDVALIDITY of a mailbox, clients see it, and
 lets it go on.
 A mailbox that the legacy server does not list any more goes when that is certain, unless most of the account's mail
 goes with it; its files are set aside for some days, and this command names them.
-Without --accept or --refuse it shows what is held.
+Without --accept or --refuse it shows what is held; "mailferry problems" shows it among all else that stands in
+the way, and decides one by one.
 
 Examples:
   mailferry deletions -c /etc/mailferry.yaml alice@example.com
@@ -48,7 +50,8 @@ async function run(user: string, options: DeletionsOptions): Promise<void> {
     : options.refuse
       ? "refuse-deletions"
       : "held-deletions";
-  const result = (await perform(options, operation, user, () => undefined)) as HeldResult;
+  const decision = { choice: options.accept ? "accept" : "refuse", by: operatorName() } as const;
+  const result = (await perform(options, operation, user, () => undefined, decision)) as HeldResult;
   if (options.json) return printJson(result);
   const { held, rescued, setAside = [] } = result;
   if (held.length === 0) printLine("nothing is held");

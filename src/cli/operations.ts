@@ -4,7 +4,10 @@
  */
 import type { Secret } from "../mail/secret.ts";
 import type { HeldMailbox } from "../migration/held-deletions.ts";
+import type { Choice, HindranceKind } from "../migration/hindrance.ts";
+import type { OperatorWord } from "../migration/operator-words.ts";
 import type { MailboxProgress } from "../migration/progress.ts";
+import type { Decision } from "../migration/settle-hindrances.ts";
 import type { AccountCounters, Stage } from "../store/directory.ts";
 import type { SetAsideMailbox } from "../store/set-aside-mailbox.ts";
 
@@ -19,13 +22,17 @@ export type Operation =
   | "handover"
   | "held-deletions"
   | "accept-deletions"
-  | "refuse-deletions";
+  | "refuse-deletions"
+  | "problems"
+  | "settle-problems";
 
 export interface OperationRequest {
   readonly user: string | undefined;
   readonly password: Secret | undefined;
   /** Of `verify`. */
   readonly samplePercent?: number | undefined;
+  /** Of what stands in the way. */
+  readonly decision?: Decision | undefined;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: unknown) => void;
 }
@@ -80,6 +87,26 @@ export interface HeldResult {
   readonly rescued?: string | undefined;
 }
 
+/** Something that stands between an account and `complete`. */
+export interface Problem {
+  readonly id: string;
+  readonly kind: HindranceKind;
+  readonly mailbox: string | null;
+  readonly uid: number | null;
+  readonly uidl: string | null;
+  /** How often it was tried in vain, where that is counted. */
+  readonly tries: number | null;
+  readonly words: string;
+  readonly choices: readonly Choice[];
+}
+
+export interface ProblemsResult {
+  readonly problems: readonly Problem[];
+  /** Those that the decision was about. */
+  readonly settled?: readonly Problem[] | undefined;
+  readonly decisions: readonly OperatorWord[];
+}
+
 export interface AccountStatus extends AccountCounters {
   readonly user: string;
   readonly stage: Stage;
@@ -95,4 +122,6 @@ export interface AccountStatus extends AccountCounters {
   readonly perMailbox?: readonly MailboxProgress[];
   /** The same, where the legacy server has POP3. */
   readonly maildrop?: MaildropStatus;
+  /** What operators have accepted or refused; only when one user was asked for. */
+  readonly decisions?: readonly OperatorWord[];
 }

@@ -11,6 +11,7 @@ import { demoCommand } from "./demo.ts";
 import { exitUsage } from "./exit-codes.ts";
 import { handoverCommand } from "./handover.ts";
 import { migrateCommand } from "./migrate.ts";
+import { problemsCommand } from "./problems.ts";
 import { rollbackCommand } from "./rollback.ts";
 import { serveCommand } from "./serve.ts";
 import { statusCommand } from "./status.ts";
@@ -42,6 +43,7 @@ for (const command of [
   migrateCommand(),
   verifyCommand(),
   statusCommand(),
+  problemsCommand(),
   deletionsCommand(),
   cutoverCommand(),
   rollbackCommand(),

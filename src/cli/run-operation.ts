@@ -2,8 +2,11 @@
  * Runs an operation on the accounts of this process.
  */
 import { isUnavailable, MailError, unreachable } from "../errors.ts";
+import { hindrancesIn } from "../migration/hindrances.ts";
 import type { Mirror } from "../migration/mirror.ts";
+import { operatorWords } from "../migration/operator-words.ts";
 import { progressOf, sumProgress } from "../migration/progress.ts";
+import { noteDecision } from "../migration/settle-hindrances.ts";
 import type { Mailferry } from "../server.ts";
 import type { AccountCounters, AccountRow } from "../store/directory.ts";
 import { type AccountVerdict, firstVerdict, type VerifyRequest, verifyAccount } from "../verify-account.ts";
@@ -19,6 +22,7 @@ import type {
   OperationRequest,
   RollbackResult,
 } from "./operations.ts";
+import { problems } from "./run-problems.ts";
 
 const progressIntervalMs = 500;
 /** A pull that brings nothing new this often in a row is reported as failed. */
@@ -51,6 +55,9 @@ export async function runOperation(
     case "accept-deletions":
     case "refuse-deletions":
       return settleDeletions(mailferry, operation, request);
+    case "problems":
+    case "settle-problems":
+      return problems(mailferry, operation, request);
     default:
       return unreachable(operation);
   }
@@ -158,6 +165,11 @@ async function settleDeletions(
   const { signal } = request;
   return mailferry.withMirror(userOf(request), request.password, signal, async (_, mirror) => {
     const held = await mirror.held.list();
+    const choice = operation === "accept-deletions" ? "accept" : "refuse";
+    const by = request.decision?.by ?? "unknown";
+    for (const hindrance of await hindrancesIn(mirror))
+      if (hindrance.kind === "deletions" || (hindrance.kind === "mailbox" && choice === "accept"))
+        noteDecision(mirror, hindrance, { choice, by, at: new Date().toISOString() });
     if (operation === "accept-deletions") await mirror.held.accept(signal);
     else return { held, rescued: await mirror.held.refuse(signal) };
     return { held };
@@ -189,6 +201,7 @@ async function status(mailferry: Mailferry, request: OperationRequest): Promise<
         ...statusOf(mailferry, row, mirror.busy, sumProgress(perMailbox)),
         perMailbox,
         ...(maildrop && { maildrop }),
+        decisions: operatorWords(mirror.store),
       },
     ];
   });

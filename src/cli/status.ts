@@ -10,6 +10,7 @@ import {
   printJson,
   printLine,
 } from "./command.ts";
+import { decisionLine } from "./decision-line.ts";
 import { formatBytes, formatTable } from "./format.ts";
 import type { AccountStatus } from "./operations.ts";
 
@@ -47,9 +48,10 @@ function printAccounts(accounts: readonly AccountStatus[]): void {
     account.lastError ?? "-",
   ]);
   printLine(formatTable(header, rows));
-  for (const { perMailbox, maildrop } of accounts) {
+  for (const { perMailbox, maildrop, decisions } of accounts) {
     if (perMailbox) printMailboxes(perMailbox);
     if (maildrop) printMaildrop(maildrop);
+    for (const word of decisions ?? []) printLine(decisionLine(word));
   }
 }
 

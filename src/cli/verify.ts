@@ -15,6 +15,7 @@ import {
   printJson,
   printLine,
 } from "./command.ts";
+import { decisionLine } from "./decision-line.ts";
 import { exitFailed, exitOk } from "./exit-codes.ts";
 import { formatTable } from "./format.ts";
 
@@ -67,6 +68,7 @@ function print(verdict: AccountVerdict): void {
   }
   if (verdict.subscriptions) printSubscriptions(verdict.subscriptions);
   if (verdict.maildrop) printMaildrop(verdict.maildrop);
+  for (const word of verdict.decisions ?? []) printLine(decisionLine(word));
   const { samplePercent } = verdict;
   const sampled = samplePercent === 100 ? "" : ` (the bytes of ${samplePercent} % of the messages compared)`;
   printLine(`${verdict.equal ? "equal" : "NOT EQUAL"}${sampled}`);

@@ -1,5 +1,6 @@
 import { isUnavailable, MailError } from "../errors.ts";
 import type { ImapSource, Listing } from "../legacy/source.ts";
+import type { Uid } from "../mail/ids.ts";
 import { pause, waitWith } from "../waiting.ts";
 import { markCutover } from "./cutover-marks.ts";
 import {
@@ -14,6 +15,7 @@ import {
 } from "./hold.ts";
 import { fetchListing, keptListing } from "./listing.ts";
 import { keepUidGap } from "./local-mailbox.ts";
+import { lossesOf } from "./losses.ts";
 import { describeDoubts } from "./mailbox-doubts.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
@@ -128,6 +130,7 @@ async function hold(
   written: Written,
 ): Promise<CutoverReport> {
   const { mirror } = options.switching;
+  const lost: Lost = new Map();
   const { heldMs } = await switchWhileHeld(options, {
     async prepare(signal) {
       const matched = await takeLastDelta(options, signal);
@@ -135,9 +138,10 @@ async function hold(
       if (differences.length > 0) throw refusal(differences);
       await writeDown(mirror, written, signal, matched);
     },
-    commit: (states) => commit(options, states, written),
+    commit: (states) => commit(options, states, written, lost),
     async open(states) {
       mirror.store.becomeLocal();
+      await removeRemains(options, lost);
       return options.openLocal(states);
     },
   });
@@ -162,10 +166,7 @@ async function takeLastDelta(
   if (!imap) await bringAcross(mirror, signal);
   const mailboxes = await mirror.all();
   await Promise.all(mailboxes.map((mailbox) => mailbox.sync(signal)));
-  const missing = mailboxes.reduce(
-    (sum, { state: { table } }) => sum + table.uids.length - table.fullCount,
-    0,
-  );
+  const missing = mailboxes.reduce((sum, { state }) => sum + missingCount(state), 0);
   if (missing > maxMissing) throw new TryAgain(`${missing} messages have come`);
   if (missing > 0) await bringAcross(mirror, signal);
   try {
@@ -188,7 +189,38 @@ function namesOf(listing: Listing): string {
   );
 }
 
-function commit(options: CutoverOptions, states: readonly MailboxState[], written: Written): void {
+/** Without what was accepted as lost. */
+function missingCount({ store, record, table }: MailboxState): number {
+  return table.uids.length - table.fullCount - lossesOf(store, record).missingFrom(table).length;
+}
+
+type Lost = Map<MailboxState, readonly Uid[]>;
+
+/** What was accepted as lost is expunged here, and nowhere else: a rollback removes only what somebody wants gone. */
+function dropLost(state: MailboxState, lost: Lost): void {
+  const uids = lossesOf(state.store, state.record).missingFrom(state.table);
+  if (uids.length === 0) return;
+  state.logExpunged(uids, "lost");
+  state.commitRemoved(uids);
+  lost.set(state, uids);
+}
+
+/** Where that fails the next opening does it. */
+async function removeRemains({ logger }: CutoverOptions, lost: Lost): Promise<void> {
+  for (const [{ store, record }, uids] of lost)
+    await store
+      .removeMessages(record, uids)
+      .catch((error: unknown) =>
+        logger.warn({ err: error, mailbox: record.name }, "remains are still there"),
+      );
+}
+
+function commit(
+  options: CutoverOptions,
+  states: readonly MailboxState[],
+  written: Written,
+  lost: Lost,
+): void {
   for (const state of states) {
     const [doubt] = describeDoubts(state);
     if (doubt !== undefined) throw new TryAgain(`${state.record.name}: ${doubt}`);
@@ -196,5 +228,8 @@ function commit(options: CutoverOptions, states: readonly MailboxState[], writte
     if (!isStill(state, written.get(state))) throw new TryAgain(`${state.record.name} has changed`);
   }
   writeForGood(options);
-  for (const state of states) state.becomeLocal();
+  for (const state of states) {
+    state.becomeLocal();
+    dropLost(state, lost);
+  }
 }

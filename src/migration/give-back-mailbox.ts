@@ -19,6 +19,7 @@ import { addMissing, bringUp, moveUp } from "./give-back-messages.ts";
 import { type BothSides, type Digests, type GiveBackPlan, planGiveBack, unsure } from "./give-back-plan.ts";
 import { lenientDigest, lenientDigestOf } from "./lenient-digest.ts";
 import type { FullMessage } from "./local-messages.ts";
+import { lossesOf } from "./losses.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import { placeholderText, raiseUidNext } from "./placeholders.ts";
 import { chunks } from "./pull-meta.ts";
@@ -213,7 +214,9 @@ async function lookAtAll(
   const ours = new Map(here.filter(({ uid: one }) => one < known).map((message) => [message.uid, message]));
   const there = new Map<Uid, Flags>();
   const doubted: FullMessage[] = [];
-  const uids = await lease.listUids();
+  // What was accepted as lost cannot be read there, and stays as it is.
+  const { accepted } = lossesOf(store, record);
+  const uids = (await lease.listUids()).filter((one) => ours.has(one) || !accepted.has(one));
   if (uids.length === 0) return there;
   await lease.fetchMeta(uidSetOf(uids), ({ uid: one, flags, sizeBytes, internalDate }) => {
     there.set(one, flags);

@@ -23,10 +23,10 @@ export interface HeldMailbox {
 
 export interface HeldDeletions {
   list(): Promise<readonly HeldMailbox[]>;
-  /** The messages go here, too; the files of a mailbox that is missing are set aside. */
-  accept(signal: AbortSignal): Promise<void>;
+  /** The messages go here, too; the files of a mailbox that is missing are set aside. `only`: of these mailboxes. */
+  accept(signal: AbortSignal, only?: readonly EncodedMailboxName[]): Promise<void>;
   /** The messages are put into a mailbox of their own, where there are any; its name. */
-  refuse(signal: AbortSignal): Promise<EncodedMailboxName | undefined>;
+  refuse(signal: AbortSignal, only?: readonly EncodedMailboxName[]): Promise<EncodedMailboxName | undefined>;
 }
 
 export interface HeldDeletionsOptions {
@@ -46,15 +46,23 @@ export const nothingHeld: HeldDeletions = {
 
 export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletions {
   const { store, authority, names } = options;
-  const holding = async (): Promise<readonly MailboxMirror[]> =>
-    (await options.mailboxes()).filter(({ state }) => state.brake.held.length > 0);
+  type Only = readonly EncodedMailboxName[] | undefined;
+  const holding = async (only: Only): Promise<readonly MailboxMirror[]> =>
+    (await options.mailboxes()).filter(
+      ({ state: { record, brake } }) => brake.held.length > 0 && (only?.includes(record.name) ?? true),
+    );
+  const missingOf = async (only: Only): Promise<readonly MailboxMirror[]> =>
+    (await options.mailboxes()).filter(
+      ({ state: { record } }) =>
+        names.absent.reasonOf(record.id) !== undefined && (only?.includes(record.name) ?? true),
+    );
   const release = async (mailbox: MailboxMirror, signal: AbortSignal): Promise<void> => {
     mailbox.state.brake.release();
     await mailbox.sync(signal);
   };
   return {
     async list() {
-      const held = (await holding()).map(({ state: { record, brake } }) => ({
+      const held = (await holding(undefined)).map(({ state: { record, brake } }) => ({
         mailbox: record.name,
         messages: brake.held.length,
       }));
@@ -68,19 +76,22 @@ export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletion
       });
       return [...held, ...stopped, ...missing];
     },
-    async accept(signal) {
-      if (names.absent.isAny) {
-        names.absent.release();
+    async accept(signal, only) {
+      const missing = await missingOf(only);
+      if (missing.length > 0) {
+        names.absent.release(new Set(missing.map(({ state }) => state.record.id)));
         await waitWith(names.refresh(), signal);
       }
-      for (const mailbox of await holding()) await release(mailbox, signal);
+      for (const mailbox of await holding(only)) await release(mailbox, signal);
+      if (only) return;
       for (const { state } of await options.mailboxes())
         if (state.problem !== undefined) state.forgetProblem();
     },
-    async refuse(signal) {
-      const mailboxes = await holding();
-      const { held: lost } = names.absent;
-      const missing = (await options.mailboxes()).filter(({ state }) => lost.has(state.record.id));
+    async refuse(signal, only) {
+      const mailboxes = await holding(only);
+      const { held } = names.absent;
+      const missing = (await missingOf(only)).filter(({ state }) => held.has(state.record.id));
+      const lost = new Set(missing.map(({ state }) => state.record.id));
       if (mailboxes.length + missing.length === 0) return undefined;
       const target = await makeRescueMailbox(authority, await options.listing(signal));
       for (const mailbox of mailboxes) {

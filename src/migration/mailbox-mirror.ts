@@ -14,6 +14,7 @@ import { singleFlight, waitWith } from "../waiting.ts";
 import { expungedSince } from "./expunged-since.ts";
 import { isUnchanged, type SyncOptions, takeTold } from "./follow-mailbox.ts";
 import { forgetChanged } from "./given-back.ts";
+import { type Losses, lossesOf, putAsideIn } from "./losses.ts";
 import { withMailbox, withMailboxApart } from "./mailbox-lease.ts";
 import type { MailboxEvent, MailboxState, MailboxStateOptions } from "./mailbox-state.ts";
 import { openMailboxState } from "./open-mailbox-state.ts";
@@ -40,7 +41,7 @@ export interface PullTurnOptions {
 
 export interface MailboxMirror extends Pick<MetaPull, "headers" | "structures"> {
   readonly state: MailboxState;
-  /** Messages given up after repeated tries, with the reason. */
+  /** Messages given up after repeated tries, and not accepted as lost, with the reason. */
   readonly quarantine: ReadonlyMap<Uid, string>;
   /** Somebody asks for all: what was put aside is asked for once more, too. */
   retryNow(): void;
@@ -108,8 +109,17 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
   const bodies = createBodyPull(state, sameContent);
   const unreadable = unreadableOf(state);
   const attempts = new Map<Uid, number>();
-  const quarantine = new Map<Uid, string>();
+  const losses = (): Losses => lossesOf(state.store, state.record);
+  /** Put aside, and not asked for until then. */
   const retryAt = new Map<Uid, number>();
+  for (const uid of losses().putAside.keys()) retryAt.set(uid, performance.now() + retryMs);
+  const quarantine = {
+    has: (uid: Uid): boolean => retryAt.has(uid) || losses().accepted.has(uid),
+    set(uid: Uid, reason: string, tries: number): void {
+      retryAt.set(uid, performance.now() + retryMs);
+      losses().putAsideNow(uid, reason, tries);
+    },
+  };
   const flights = new Map<string, () => Promise<void>>();
   /** Who asks for the same while it is on its way waits for one more, with all who do. */
   const look = (options: LookOptions & Pick<SyncOptions, "write">): Promise<void> => {
@@ -136,8 +146,7 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
       const count = (attempts.get(uid) ?? 0) + 1;
       attempts.set(uid, count);
       if (count < maxAttempts) continue;
-      quarantine.set(uid, `asked for ${count} times, the legacy server did not answer`);
-      retryAt.set(uid, performance.now() + retryMs);
+      quarantine.set(uid, `asked for ${count} times, the legacy server did not answer`, count);
     }
   };
   /** Not to be had though asked for by themselves. */
@@ -146,8 +155,7 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
       for (const uid of unreadable.suspects(asked)) {
         const failure = unreadable.failureOf(uid, asked);
         if (!failure || state.table.get(uid) === undefined || !isMissing(uid)) continue;
-        quarantine.set(uid, `the old server cannot give it: ${failure.message}`);
-        retryAt.set(uid, performance.now() + retryMs);
+        quarantine.set(uid, `the old server cannot give it: ${failure.message}`, 1);
       }
   };
   /** What a FETCH of many has broken on is found, and the rest brought. */
@@ -165,7 +173,6 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
       const isGone = state.table.get(uid) === undefined;
       if (!isGone && at > until) continue;
       retryAt.delete(uid);
-      quarantine.delete(uid);
       if (isGone) attempts.delete(uid);
     }
   };
@@ -202,7 +209,9 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
 
   return {
     state,
-    quarantine,
+    get quarantine() {
+      return new Map(putAsideIn(state).map(([uid, { reason }]) => [uid, reason]));
+    },
     retryNow() {
       unreadable.retry();
       retryQuarantined(Number.POSITIVE_INFINITY);

@@ -266,8 +266,8 @@ export function openMirror(options: MirrorOptions): Mirror {
     get isWholeOpen() {
       return store.mailboxes().every((record) => !isSelectable(record) || opened.has(record.id));
     },
-    pull(waiting) {
-      for (const mailbox of opened.values()) mailbox.retryNow();
+    async pull(waiting) {
+      for (const mailbox of await waitWith(all(), waiting)) mailbox.retryNow();
       maildrop?.matchAnew();
       return waitWith(background.run(), waiting);
     },

@@ -14,6 +14,7 @@ import { isGivenBack } from "./given-back.ts";
 import { openListingMark } from "./listing-mark.ts";
 import { emptied, loadMailbox } from "./load-mailbox.ts";
 import { firstOwnUid, localPermanentFlags, uidNextAtCutover } from "./local-mailbox.ts";
+import { isAllHere } from "./losses.ts";
 import { createMailboxListeners } from "./mailbox-listeners.ts";
 import type { MailboxState, MailboxStateOptions } from "./mailbox-state.ts";
 import { createMessageTable } from "./message-table.ts";
@@ -365,10 +366,9 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       problem = undefined;
     },
     get isSettled() {
-      const isWhole = listed && table.fullCount === table.uids.length;
-      const isWritten = unwritten.isEmpty && removals.count === 0;
+      const isKept = listed && unwritten.isEmpty && removals.count === 0;
       const isBelieved = problem === undefined && !isTransient && brake.held.length === 0;
-      return isWhole && isWritten && isBelieved && record.uidValidity !== undefined;
+      return isKept && isBelieved && record.uidValidity !== undefined && isAllHere({ store, record, table });
     },
     removed: () => removals.ended(),
     get isLocal() {

@@ -1,5 +1,8 @@
 /** How far an account has come: what `status`, `migrate` and the directory tell. */
 import type { AccountCounters } from "../store/directory.ts";
+import { wordsOf } from "./hindrance.ts";
+import { hindrancesOf } from "./hindrances.ts";
+import { lossesOf } from "./losses.ts";
 import { madeUpIn } from "./made-up.ts";
 import { describeDoubts } from "./mailbox-doubts.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
@@ -17,25 +20,17 @@ export interface MailboxProgress {
   readonly notes: readonly string[];
 }
 
-export function progressOf({ state, quarantine }: MailboxMirror): MailboxProgress {
-  const { table, record, problem, isTransient } = state;
-  const quarantined = [...quarantine]
-    .sort(([a], [b]) => a - b)
-    .map(([uid, reason]) => `UID ${uid}: ${reason}`);
+export function progressOf(mailbox: MailboxMirror): MailboxProgress {
+  const { state } = mailbox;
+  const { table, record } = state;
   return {
     name: record.name,
     messages: table.uids.length,
     messagesHere: table.fullCount,
     bytes: table.knownBytes,
     bytesHere: table.fullBytes,
-    problems: [
-      ...(problem === undefined ? [] : [problem]),
-      ...(isTransient ? [notToBeKept] : []),
-      ...describeDoubts(state),
-      ...heldBack(state),
-      ...quarantined,
-    ],
-    notes: undated(state),
+    problems: hindrancesOf(mailbox).map(wordsOf),
+    notes: [...undated(state), ...acceptedLosses(state)],
   };
 }
 
@@ -46,17 +41,10 @@ function undated(state: MailboxState): string[] {
     : [`of ${count} messages the old server tells no date or no size: shown is what their text says`];
 }
 
-const notToBeKept =
-  "the old server does not tell a UIDVALIDITY above 0: its messages are shown to clients, and not migrated";
-
-/** For people: deletions that somebody must decide on. */
-function heldBack({ brake: { held } }: MailboxState): string[] {
-  const count = held.length;
-  return count === 0
-    ? []
-    : [
-        `the old server has suddenly lost ${count} messages; they are kept here until you decide (deletions --help)`,
-      ];
+function acceptedLosses({ store, record }: MailboxState): string[] {
+  return [...lossesOf(store, record).accepted].map(
+    ([uid, { by, at }]) => `UID ${uid}: accepted as lost by ${by}, ${at}`,
+  );
 }
 
 export function sumProgress(mailboxes: readonly MailboxProgress[]): AccountCounters {

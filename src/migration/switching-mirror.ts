@@ -73,8 +73,8 @@ export function createSwitchingMirror(first: Mirror): SwitchingMirror {
     mailbox: async (name, signal) => held(await current.mailbox(name, signal)),
     held: {
       list: () => current.held.list(),
-      accept: (signal) => gate.pass(() => current.held.accept(signal)),
-      refuse: (signal) => gate.pass(() => current.held.refuse(signal)),
+      accept: (...args) => gate.pass(() => current.held.accept(...args)),
+      refuse: (...args) => gate.pass(() => current.held.refuse(...args)),
     },
     authority,
     legacyStatus: (name, signal) => current.legacyStatus(name, signal),

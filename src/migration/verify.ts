@@ -14,6 +14,7 @@ import type { AccountStore, MailboxRecord, StoredMessage } from "../store/store.
 import { compareUids } from "./compare.ts";
 import { compareBytes } from "./compare-bytes.ts";
 import { fetchListing, isPulled } from "./listing.ts";
+import { lossesOf } from "./losses.ts";
 import { sampleOf } from "./sample.ts";
 import { verifyAround } from "./verify-around.ts";
 
@@ -135,7 +136,8 @@ async function verifyMailbox(
   onFailure: (error: unknown) => void,
 ): Promise<MailboxVerdict> {
   const { store, signal, samplePercent = 100 } = options;
-  const isAsked = onlyOf ?? (() => true);
+  const lost = await acceptedAsLost(store, record);
+  const isAsked = (uid: Uid): boolean => !lost.has(uid) && (onlyOf?.(uid) ?? true);
   const lease: LeaseOptions = { priority: "background", signal };
   const look = async (connection: MailboxLease): Promise<MailboxVerdict> => {
     const { examined } = connection;
@@ -202,6 +204,15 @@ async function verifyMailbox(
       throw error;
     }),
   );
+}
+
+/** Nobody asks for what an operator has accepted as lost, unless it has come after all. */
+async function acceptedAsLost(store: AccountStore, record: MailboxRecord): Promise<ReadonlySet<Uid>> {
+  const { accepted } = lossesOf(store, record);
+  if (accepted.size === 0) return new Set();
+  const full = (await store.loadMessages(record)).filter(({ presence }) => presence === "full");
+  const here = new Set(full.map(({ uid }) => uid));
+  return new Set([...accepted.keys()].filter((uid) => !here.has(uid)));
 }
 
 /** Ours may be above: clients never see a UID that comes before what they were told (RFC 3501 2.3.1.1). */

@@ -1,0 +1,30 @@
+/** Collects what stands between an account and `complete` from what knows of it. */
+import type { Hindrance } from "./hindrance.ts";
+import { putAsideIn } from "./losses.ts";
+import { doubtsOf } from "./mailbox-doubts.ts";
+import type { MailboxMirror } from "./mailbox-mirror.ts";
+import type { Mirror } from "./mirror.ts";
+
+export async function hindrancesIn(mirror: Mirror): Promise<readonly Hindrance[]> {
+  const ofMailboxes = (await mirror.all()).flatMap(hindrancesOf);
+  if (!mirror.maildrop) return ofMailboxes;
+  const ofMaildrop = mirror.store.maildrop
+    .unmatched()
+    .map(({ uidl, problem }): Hindrance => ({ kind: "maildrop", uidl, reason: problem ?? "" }));
+  return [...ofMailboxes, ...ofMaildrop];
+}
+
+export function hindrancesOf({ state }: MailboxMirror): readonly Hindrance[] {
+  const { record, problem, isTransient, brake } = state;
+  const where = { mailbox: record.name, place: `${record.id}:${record.uidValidity}` };
+  const found: Hindrance[] = [];
+  if (problem !== undefined) found.push({ kind: "mailbox", ...where, reason: problem });
+  if (isTransient) found.push({ kind: "unkept", ...where });
+  const { absence, gap } = doubtsOf(state);
+  if (absence !== undefined) found.push({ kind: "missing", ...where, reason: absence });
+  if (gap !== undefined) found.push({ kind: "listing", ...where, reason: gap.reason });
+  if (brake.held.length > 0) found.push({ kind: "deletions", ...where, uids: brake.held });
+  for (const [uid, { reason, tries }] of putAsideIn(state))
+    found.push({ kind: "message", ...where, uid, reason, tries });
+  return found;
+}
