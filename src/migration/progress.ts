@@ -4,7 +4,6 @@ import { wordsOf } from "./hindrance.ts";
 import { hindrancesOf } from "./hindrances.ts";
 import { lossesOf } from "./losses.ts";
 import { madeUpIn } from "./made-up.ts";
-import { describeDoubts } from "./mailbox-doubts.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 
