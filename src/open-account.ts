@@ -18,6 +18,7 @@ import { type Mirror, openMirror } from "./migration/mirror.ts";
 import { openPop3Mirror } from "./migration/pop3-mirror.ts";
 import { markRemovedFrom, pop3Look } from "./migration/pop3-sweep.ts";
 import { progressOf, sumProgress } from "./migration/progress.ts";
+import { shownValidities } from "./migration/shown-validities.ts";
 import { moveToStage } from "./migration/stage.ts";
 import { createSweep, imapLook, type Sweep } from "./migration/straggler-sweep.ts";
 import { createSwitchingMirror, type SwitchingMirror } from "./migration/switching-mirror.ts";
@@ -131,6 +132,7 @@ export async function openAccount(place: AccountPlace, options: AccountOptions):
     keepSource(store, sources.imap ? "imap" : "pop3");
     if (directory.account(user)?.stage === "new") moveToStage(directory, folder, user, "mirroring");
     const { imap, pop3 } = sources;
+    imap?.showAs(shownValidities(store).of);
     const common = { store, logger, onOutcome };
     if (imap)
       return openMirror({
@@ -218,6 +220,7 @@ function openSweep(
   const common = { store, logger, days };
   if (imap) {
     const source = createImapSource({ config: imap.target, budget: imap.budget, credentials, logger, user });
+    source.showAs(shownValidities(store).of);
     return createSweep({ ...common, source, look: imapLook({ store, source, logger }) });
   }
   // Of one that IMAP has fed, the maildrop's rows do not tell what is here.

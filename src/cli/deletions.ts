@@ -31,7 +31,8 @@ export function deletionsCommand(): Command {
 When more than half of a mailbox of 50 messages or more is gone from the legacy server at once, and nobody
 deleted it through Mailferry, the messages are kept and clients go on seeing them, until this command decides.
 When the legacy server changes the UIDVALIDITY of a mailbox, clients see it, and its migration stops; --accept
-lets it go on.
+lets it go on. When it gives other messages under the same UIDVALIDITY, as after a restore from a backup, clients see
+the mailbox anew, and what the legacy server has no more is set aside until this command decides.
 A mailbox that the legacy server does not list any more goes when that is certain, unless most of the account's mail
 goes with it; its files are set aside for some days, and this command names them.
 Without --accept or --refuse it shows what is held; "mailferry problems" shows it among all else that stands in

@@ -48,7 +48,8 @@ export async function appendMessage(
   expectChanged(tagged);
   const [validity = "", number = ""] = tagged.code === "APPENDUID" ? tagged.codeArguments.split(" ") : [];
   const [uidValidity, uid] = [parseUidValidity(validity), parseUid(number)];
-  return uidValidity === undefined || uid === undefined ? undefined : { uidValidity, uid };
+  if (uidValidity === undefined || uid === undefined) return undefined;
+  return { uidValidity: connection.shownValidity(target, uidValidity), uid };
 }
 
 function partsOf(change: NameChange): CommandPart[] {
@@ -136,7 +137,8 @@ async function transfer(
     copied ??= parseCopyUid(tail);
   });
   expectChanged(tagged);
-  return parseCopyUid(tagged) ?? copied;
+  const told = parseCopyUid(tagged) ?? copied;
+  return told && { ...told, uidValidity: connection.shownValidity(target, told.uidValidity) };
 }
 
 const storeItems = { add: "+FLAGS", remove: "-FLAGS", replace: "FLAGS" } as const;

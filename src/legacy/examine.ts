@@ -75,7 +75,7 @@ async function examineOnce(
   const told = known.uidNext ?? missing?.uidNext;
   const uidNext = told ?? (await aboveHighest(connection, exists));
   return {
-    uidValidity: known.uidValidity ?? missing?.uidValidity,
+    uidValidity: shown(connection, name, known.uidValidity) ?? missing?.uidValidity,
     uidNext,
     ...(told === undefined && { isUidNextDerived: true }),
     exists,
@@ -103,6 +103,14 @@ async function aboveHighest(connection: ImapConnection, exists: number): Promise
       }),
     );
   return uid(Math.min(highest + 1, maxUid));
+}
+
+function shown(
+  { shownValidity }: ImapConnection,
+  name: EncodedMailboxName,
+  told: UidValidity | undefined,
+): UidValidity | undefined {
+  return told && shownValidity(name, told);
 }
 
 export function offersModSeqs({ capabilities }: ImapConnection): boolean {
@@ -179,7 +187,7 @@ export async function readStatus(
   return {
     messages: number("MESSAGES"),
     uidNext: parseUid(answered.get("UIDNEXT") ?? ""),
-    uidValidity: parseUidValidity(answered.get("UIDVALIDITY") ?? ""),
+    uidValidity: shown(connection, name, parseUidValidity(answered.get("UIDVALIDITY") ?? "")),
     unseen: number("UNSEEN"),
     highestModSeq: parseModSeq(answered.get("HIGHESTMODSEQ") ?? ""),
   };

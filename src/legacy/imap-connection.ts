@@ -12,7 +12,7 @@
 import type { Socket } from "node:net";
 import { MailError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import type { EncodedMailboxName } from "../mail/ids.ts";
+import type { EncodedMailboxName, UidValidity } from "../mail/ids.ts";
 import type { MessageContent } from "../mail/message.ts";
 import { piecesOf } from "../mail/message-content.ts";
 import { breathe } from "../waiting.ts";
@@ -26,6 +26,8 @@ import { defaultCommandMs } from "./server-config.ts";
 import { ServerFault, ServerSilent } from "./server-fault.ts";
 import type { Namespaces } from "./source.ts";
 import { fetchPosition, parseResponse, type Tagged, type Untagged } from "./untagged.ts";
+
+export type ShownValidity = (name: EncodedMailboxName, told: UidValidity) => UidValidity;
 
 export interface ImapConnection {
   readonly capabilities: ReadonlySet<string>;
@@ -48,6 +50,8 @@ export interface ImapConnection {
   onUnasked: ((untagged: Untagged) => void) | undefined;
   /** Mailboxes that have no MODSEQs though the server offers CONDSTORE. */
   readonly withoutModSeqs: Set<EncodedMailboxName>;
+  /** What is shown for a UIDVALIDITY that the server tells. */
+  shownValidity: ShownValidity;
   /** NAMESPACE's answer, asked once a connection. */
   namespaces: Namespaces | undefined;
   /** Told of each answer, how long it took, and how much came meanwhile. */
@@ -269,6 +273,7 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
     selected: undefined,
     onUnasked: undefined,
     withoutModSeqs: new Set(),
+    shownValidity: (_, told) => told,
     namespaces: undefined,
     closed,
     run,

@@ -12,7 +12,7 @@ import { anyOf } from "../waiting.ts";
 import type { Permit } from "./budget.ts";
 import { type ConnectorOptions, createConnector } from "./connector.ts";
 import { createIdlePool } from "./idle-pool.ts";
-import type { ImapConnection } from "./imap-connection.ts";
+import type { ImapConnection, ShownValidity } from "./imap-connection.ts";
 import { createLease, createMailboxLease } from "./lease.ts";
 import { createManners } from "./manners.ts";
 import type { LegacyConnection } from "./prove-login.ts";
@@ -34,6 +34,8 @@ export interface ImapSourceOptions extends ConnectorOptions {
 }
 
 export interface ImapConnectionPool extends ImapSource {
+  /** UIDVALIDITYs that stand in for those that the server tells. */
+  showAs(shown: ShownValidity): void;
   /** Takes over the connection that another login was proven on. */
   adopt(connection: LegacyConnection): void;
   /**
@@ -61,6 +63,12 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
   /** Each who uses a mailbox has it to himself, and selects it anew. */
   let bearsNoSharing = false;
 
+  let shownValidity: ShownValidity = (_, told) => told;
+  const welcome = (connection: ImapConnection): void => {
+    manners.watch(connection);
+    connection.shownValidity = (name, told) => shownValidity(name, told);
+  };
+
   /** The background waits out a back-off, and holds nothing meanwhile. */
   const acquire = async (request: LeaseOptions): Promise<Permit> => {
     const mustConnect = (): boolean => pool.isEmpty && request.priority === "background";
@@ -85,7 +93,7 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
   ): Promise<ImapConnection> => {
     try {
       const connection = await connector.connect(request);
-      manners.watch(connection);
+      welcome(connection);
       return connection;
     } catch (error) {
       if (!isUnavailable(error) || request.signal.aborted) throw error;
@@ -224,7 +232,7 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
   const adopt = (proven: LegacyConnection): void => {
     connector.noteLogin();
     if (!proven.take()) return;
-    manners.watch(proven.connection);
+    welcome(proven.connection);
     if (closing.signal.aborted) void proven.connection.logout();
     else pool.adopt(proven.connection);
   };
@@ -232,6 +240,9 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
   if (options.first) adopt(options.first);
   return {
     adopt,
+    showAs: (shown) => {
+      shownValidity = shown;
+    },
     aside: (work) => (isLone ? turns.take(() => work(true)) : work(false)),
     use,
     useMailbox,

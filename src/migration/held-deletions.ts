@@ -10,6 +10,7 @@ import type { AccountStore } from "../store/store.ts";
 import { waitWith } from "../waiting.ts";
 import type { Authority } from "./authority.ts";
 import type { NameFollower } from "./follow-names.ts";
+import { forgetLost, hasLost, isShownAnew, rescueLost } from "./lost-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 
 export interface HeldMailbox {
@@ -84,6 +85,7 @@ export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletion
       }
       for (const mailbox of await holding(only)) await release(mailbox, signal);
       if (only) return;
+      forgetLost(store);
       for (const { state } of await options.mailboxes())
         if (state.problem !== undefined) state.forgetProblem();
     },
@@ -92,7 +94,8 @@ export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletion
       const { held } = names.absent;
       const missing = (await missingOf(only)).filter(({ state }) => held.has(state.record.id));
       const lost = new Set(missing.map(({ state }) => state.record.id));
-      if (mailboxes.length + missing.length === 0) return undefined;
+      const isRescuing = only === undefined && hasLost(store);
+      if (mailboxes.length + missing.length === 0 && !isRescuing) return undefined;
       const target = await makeRescueMailbox(authority, await options.listing(signal));
       for (const mailbox of mailboxes) {
         for (const uid of mailbox.state.brake.held) {
@@ -111,6 +114,10 @@ export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletion
         names.absent.release(lost);
         await waitWith(names.refresh(), signal);
       }
+      if (!isRescuing) return target;
+      await rescueLost(store, authority, target, signal);
+      for (const { state } of await options.mailboxes())
+        if (state.problem !== undefined && isShownAnew(state)) state.forgetProblem();
       return target;
     },
   };

@@ -121,6 +121,11 @@ export interface MailboxState {
   restart(uidValidity: UidValidity): Promise<void>;
   /** Makes it transient, or begins anew with one that is; under a new UIDVALIDITY, which is told. */
   serveUnkept(): Promise<UidValidity>;
+  /**
+   * The legacy server gives other messages under the same UIDVALIDITY: the mailbox begins anew under one made here.
+   * Of what was here, `lost` is set aside until somebody decides.
+   */
+  showAnew(lost: readonly Uid[]): Promise<void>;
   /** Somebody has decided that the migration of this mailbox goes on. */
   forgetProblem(): void;
   /** The mailbox is not on the legacy server any more; unless it is for good, it may come back as it was. */

@@ -15,6 +15,7 @@ import { openListingMark } from "./listing-mark.ts";
 import { emptied, loadMailbox } from "./load-mailbox.ts";
 import { firstOwnUid, localPermanentFlags, uidNextAtCutover } from "./local-mailbox.ts";
 import { isAllHere } from "./losses.ts";
+import { setLostAside, showOther } from "./lost-messages.ts";
 import { createMailboxListeners } from "./mailbox-listeners.ts";
 import type { MailboxState, MailboxStateOptions } from "./mailbox-state.ts";
 import { createMessageTable } from "./message-table.ts";
@@ -46,12 +47,11 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
   let listed = isLocal || keepListing.isKept;
   let firstUnseenHint: number | undefined;
   let problem = store.readSetting(problemKey) || undefined;
-  let readOnly = false;
-  let isGone = false;
+  let [readOnly, isGone] = [false, false];
   const brake = createDeletionBrake(store, record.id);
   let followed: Examined | undefined;
   let askedAt = Number.NEGATIVE_INFINITY;
-  const turns = createSharedTurns();
+  const { exclusive, shared } = createSharedTurns();
   /** Of messages still `remote`. */
   const early = createEarlyFlags();
 
@@ -163,7 +163,6 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
   };
 
   if (isLocal) beLocal();
-
   return {
     store,
     get source() {
@@ -216,8 +215,8 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     },
     commitPermanentFlags: (permanentFlags) => saveRecord({ permanentFlags }),
     commitFlagNames: (flags) => saveRecord({ flags }),
-    exclusive: turns.exclusive,
-    shared: turns.shared,
+    exclusive,
+    shared,
     get followed() {
       return followed;
     },
@@ -335,9 +334,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       const { fileName: _, ...meta } = known;
       table.put([{ ...meta, presence: "meta" }]);
     },
-    commitForgotten(uids) {
-      table.put(uids.map((one) => ({ presence: "remote", uid: one })));
-    },
+    commitForgotten: (uids) => table.put(uids.map((one) => ({ presence: "remote", uid: one }))),
     async restart(uidValidity) {
       logger.warn({ mailbox: record.name, from: record.uidValidity, to: uidValidity }, "UIDVALIDITY changed");
       if (isTransient) {
@@ -351,6 +348,10 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
         store.writeSetting(problemKey, problem);
       }
       await beginAnew(uidValidity);
+    },
+    async showAnew(lost) {
+      problem = setLostAside({ store, logger, record, table, problemKey }, lost);
+      await beginAnew(showOther(store, record));
     },
     async serveUnkept() {
       logger.warn({ mailbox: record.name }, "the legacy server tells no UIDVALIDITY above 0");

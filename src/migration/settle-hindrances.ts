@@ -4,6 +4,7 @@ import type { EncodedMailboxName } from "../mail/ids.ts";
 import { type Choice, choicesOf, type Hindrance, type HindranceKind, idOf, wordsOf } from "./hindrance.ts";
 import { hindrancesIn } from "./hindrances.ts";
 import { lossesOf } from "./losses.ts";
+import { forgetLost, isShownAnew } from "./lost-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { Mirror } from "./mirror.ts";
 import { noteWord } from "./operator-words.ts";
@@ -89,8 +90,11 @@ async function accept(
     case "deletions":
     case "missing":
       return mirror.held.accept(signal, [hindrance.mailbox]);
-    case "mailbox":
-      return (await mailboxOf(mirror, hindrance, signal)).state.forgetProblem();
+    case "mailbox": {
+      const { state } = await mailboxOf(mirror, hindrance, signal);
+      if (isShownAnew(state)) forgetLost(mirror.store);
+      return state.forgetProblem();
+    }
     case "listing":
     case "unkept":
     case "maildrop":

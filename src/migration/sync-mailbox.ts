@@ -21,6 +21,7 @@ import { compareUids, type UidDifference } from "./compare.ts";
 import type { ComparedListing } from "./deletion-brake.ts";
 import { doubtsOf, isKnownGap, noteGap } from "./mailbox-doubts.ts";
 import type { CommittedListing, MailboxState } from "./mailbox-state.ts";
+import { findOthers, isSame } from "./other-messages.ts";
 import { noting, unreadableOf } from "./unreadable.ts";
 
 /** What is known beside `examined`, of a mailbox that has stayed selected. */
@@ -48,6 +49,11 @@ export async function takeDelta(
   const uidValidity = await validityOf(mailbox, first);
   if (first.hasNoModSeqs) mailbox.countModSeqs(uidValidity);
   const { examined, ...listing } = await listUids(mailbox, lease, first, told);
+  const others = await findOthers(mailbox, lease, examined, listing);
+  if (others) {
+    await mailbox.showAnew(others);
+    return takeDelta(mailbox, lease, await lease.examineAgain());
+  }
   const changes = mailbox.isTransient
     ? await lookAtAll(mailbox, lease, listing.uids)
     : await changedSince(mailbox, lease, examined, listing.vanished, told?.flags);
@@ -247,9 +253,7 @@ async function lookAtAll(
   if (uids.length > 0) await lease.fetchMeta(uidSetOf(uids), (meta) => metas.push(meta));
   const isOther = metas.some((meta) => {
     const known = table.get(meta.uid);
-    if (known === undefined || known.presence === "remote") return false;
-    const { sizeBytes, internalDate } = known;
-    return sizeBytes !== meta.sizeBytes || internalDate.epochSeconds !== meta.internalDate.epochSeconds;
+    return known !== undefined && known.presence !== "remote" && !isSame(known, meta);
   });
   return isOther ? "other messages" : { flagChanges: metas, metas };
 }

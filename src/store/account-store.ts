@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { type EncodedMailboxName, type MailboxId, type Uid, uidValidity } from "../mail/ids.ts";
 import { anyOf } from "../waiting.ts";
 import { addMessages } from "./add-messages.ts";
+import { readAside, removeAside } from "./aside-files.ts";
 import { createCacheMethods } from "./cache-methods.ts";
 import { appendToUidlist, writtenUidNext } from "./checkpoint.ts";
 import { createCheckpoints } from "./checkpoints.ts";
@@ -158,10 +159,12 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
         ),
       ),
     writtenUidNext: (mailbox) => track(() => writtenUidNext(current(mailbox))),
-    setAside: (mailbox, uids) =>
+    setAside: (mailbox, uids, place) =>
       storing(() => {
-        for (const uid of uids) setAside(context, current(mailbox), uid);
+        for (const uid of uids) setAside(context, current(mailbox), uid, place);
       }),
+    readAside: (fileName) => track(() => readAside(context.directory, fileName)),
+    removeAside: (fileName) => storing(() => removeAside(context.directory, fileName)),
     syncFolder: (mailbox) => storing(() => syncPath(join(current(mailbox).path, "cur"))),
     nextUidValidity: () =>
       storing(() => {

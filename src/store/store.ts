@@ -18,6 +18,7 @@ import type { IncomingMessage } from "../mail/new-message.ts";
 import type { ExpungeLog } from "./expunge-log.ts";
 import type { HandedMaildir, HandoverRequest } from "./hand-over.ts";
 import type { MaildropTable } from "./maildrop-table.ts";
+import type { AsidePlace } from "./set-aside.ts";
 import type { SetAsideMailbox } from "./set-aside-mailbox.ts";
 
 export interface MailboxRecord {
@@ -201,8 +202,11 @@ export interface AccountStore {
   watchNew(mailbox: MailboxRecord, onChange: () => void): () => void;
   /** The UIDNEXT that dovecot-uidlist tells; 1 where there is none of this UIDVALIDITY. */
   writtenUidNext(mailbox: MailboxRecord): Promise<Uid>;
-  /** Takes the files of messages that cannot be read out of the mailbox, and keeps them beside it. */
-  setAside(mailbox: MailboxRecord, uids: readonly Uid[]): void;
+  /** Takes the files of messages that cannot be read, or are lost, out of the mailbox, and keeps them beside it. */
+  setAside(mailbox: MailboxRecord, uids: readonly Uid[], place?: AsidePlace): void;
+  /** Of a message that was lost; undefined where it is not there. */
+  readAside(fileName: string): Promise<Buffer | undefined>;
+  removeAside(fileName: string): void;
   /** What was renamed and removed in the mailbox's folder is on stable storage. */
   syncFolder(mailbox: MailboxRecord): void;
   /** A UIDVALIDITY above every one that was ever given out here. */

@@ -1,0 +1,48 @@
+/**
+ * UIDVALIDITYs made here for mailboxes whose old server gives other messages under the same one: what it tells is
+ * shown as ours wherever it is told, so that nobody above the connections knows of two.
+ */
+import type { EncodedMailboxName, MailboxId, UidValidity } from "../mail/ids.ts";
+import type { AccountStore } from "../store/store.ts";
+
+interface Shown {
+  readonly told: UidValidity;
+  readonly shown: UidValidity;
+}
+
+export interface ShownValidities {
+  /** What clients are told where the old server tells `told`. */
+  of(name: EncodedMailboxName, told: UidValidity): UidValidity;
+  has(id: MailboxId, shown: UidValidity): boolean;
+  /** From now on; written down before anybody is told. `now` is what has been shown so far. */
+  replace(id: MailboxId, now: UidValidity, shown: UidValidity): void;
+}
+
+const key = "shown-validities";
+const opened = new WeakMap<AccountStore, ShownValidities>();
+
+export function shownValidities(store: AccountStore): ShownValidities {
+  const known = opened.get(store) ?? open(store);
+  opened.set(store, known);
+  return known;
+}
+
+function open(store: AccountStore): ShownValidities {
+  const kept: [MailboxId, Shown][] = JSON.parse(store.readSetting(key) || "[]");
+  const all = new Map(kept);
+  return {
+    of(name, told) {
+      if (all.size === 0) return told;
+      const record = store.mailboxes().find((mailbox) => mailbox.name === name);
+      const own = record && all.get(record.id);
+      return own?.told === told ? own.shown : told;
+    },
+    has: (id, shown) => all.get(id)?.shown === shown,
+    replace(id, now, shown) {
+      const before = all.get(id);
+      const next = { told: before?.shown === now ? before.told : now, shown };
+      store.writeSetting(key, JSON.stringify([...all, [id, next]]));
+      all.set(id, next);
+    },
+  };
+}

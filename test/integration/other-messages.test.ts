@@ -1,0 +1,114 @@
+/** An old server that gives other messages under the same UIDVALIDITY: no UID that a client has cached gets other bytes. */
+import { expect, it, onTestFinished } from "vitest";
+import type { ImapClient } from "../helpers/imap-client.ts";
+import { fetchItems, textOf } from "../helpers/imap-values.ts";
+import { type Mailferry, runCli, startMailferry } from "../helpers/mailferry.ts";
+import { type OddImap, oddMailbox, oddMessage, oddPassword, startOddImap } from "../helpers/odd-imap.ts";
+
+const user = "alice@example.com";
+const numbers = Array.from({ length: 20 }, (_, index) => index + 1);
+
+async function start(): Promise<{ odd: OddImap; mailferry: Mailferry }> {
+  const odd = await startOddImap({ INBOX: oddMailbox(numbers.map((uid) => oddMessage(uid))) });
+  onTestFinished(() => odd.close());
+  const legacy = { host: "127.0.0.1", ports: { imap: odd.port }, passwordOf: () => oddPassword };
+  const mailferry = await startMailferry({ legacy });
+  onTestFinished(() => mailferry.close());
+  return { odd, mailferry };
+}
+
+/** What a client has: bytes by UIDVALIDITY and UID. */
+async function cacheOf(client: ImapClient, mailbox = "INBOX"): Promise<Map<string, string>> {
+  const { untagged: selected } = await client.ok(`SELECT "${mailbox}"`);
+  const validity = /UIDVALIDITY (\d+)/.exec(selected.join("\n"))?.[1];
+  const { untagged } = await client.ok("UID FETCH 1:* (UID BODY.PEEK[])");
+  const cache = new Map<string, string>();
+  for (const response of untagged) {
+    const items = fetchItems(response);
+    const body = items?.get("BODY[]");
+    if (items?.has("UID") && body !== undefined)
+      cache.set(`${validity}/${textOf(items.get("UID"))}`, textOf(body));
+  }
+  return cache;
+}
+
+function expectNoneChanged(before: Map<string, string>, after: Map<string, string>): void {
+  for (const [identity, text] of after) expect(before.get(identity) ?? text).toBe(text);
+}
+
+function restoreWith(odd: OddImap, kept: number, news: readonly string[]): void {
+  const inbox = odd.mailboxes.get("INBOX");
+  if (!inbox) throw new Error("no INBOX");
+  inbox.messages = inbox.messages.filter(({ uid }) => uid <= kept);
+  inbox.messages.push(
+    ...news.map((text, index) => ({
+      ...oddMessage(kept + 1 + index, text),
+      date: "13-Mar-2019 09:00:00 +0100",
+    })),
+  );
+  inbox.uidNext = kept + news.length + 1;
+}
+
+const letter = (text: string): string => `Subject: New\r\n\r\n${text}\r\n`;
+
+for (const decision of ["--accept", "--refuse"] as const) {
+  it(`restored from a backup, with new mail: ${decision}`, async () => {
+    const { odd, mailferry } = await start();
+    const run = (command: string, ...options: string[]) =>
+      runCli([command, "-c", mailferry.configFile, user, ...options]);
+    const client = await mailferry.client(user);
+    const before = await cacheOf(client);
+    await run("migrate");
+    await client.ok("LOGOUT");
+    await mailferry.restart();
+    restoreWith(odd, 16, ["One", "Two", "Three", "Four", "Five"].map(letter));
+    const again = await mailferry.client(user);
+    const after = await cacheOf(again);
+    expect(after.size).toBe(21);
+    expectNoneChanged(before, after);
+    expect((await run("status")).stdout).toContain("other messages under the same UIDVALIDITY");
+    expect((await run("cutover")).code).not.toBe(0);
+    await run("deletions", decision);
+    expect((await run("migrate")).stdout).not.toContain("other messages");
+    expect((await run("verify")).code).toBe(0);
+    const rescued = await again.command("SELECT Rescued");
+    expect(rescued.status).toBe(decision === "--accept" ? "NO" : "OK");
+    if (decision === "--refuse") {
+      const texts = [...(await cacheOf(again, "Rescued")).values()];
+      expect(texts.sort()).toEqual([17, 18, 19, 20].map((uid) => oddMessage(uid).body.toString()));
+    }
+    await mailferry.restart();
+    const last = await cacheOf(await mailferry.client(user));
+    expect(last).toEqual(after);
+  });
+}
+
+it("restored from a backup: UIDs are given again while nobody looks, and all messages have one date", async () => {
+  const { odd, mailferry } = await start();
+  const client = await mailferry.client(user);
+  const before = await cacheOf(client);
+  restoreWith(odd, 16, []);
+  await client.ok("CLOSE");
+  await mailferry.restart();
+  const second = await mailferry.client(user);
+  expectNoneChanged(before, await cacheOf(second));
+  restoreWith(odd, 16, [letter("Later")]);
+  await mailferry.restart();
+  const after = await cacheOf(await mailferry.client(user));
+  expect([...after.values()]).toContain(letter("Later"));
+  expectNoneChanged(before, after);
+});
+
+it("one answer is wrong: nothing begins anew", async () => {
+  const { odd, mailferry } = await start();
+  const before = await cacheOf(await mailferry.client(user));
+  await mailferry.restart();
+  let wrong = 3;
+  odd.behave({
+    sent: (text) =>
+      text.replace(/RFC822\.SIZE (\d+)/g, (whole, size) =>
+        wrong-- > 0 ? `RFC822.SIZE ${Number(size) + 9}` : whole,
+      ),
+  });
+  expect(await cacheOf(await mailferry.client(user))).toEqual(before);
+});
