@@ -54,7 +54,6 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
   const { exclusive, shared } = createSharedTurns();
   /** Of messages still `remote`. */
   const early = createEarlyFlags();
-
   const { emit, subscribe } = createMailboxListeners((error, event) =>
     logger.error({ err: error, mailbox: record.name, event: event.kind }, "a listener failed"),
   );
