@@ -53,11 +53,12 @@ interface Fall {
   readonly modSeqs: boolean;
 }
 
-function fallOf(mailbox: MailboxState, { uidNext, highestModSeq, isUidNextDerived = false }: Examined): Fall {
+function fallOf(mailbox: MailboxState, { uidNext, highestModSeq, isUidNextDerived }: Examined): Fall {
   const { store, record } = mailbox;
   const key = `uidnext-fell:${record.id}:${record.uidValidity}`;
   const before = Number(store.readSetting(key) ?? "") || undefined;
-  const isNew = !isUidNextDerived && uidNext < record.uidNext && (before === undefined || uidNext < before);
+  const isNew =
+    isUidNextDerived !== true && uidNext < record.uidNext && (before === undefined || uidNext < before);
   if (isNew) store.writeSetting(key, String(uidNext));
   const modSeqs =
     !mailbox.countsModSeqs && highestModSeq !== undefined && highestModSeq < record.highestModSeq;
@@ -91,7 +92,7 @@ async function differing(
   if (doubted.length === 0) return [];
   const told = new Map(doubted.map((meta) => [meta.uid, meta]));
   const second = await metasOf(mailbox, lease, [...told.keys()]);
-  return second.filter((meta) => isSame(told.get(meta.uid), meta));
+  return second.filter((meta) => isSameMessage(told.get(meta.uid), meta));
 }
 
 async function metasOf(
@@ -111,7 +112,7 @@ async function metasOf(
 
 function isOther({ table }: MailboxState, meta: MessageMeta): boolean {
   const known = table.get(meta.uid);
-  return known !== undefined && known.presence !== "remote" && !isSame(known, meta);
+  return known !== undefined && known.presence !== "remote" && !isSameMessage(known, meta);
 }
 
 function isOtherInBoth(known: StoredMessage | undefined, { sizeBytes, internalDate }: MessageMeta): boolean {
@@ -121,6 +122,6 @@ function isOtherInBoth(known: StoredMessage | undefined, { sizeBytes, internalDa
 
 type Compared = Pick<MessageMeta, "sizeBytes" | "internalDate">;
 
-export function isSame(a: Compared | undefined, b: Compared): boolean {
+export function isSameMessage(a: Compared | undefined, b: Compared): boolean {
   return a?.sizeBytes === b.sizeBytes && a.internalDate.epochSeconds === b.internalDate.epochSeconds;
 }

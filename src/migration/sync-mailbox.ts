@@ -21,7 +21,7 @@ import { compareUids, type UidDifference } from "./compare.ts";
 import type { ComparedListing } from "./deletion-brake.ts";
 import { doubtsOf, isKnownGap, noteGap } from "./mailbox-doubts.ts";
 import type { CommittedListing, MailboxState } from "./mailbox-state.ts";
-import { findOthers, isSame } from "./other-messages.ts";
+import { findOthers, isSameMessage } from "./other-messages.ts";
 import { noting, unreadableOf } from "./unreadable.ts";
 
 /** What is known beside `examined`, of a mailbox that has stayed selected. */
@@ -253,7 +253,7 @@ async function lookAtAll(
   if (uids.length > 0) await lease.fetchMeta(uidSetOf(uids), (meta) => metas.push(meta));
   const isOther = metas.some((meta) => {
     const known = table.get(meta.uid);
-    return known !== undefined && known.presence !== "remote" && !isSame(known, meta);
+    return known !== undefined && known.presence !== "remote" && !isSameMessage(known, meta);
   });
   return isOther ? "other messages" : { flagChanges: metas, metas };
 }
