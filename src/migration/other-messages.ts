@@ -1,8 +1,8 @@
 /**
  * Finds out whether the old server gives other messages under the same UIDVALIDITY and UIDs: it was restored from a
- * backup, or another mailbox was put in this one's place. INTERNALDATE and size of a sample are compared at each delta
- * at which messages have come or gone or the mailbox was selected anew, and of all after a number fell. One wrong
- * answer makes no other mailbox: a difference counts when a second look shows the same, and one message has to differ
+ * backup, or another mailbox was put in this one's place. INTERNALDATE and size of a sample are compared whenever the
+ * mailbox was selected anew, and of all after a number fell; while it stays selected the session's own view stands. One
+ * wrong answer makes no other mailbox: a difference counts when a second look shows the same, and one message has to differ
  * in both. Servers mend sizes that were wrong in a file's name, and tell the present second of what has no date.
  */
 import type { Examined, MailboxLease } from "../legacy/source.ts";
@@ -38,8 +38,7 @@ export async function findOthers(
   if (isAgain || (fall.isNew && fall.modSeqs)) return lost(await differing(mailbox, lease, known));
   const hasFallen = fall.isNew || fall.modSeqs;
   const isAnew = mailbox.followed !== lease.examined;
-  if (!hasFallen && !isAnew && listing.arrived.length === 0 && listing.vanished.length === 0)
-    return undefined;
+  if (!hasFallen && !isAnew) return undefined;
   const others = await differing(mailbox, lease, hasFallen ? known : sampleWithHighest(known));
   if (!isClear(others)) return undefined;
   return lost(hasFallen ? others : await differing(mailbox, lease, known));

@@ -1,5 +1,9 @@
 /** An old server that gives other messages under the same UIDVALIDITY: no UID that a client has cached gets other bytes. */
+import { cp, rm } from "node:fs/promises";
 import { expect, it, onTestFinished } from "vitest";
+import { plainAccount } from "../helpers/account-plans.ts";
+import { startDovecot } from "../helpers/dovecot.ts";
+import { fillAccount } from "../helpers/filler.ts";
 import type { ImapClient } from "../helpers/imap-client.ts";
 import { fetchItems, textOf } from "../helpers/imap-values.ts";
 import { type Mailferry, runCli, startMailferry } from "../helpers/mailferry.ts";
@@ -111,4 +115,53 @@ it("one answer is wrong: nothing begins anew", async () => {
       ),
   });
   expect(await cacheOf(await mailferry.client(user))).toEqual(before);
+});
+
+it("a Dovecot that is restored from a backup under a running Mailferry, and gets new mail", async () => {
+  const legacy = await startDovecot({ users: ["alice"], started: false });
+  onTestFinished(() => legacy.close());
+  await fillAccount(legacy, "alice", plainAccount({ seed: 5, messages: 30, sizeBytes: 400 }));
+  await legacy.start();
+  const straight = await legacy.client("alice");
+  await straight.ok("SELECT INBOX");
+  await straight.ok("LOGOUT");
+  const maildir = legacy.maildirOf("alice");
+  await legacy.stop();
+  await cp(maildir, `${maildir}.backup`, { recursive: true, preserveTimestamps: true });
+  await legacy.start();
+  const append = async (texts: readonly string[], date: string): Promise<void> => {
+    const client = await legacy.client("alice");
+    for (const text of texts) await client.ok(`APPEND INBOX "${date}" `, Buffer.from(letter(text)));
+    await client.ok("LOGOUT");
+  };
+  await append(["Tuesday", "Tuesday noon", "Tuesday night"], "01-Dec-2020 10:00:00 +0000");
+  const mailferry = await startMailferry({ legacy });
+  onTestFinished(() => mailferry.close());
+  const run = (command: string, ...options: string[]) =>
+    runCli([command, "-c", mailferry.configFile, "alice", ...options]);
+  const client = await mailferry.client("alice");
+  const before = await cacheOf(client);
+  expect(before.size).toBe(33);
+  expect((await run("migrate")).code).toBe(0);
+  await legacy.stop();
+  await rm(maildir, { recursive: true });
+  await cp(`${maildir}.backup`, maildir, { recursive: true, preserveTimestamps: true });
+  await legacy.start();
+  await append(["Other mail that is longer", "And one more", "Third"], "02-Dec-2020 11:00:00 +0000");
+  const again = await mailferry.client("alice");
+  await expect
+    .poll(async () => [...(await cacheOf(again)).values()].some((text) => text.includes("Other mail")), {
+      timeout: 30_000,
+    })
+    .toBe(true);
+  const after = await cacheOf(again);
+  expectNoneChanged(before, after);
+  expect(after.size).toBe(33);
+  expect((await run("status")).stdout).toContain("other messages under the same UIDVALIDITY");
+  expect((await run("cutover")).code).not.toBe(0);
+  expect((await run("deletions", "--refuse")).code).toBe(0);
+  const rescued = [...(await cacheOf(again, "Rescued")).values()].join("");
+  for (const text of ["Tuesday\r\n", "Tuesday noon", "Tuesday night"]) expect(rescued).toContain(text);
+  expect((await run("migrate")).code).toBe(0);
+  expect((await run("verify")).stdout).toContain("equal");
 });
