@@ -59,6 +59,7 @@ export async function createMailboxLease(
       return mailbox.examined;
     },
     isNew,
+    altersMail: frozenSessions,
     async ask() {
       await connection.run({ parts: ["NOOP"] });
     },

@@ -241,6 +241,8 @@ export interface MailboxLease extends ImapLease, MailboxChanges {
   readonly examined: Examined;
   /** It was selected for this lease. */
   readonly isNew: boolean;
+  /** The server writes fields of its own into messages, and tells the present second of one that has no date. */
+  readonly altersMail: boolean;
   /** Others wait, on a server that bears one session of a user's at a time. */
   isWanted(): boolean;
   /** Has the server tell what has happened: `told` has it when this resolves. */

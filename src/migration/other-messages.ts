@@ -24,49 +24,22 @@ export async function findOthers(
   examined: Examined,
   listing: ComparedListing,
 ): Promise<readonly Uid[] | undefined> {
-  const { table, record, brake } = mailbox;
-  if (mailbox.isTransient || table.remoteCount === table.uids.length) return undefined;
-  const fall = fallOf(mailbox, examined);
+  const { table, brake } = mailbox;
+  if (mailbox.isTransient || lease.altersMail || mailbox.followed === lease.examined) return undefined;
   const gone = new Set([...listing.vanished, ...brake.held]);
   const known = table.uids.filter((one) => !gone.has(one) && table.get(one)?.presence !== "remote");
-  const lost = (others: readonly MessageMeta[]): readonly Uid[] =>
-    [...others.map(({ uid }) => uid), ...gone].sort((a, b) => a - b);
-  const isClear = (others: readonly MessageMeta[]): boolean =>
-    others.some((meta) => isOtherInBoth(table.get(meta.uid), meta));
-  const isAgain = fall.uidNext !== undefined && isGivenAgain(listing.arrived, fall.uidNext, record.uidNext);
-  // Its UIDs and its MODSEQs begin to be given a second time.
-  if (isAgain || (fall.isNew && fall.modSeqs)) return lost(await differing(mailbox, lease, known));
-  const hasFallen = fall.isNew || fall.modSeqs;
-  const isAnew = mailbox.followed !== lease.examined;
-  if (!hasFallen && !isAnew) return undefined;
+  const hasFallen = isBelow(mailbox, examined);
   const others = await differing(mailbox, lease, hasFallen ? known : sampleWithHighest(known));
-  if (!isClear(others)) return undefined;
-  return lost(hasFallen ? others : await differing(mailbox, lease, known));
+  if (!others.some((meta) => isOtherInBoth(table.get(meta.uid), meta))) return undefined;
+  const all = hasFallen ? others : await differing(mailbox, lease, known);
+  return [...all.map(({ uid }) => uid), ...gone].sort((a, b) => a - b);
 }
 
-interface Fall {
-  /** The lowest UIDNEXT that was told since it fell. */
-  readonly uidNext: number | undefined;
-  /** It was not known to have fallen so low. */
-  readonly isNew: boolean;
-  readonly modSeqs: boolean;
-}
-
-function fallOf(mailbox: MailboxState, { uidNext, highestModSeq, isUidNextDerived }: Examined): Fall {
-  const { store, record } = mailbox;
-  const key = `uidnext-fell:${record.id}:${record.uidValidity}`;
-  const before = Number(store.readSetting(key) ?? "") || undefined;
-  const isNew =
-    isUidNextDerived !== true && uidNext < record.uidNext && (before === undefined || uidNext < before);
-  if (isNew) store.writeSetting(key, String(uidNext));
-  const modSeqs =
-    !mailbox.countsModSeqs && highestModSeq !== undefined && highestModSeq < record.highestModSeq;
-  return { uidNext: isNew ? uidNext : before, isNew, modSeqs };
-}
-
-/** UIDs that the old server was about to give again when its UIDNEXT had fallen. */
-function isGivenAgain(arrived: readonly Uid[], from: number, to: number): boolean {
-  return arrived.some((one) => one >= from && one < to);
+/** Numbers that only rise have fallen: sessions that began before a change may tell so, and a restored server. */
+function isBelow({ record, countsModSeqs }: MailboxState, examined: Examined): boolean {
+  const { uidNext, highestModSeq, isUidNextDerived } = examined;
+  if (isUidNextDerived !== true && uidNext < record.uidNext) return true;
+  return !countsModSeqs && highestModSeq !== undefined && highestModSeq < record.highestModSeq;
 }
 
 function sampleWithHighest(uids: readonly Uid[]): readonly Uid[] {

@@ -87,22 +87,6 @@ for (const decision of ["--accept", "--refuse"] as const) {
   });
 }
 
-it("restored from a backup: UIDs are given again while nobody looks, and all messages have one date", async () => {
-  const { odd, mailferry } = await start();
-  const client = await mailferry.client(user);
-  const before = await cacheOf(client);
-  restoreWith(odd, 16, []);
-  await client.ok("CLOSE");
-  await mailferry.restart();
-  const second = await mailferry.client(user);
-  expectNoneChanged(before, await cacheOf(second));
-  restoreWith(odd, 16, [letter("Later")]);
-  await mailferry.restart();
-  const after = await cacheOf(await mailferry.client(user));
-  expect([...after.values()]).toContain(letter("Later"));
-  expectNoneChanged(before, after);
-});
-
 it("one answer is wrong: nothing begins anew", async () => {
   const { odd, mailferry } = await start();
   const before = await cacheOf(await mailferry.client(user));

@@ -78,6 +78,7 @@ export function createFakeSource(options: FakeSourceOptions): FakeSource {
     thread: async () => undefined,
     status: unused,
     examined: examined(),
+    altersMail: false,
     isNew: true,
     ask: async () => undefined,
     told: nothingTold(messages.size),
