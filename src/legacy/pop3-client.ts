@@ -5,7 +5,7 @@
 import { once } from "node:events";
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
-import { MailError } from "../errors.ts";
+import { isUnavailable, MailError } from "../errors.ts";
 import { type Uidl, uidl } from "../mail/ids.ts";
 import type { Secret } from "../mail/secret.ts";
 import { anyOf } from "../waiting.ts";
@@ -46,6 +46,11 @@ export interface Pop3Session {
   remove(number: number): Promise<void>;
   reset(): Promise<void>;
   noop(): Promise<void>;
+  /**
+   * Asks something of this message to which nothing else is an answer: false where something stands between the answers
+   * so far and this one, as behind a message that has a line with nothing but a dot and is sent as it is.
+   */
+  isInStep(number: number): Promise<boolean>;
   /** Removes what is marked, and ends the session. Throws when not all was removed, or that is not known. */
   quit(): Promise<void>;
   /** Ends it without QUIT: nothing is removed. */
@@ -127,6 +132,20 @@ async function openOnce(
 function sessionOf(connection: Pop3Connection, capabilities: ReadonlyMap<string, string>): Pop3Session {
   const plain = async (line: string): Promise<void> => expectOk(await connection.run({ line }));
   let hasMarks = false;
+  /** What it has told of all, and tells of one: it cannot be known to who has written a message. */
+  let told: { readonly command: "LIST" | "UIDL"; readonly texts: ReadonlyMap<number, string> } | undefined;
+  const tell = async (command: "LIST" | "UIDL"): Promise<ReadonlyMap<number, string>> => {
+    const texts = new Map(await readPairs(connection, command));
+    if (told?.command !== "UIDL") told = { command, texts };
+    return texts;
+  };
+  const isAnswered = async (command: "LIST" | "UIDL", number: number): Promise<boolean | undefined> => {
+    const { ok, text } = await connection.run({ line: `${command} ${number}` });
+    if (!ok) return undefined;
+    const [, ofNumber, rest = ""] = /^(\d{1,9}) +(\S(?:.*\S)?) *$/.exec(text) ?? [];
+    const expected = told?.command === command ? told.texts.get(number) : undefined;
+    return Number(ofNumber) === number && (expected === undefined || rest === expected);
+  };
   return {
     capabilities,
     get isClosed() {
@@ -135,13 +154,12 @@ function sessionOf(connection: Pop3Connection, capabilities: ReadonlyMap<string,
     closed: connection.closed,
     list: async () => {
       // RFC 1939 5: more may follow the size.
-      const sizes = (await readPairs(connection, "LIST")).map(
+      const sizes = [...(await tell("LIST"))].map(
         ([number, text]) => [number, Number.parseInt(text, 10)] as const,
       );
       return new Map(sizes.filter(([, size]) => Number.isSafeInteger(size)));
     },
-    uidls: async () =>
-      new Map((await readPairs(connection, "UIDL")).map(([number, text]) => [number, uidl(text)])),
+    uidls: async () => new Map([...(await tell("UIDL"))].map(([number, text]) => [number, uidl(text)])),
     async retrieve(number, write) {
       expectOk(await connection.run({ line: `RETR ${number}`, onBytes: write }));
     },
@@ -158,6 +176,16 @@ function sessionOf(connection: Pop3Connection, capabilities: ReadonlyMap<string,
       hasMarks = false;
     },
     noop: () => plain("NOOP"),
+    async isInStep(number) {
+      try {
+        // Some write down that a UIDL was told: no more of that than was asked for already.
+        const byUidl = told?.command === "UIDL" ? await isAnswered("UIDL", number) : undefined;
+        return byUidl ?? (await isAnswered("LIST", number)) === true;
+      } catch (error) {
+        if (!isUnavailable(error)) throw error;
+        return false;
+      }
+    },
     async quit() {
       try {
         await plain("QUIT");

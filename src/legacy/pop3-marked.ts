@@ -43,6 +43,7 @@ export async function openMarked(open: () => Promise<Pop3Session>, aside: Aside)
     remove: async (number) => (await real()).remove(number),
     reset: async () => (await opening)?.reset(),
     noop: async () => (await opening)?.noop(),
+    isInStep: async (number) => (await real()).isInStep(number),
     async quit() {
       const ending = await opening;
       isClosed = true;

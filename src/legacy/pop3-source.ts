@@ -14,6 +14,8 @@ import type { LegacyServerConfig } from "./server-config.ts";
 import type { Priority } from "./source.ts";
 
 export interface Pop3Source {
+  /** Whose maildrop it is one of: the same for all its users. */
+  readonly server: object;
   /** For a client, who ends the session. Throws INUSE, UNAVAILABLE and AUTHENTICATIONFAILED. */
   open(signal: AbortSignal): Promise<Pop3Session>;
   /**
@@ -108,6 +110,7 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
   };
 
   return {
+    server: config,
     async open(signal) {
       refuseSecond();
       client = "coming";

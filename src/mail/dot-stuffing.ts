@@ -54,7 +54,8 @@ export function createDotUnstuffer(): DotUnstuffer {
           from = ++at;
           place = "dot-cr";
         } else {
-          // It was a stuffed dot, and goes; the CR behind it is the line's own.
+          // Before another dot it was put there, and goes; else no stuffer was at work, and it is the line's own.
+          if (place === "dot-cr" || byte !== dot) pieces.push(oneDot);
           if (place === "dot-cr") pieces.push(oneCr);
           place = "text";
         }

@@ -22,6 +22,7 @@ import { removeMessages } from "./local-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import { type ListedMessage, lacksUidls, listedThere, listingOf } from "./maildrop-listing.ts";
 import { problemsOf } from "./maildrop-mirror.ts";
+import { sizesOf } from "./maildrop-sizes.ts";
 import { createPop3Pull, isEntryHere } from "./pop3-pull.ts";
 import { chunks } from "./pull-meta.ts";
 import type { Pop3Side } from "./uidl-match.ts";
@@ -72,7 +73,7 @@ export function createPop3Feed(options: Pop3FeedOptions): Pop3Feed {
   const identification = createIdentification();
   /** Who moves rows or messages of the maildrop is alone with it. */
   const inTurn = takeTurns();
-  const pull = createPop3Pull({ store, inbox });
+  const pull = createPop3Pull({ store, inbox, sizes: sizesOf(source.server) });
   const isHere = isEntryHere(inbox);
 
   const isWhole = async (): Promise<boolean> =>
@@ -147,11 +148,12 @@ export function createPop3Feed(options: Pop3FeedOptions): Pop3Feed {
 
   const run = async (onNews: () => void): Promise<void> => {
     let removed: readonly MaildropEntry[] = [];
-    await source.inBackground(closing, async (session, signal) => {
-      const messages = await follow(session, Number.POSITIVE_INFINITY, signal);
-      await pull({ session, messages, signal, onNews });
-      removed = await removeThere(session, messages, signal);
-    });
+    for (let needsAnother = true; needsAnother; )
+      await source.inBackground(closing, async (session, signal) => {
+        const messages = await follow(session, Number.POSITIVE_INFINITY, signal);
+        ({ needsAnother } = await pull({ session, messages, signal, onNews }));
+        if (!needsAnother) removed = await removeThere(session, messages, signal);
+      });
     // QUIT was answered with OK.
     await drop(removed);
   };

@@ -12,6 +12,7 @@ import type { AccountStore } from "../store/store.ts";
 import { now } from "./local-authority.ts";
 import type { Addition } from "./local-messages.ts";
 import type { ListedMessage } from "./maildrop-listing.ts";
+import { createPop3Print, type Pop3Answer } from "./pop3-print.ts";
 
 export type Retrieved =
   | {
@@ -20,6 +21,7 @@ export type Retrieved =
       readonly addition: Addition;
       /** See MaildropEntry. */
       readonly print: string;
+      readonly answer: Pop3Answer;
       readonly discard: () => void;
     }
   | { readonly kind: "refused"; readonly entry: MaildropEntry; readonly problem: string };
@@ -60,7 +62,7 @@ async function retrieve(
   { number, entry }: ListedMessage,
 ): Promise<Retrieved> {
   try {
-    const { content, discard } = await received(store, session, number);
+    const { content, answer, discard } = await received(store, session, number);
     const header = await headerOf(content).catch((error: unknown) => {
       discard();
       throw error;
@@ -72,6 +74,7 @@ async function retrieve(
       entry,
       addition: { flags: [], internalDate, sizeBytes, bytes: { content } },
       print: headerPrint(header).hash,
+      answer,
       discard,
     };
   } catch (error) {
@@ -82,16 +85,19 @@ async function retrieve(
 
 interface Bytes {
   readonly content: MessageContent;
+  readonly answer: Pop3Answer;
   readonly discard: () => void;
 }
 
 /** However long LIST says it is. */
 async function received(store: AccountStore, session: Pop3Session, number: number): Promise<Bytes> {
   const pieces: Buffer[] = [];
+  const print = createPop3Print();
   let sizeBytes = 0;
   let incoming: IncomingMessage | undefined;
   const take = (bytes: Buffer): undefined | Promise<void> => {
     sizeBytes += bytes.length;
+    print.add(bytes);
     if (incoming) return incoming.write(Buffer.from(bytes));
     pieces.push(Buffer.from(bytes));
     if (sizeBytes < spoolFromBytes) return undefined;
@@ -100,15 +106,16 @@ async function received(store: AccountStore, session: Pop3Session, number: numbe
   };
   try {
     await session.retrieve(number, take);
-    if (!incoming) return { content: contentOf(Buffer.concat(pieces)), discard: () => undefined };
-    return spooled(incoming, sizeBytes);
+    const answer = print.end();
+    if (!incoming) return { content: contentOf(Buffer.concat(pieces)), answer, discard: () => undefined };
+    return { ...spooled(incoming, sizeBytes), answer };
   } catch (error) {
     incoming?.discard();
     throw error;
   }
 }
 
-function spooled(incoming: IncomingMessage, sizeBytes: number): Bytes {
+function spooled(incoming: IncomingMessage, sizeBytes: number): Omit<Bytes, "answer"> {
   const all = incoming.open();
   const content: MessageContent = {
     sizeBytes,

@@ -14,6 +14,7 @@ import type { AccountStore } from "../store/store.ts";
 import { createIdentification, type Identification } from "./identify-messages.ts";
 import type { OnRemoving } from "./mailbox-state.ts";
 import { type ListedMessage, listingOf } from "./maildrop-listing.ts";
+import { sizesOf } from "./maildrop-sizes.ts";
 import { createPop3Pull, type Pop3Pull } from "./pop3-pull.ts";
 import type { Look } from "./straggler-sweep.ts";
 import type { Pop3Side } from "./uidl-match.ts";
@@ -29,12 +30,17 @@ export function pop3Look({ store, source }: Pop3LookParts): Look {
   return async (mailbox, closing) => {
     const record = store.mailboxes().find(({ name }) => name === inbox);
     if (!record) return 0;
-    pull ??= createPop3Pull({ store, inbox: await mailbox(record) });
+    pull ??= createPop3Pull({ store, inbox: await mailbox(record), sizes: sizesOf(source.server) });
     const bring = pull;
-    return source.inBackground(closing, async (session, signal) => {
-      const messages = await listedWithRows(store, identification, session, signal);
-      return bring({ session, messages, signal });
-    });
+    let count = 0;
+    for (let needsAnother = true; needsAnother; )
+      await source.inBackground(closing, async (session, signal) => {
+        const messages = await listedWithRows(store, identification, session, signal);
+        const brought = await bring({ session, messages, signal });
+        count += brought.count;
+        ({ needsAnother } = brought);
+      });
+    return count;
   };
 }
 

@@ -33,6 +33,7 @@ export function createMemoryPop3(box: readonly MemoryMail[]): MemoryPop3 {
     isDown: false,
     quit: "works",
     source: {
+      server: {},
       async open() {
         if (server.isDown) throw away();
         return sessionAt(server);
@@ -87,6 +88,7 @@ function sessionAt(server: MemoryPop3): Pop3Session {
     },
     reset: async () => marked.clear(),
     noop: async () => undefined,
+    isInStep: async () => !isClosed,
     async quit() {
       isClosed = true;
       if (server.quit === "fails" && marked.size > 0) throw away();
