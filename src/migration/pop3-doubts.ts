@@ -50,7 +50,7 @@ export function createPop3Doubts(sizes: MaildropSizes): Pop3Doubts {
         return { kind: "whole", isInStep };
       }
       const isSame = before === undefined ? sizes.areWorthless : before === answer.digest;
-      if (isInStep && isSame && answer.isProvable(isOneSize ? 0 : told)) {
+      if (isInStep && isSame && answer.isProvable(isOneSize ? 0 : told, sizes.areWorthless)) {
         sizes.noteWrong();
         forget(message);
         return { kind: "whole", isInStep };

@@ -10,9 +10,9 @@ export interface Pop3Answer {
   readonly agreesWith: (told: number) => boolean;
   /**
    * Whether the same bytes twice may prove that it is the size that is wrong: not of a mere part, nor where just dots
-   * are missing that a server may have left unstuffed.
+   * are missing that a server may have left unstuffed. Of sizes that are a guess it is chance where they come close.
    */
-  readonly isProvable: (told: number) => boolean;
+  readonly isProvable: (told: number, isGuess: boolean) => boolean;
 }
 
 export interface Pop3Print {
@@ -51,7 +51,8 @@ export function createPop3Print(): Pop3Print {
         for (let more = 1; more <= added; more++) if (isWhole(told + more)) return true;
         return false;
       };
-      const lacksDots = (told: number): boolean => {
+      const lacksDots = (told: number, isGuess: boolean): boolean => {
+        if (isGuess) return told > sizeBytes && told <= sizeBytes + dots;
         for (let some = 1; some <= Math.min(dots, maxDots); some++) if (agreesWith(told - some)) return true;
         return false;
       };
@@ -59,7 +60,7 @@ export function createPop3Print(): Pop3Print {
         digest,
         sizeBytes,
         agreesWith,
-        isProvable: (told) => !isMerePart(sizeBytes, told) && !lacksDots(told),
+        isProvable: (told, isGuess) => !isMerePart(sizeBytes, told) && !lacksDots(told, isGuess),
       };
     },
   };

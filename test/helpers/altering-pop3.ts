@@ -14,6 +14,14 @@ export interface AlteringPop3Options {
   readonly patience?: number;
   /** In place of the messages' own UIDLs, by index and by the session, from 1. */
   readonly uidlOf?: (index: number, session: number) => string;
+  /** It sends messages as they are, with no fields of its own. */
+  readonly isPlain?: boolean;
+  /** What LIST tells of a message, in place of its size. */
+  readonly sizeOf?: (text: string) => number;
+  /** The text as it goes out, in place of dot-stuffing. */
+  readonly stuff?: (text: string) => string;
+  /** What RETR shows of it, by the session. */
+  readonly textOf?: (text: string, index: number, session: number) => string;
 }
 
 export interface AlteringPop3 extends TcpServer {
@@ -32,15 +40,14 @@ export async function startAlteringPop3(
   {
     capabilities = ["TOP", "UIDL", "USER"],
     patience = Number.POSITIVE_INFINITY,
-    uidlOf,
+    ...manners
   }: AlteringPop3Options = {},
 ): Promise<AlteringPop3> {
   const counts = new Map<string, number>();
   let sessions = 0;
   const server = await serveTcp((socket) => {
     const session = ++sessions;
-    const ownUidl = uidlOf && ((index: number) => uidlOf(index, session));
-    const answer = sessionOf(pop3, capabilities, ownUidl);
+    const answer = sessionOf(pop3, capabilities, manners, session);
     let received = "";
     let refusals = 0;
     socket.write("+OK ready\r\n");
@@ -73,16 +80,24 @@ export async function startAlteringPop3(
 function sessionOf(
   pop3: AlteringPop3,
   capabilities: readonly string[],
-  uidlOf?: (index: number) => string,
+  { uidlOf, isPlain, sizeOf, stuff = stuffed, textOf }: AlteringPop3Options,
+  session: number,
 ): (verb: string, args: readonly string[]) => string {
   const shown = pop3.messages.map((served, index) => ({
     served,
-    uidl: uidlOf?.(index) ?? served.uidl,
-    text: altered(served.bytes, served.uidl),
+    uidl: uidlOf?.(index, session) ?? served.uidl,
+    text: isPlain ? served.bytes.toString("latin1") : altered(served.bytes, served.uidl),
   }));
   const deleted = new Set<number>();
-  const list = (of: (message: (typeof shown)[number]) => string | number): string =>
-    lines(shown.flatMap((message, index) => (deleted.has(index) ? [] : `${index + 1} ${of(message)}`)));
+  const list = (
+    of: (message: (typeof shown)[number]) => string | number,
+    only: (typeof shown)[number] | undefined,
+    index: number,
+  ): string => {
+    if (only) return `+OK ${index + 1} ${of(only)}`;
+    if (!Number.isNaN(index)) return "-ERR no such message";
+    return lines(shown.flatMap((message, at) => (deleted.has(at) ? [] : `${at + 1} ${of(message)}`)));
+  };
   return (verb, [first, second]) => {
     const index = Number(first) - 1;
     const message = deleted.has(index) ? undefined : shown[index];
@@ -97,15 +112,16 @@ function sessionOf(
       case "STAT":
         return `+OK ${shown.length} ${shown.reduce((sum, { text }) => sum + text.length, 0)}`;
       case "LIST":
-        return list(({ text }) => text.length);
+        return list(({ text }) => sizeOf?.(text) ?? text.length, message, index);
       case "UIDL":
         if (!capabilities.includes("UIDL")) return "-ERR what?";
-        return list(({ uidl }) => uidl);
+        return list(({ uidl }) => uidl, message, index);
       case "RETR":
-        return message ? dotted(message.text) : "-ERR no such message";
+        if (!message) return "-ERR no such message";
+        return `+OK\r\n${stuff(textOf?.(message.text, index, session) ?? message.text)}.`;
       case "TOP":
         if (!message || !capabilities.includes("TOP")) return "-ERR what?";
-        return dotted(firstLines(message.text, Number(second)));
+        return `+OK\r\n${stuff(firstLines(message.text, Number(second)))}.`;
       case "DELE":
         if (!message) return "-ERR no such message";
         deleted.add(index);
@@ -146,4 +162,4 @@ function firstLines(text: string, count: number): string {
 const lines = (all: readonly string[]): string => ["+OK", ...all, "."].join("\r\n");
 
 /** RFC 1939 3; `text` ends with a line end. */
-const dotted = (text: string): string => `+OK\r\n${text.replace(/(^|\n)\./g, "$1..")}.`;
+const stuffed = (text: string): string => text.replace(/(^|\n)\./g, "$1..");
