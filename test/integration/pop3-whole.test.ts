@@ -6,6 +6,8 @@ import {
   type ServedMessage,
   startAlteringPop3,
 } from "../helpers/altering-pop3.ts";
+import { startDovecot } from "../helpers/dovecot.ts";
+import { fillAccount } from "../helpers/filler.ts";
 import {
   type CliResult,
   type Mailferry,
@@ -31,20 +33,24 @@ interface Standing {
 async function start(messages: readonly ServedMessage[], options: AlteringPop3Options): Promise<Standing> {
   const pop3 = await startAlteringPop3(messages, { isPlain: true, ...options });
   onTestFinished(() => pop3.close());
+  return { mailferry: await startInFrontOf(pop3.port), pop3 };
+}
+
+async function startInFrontOf(port: number): Promise<Mailferry> {
   const mailferry = await startMailferry({
-    legacy: { host: pop3.host, passwordOf: (one) => `pass-${one}`, ports: { imap: 0 } },
+    legacy: { host: "127.0.0.1", passwordOf: (one) => `pass-${one}`, ports: { imap: 0 } },
     extra: { listen: plainListeners },
-    legacyExtra: { imap: undefined, pop3: { host: pop3.host, port: pop3.port, tls: "none" } },
+    legacyExtra: { imap: undefined, pop3: { host: "127.0.0.1", port, tls: "none" } },
   });
   onTestFinished(() => mailferry.close());
   (await mailferry.client(user)).close();
-  return { mailferry, pop3 };
+  return mailferry;
 }
 
-const cli = ({ mailferry }: Standing, ...command: readonly string[]): Promise<CliResult> =>
+const cli = ({ mailferry }: Pick<Standing, "mailferry">, ...command: readonly string[]): Promise<CliResult> =>
   runCli([...command, "-c", mailferry.configFile, user]);
 
-async function bodiesHere({ mailferry }: Standing): Promise<string[]> {
+async function bodiesHere({ mailferry }: Pick<Standing, "mailferry">): Promise<string[]> {
   const client = await mailferry.client(user);
   await client.ok("SELECT INBOX");
   const { untagged } = await client.ok("FETCH 1:* (BODY.PEEK[])");
@@ -61,7 +67,10 @@ async function bodiesHere({ mailferry }: Standing): Promise<string[]> {
 const texts = (messages: readonly ServedMessage[]): string[] =>
   messages.map(({ bytes }) => bytes.toString("latin1"));
 
-async function expectWhole(standing: Standing, messages: readonly ServedMessage[]): Promise<void> {
+async function expectWhole(
+  standing: Pick<Standing, "mailferry">,
+  messages: readonly ServedMessage[],
+): Promise<void> {
   const migrated = await cli(standing, "migrate");
   expect(migrated.stdout).toContain(`complete: ${messages.length} of ${messages.length} messages`);
   expect(await bodiesHere(standing)).toEqual(texts(messages));
@@ -128,6 +137,28 @@ describe("a server that does not stuff the first byte", () => {
     if (isWhole) await expectWhole(standing, messages);
     else await expectNamed(standing, messages, odd);
   });
+});
+
+it("a real Dovecot's line ends, and a dot before all, are no contradiction", async () => {
+  const legacy = await startDovecot({ users: [user], started: false });
+  onTestFinished(() => legacy.close());
+  const bodies = ["text\n.dot\n..two\n", "no end", "CR at the end\r", "mixed\r\nends\n", "\n\n.\n\n", ""];
+  const files = [".From: a@example.org\nSubject: x\n\nx\n", ...bodies.map((body) => `Subject: x\n\n${body}`)];
+  const messages = files.map((text, index) => ({
+    uid: index + 1,
+    bytes: Buffer.from(text),
+    flags: [],
+    epochSeconds: 1_600_000_000 + index,
+  }));
+  const box = { path: ["INBOX"], uidValidity: 1_234_567_890, messages: () => messages };
+  await fillAccount(legacy, user, { mailboxes: [box], subscriptions: [], specialUse: {} });
+  await legacy.start();
+  const shown = files.map((text) => text.replace(/\r?\n/g, "\r\n").replace(/(?<!\n)$/, "\r\n"));
+  const mailferry = await startInFrontOf(legacy.ports.pop3);
+  await expectWhole(
+    { mailferry },
+    shown.map((text, index) => ({ uidl: String(index), bytes: Buffer.from(text) })),
+  );
 });
 
 describe("LIST", () => {

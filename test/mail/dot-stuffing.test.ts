@@ -41,6 +41,17 @@ function withLineEnd(bytes: Buffer): Buffer {
 }
 
 describe("dot-stuffing", () => {
+  it.each([
+    [".x\r\n.\r\n", ".x\r\n"],
+    ["a\r\n.\rb\r\n.\r\n", "a\r\n.\rb\r\n"],
+    ["..x\r\n.\r\n", ".x\r\n"],
+    ["...\r\n.\r\n", "..\r\n"],
+    [".\r\n", ""],
+  ])("%j was %j: a dot that no stuffer has put there stays", (wire, text) => {
+    const bytewise = [...Buffer.from(wire)].map((byte) => Buffer.of(byte));
+    for (const chunks of [[Buffer.from(wire)], bytewise]) expect(unstuff(chunks).bytes.toString()).toBe(text);
+  });
+
   it("there and back gives the same bytes, however they are cut", () => {
     fc.assert(
       fc.property(mail, cuts, cuts, (bytes, there, back) => {
