@@ -123,7 +123,8 @@ export function createBodyPull(mailbox: MailboxState, sameContent: SameContent):
     return new Unreadable(new Set([uid]), told);
   };
   /** What comes in on another connection is settled there; the rest ends with this fetch. */
-  const start = async (wanted: readonly Download[]): Promise<void> => {
+  const start = async (wanted: readonly Download[], isLast = false): Promise<void> => {
+    const again: Download[] = [];
     const failure = await fetchForClients(wanted.map((download) => download.uid)).then(
       () => undefined,
       (error: unknown) => error,
@@ -131,17 +132,24 @@ export function createBodyPull(mailbox: MailboxState, sameContent: SameContent):
     for (const download of wanted) {
       const { uid } = download;
       if (receiving.has(uid) || downloads.get(uid) !== download) continue;
-      downloads.delete(uid);
       const message = mailbox.table.get(uid);
+      const contradicted = unreadable.failureOf(uid, "content");
+      // It was let pass by here while it came in elsewhere, and was cut off there.
+      const isLetPass = message && message.presence !== "full" && failure === undefined && !contradicted;
+      if (isLetPass && !isLast) {
+        again.push(download);
+        continue;
+      }
+      downloads.delete(uid);
       if (message?.presence === "full")
         download.settle(() => mailbox.store.openMessage(mailbox.record, message));
       else {
-        const contradicted = unreadable.failureOf(uid, "content");
         const shown = contradicted instanceof Contradiction ? contradicted.shown : undefined;
         if (shown) download.settle(() => shown);
         else download.fail(failureOf(uid) ?? failure ?? notAnswered(uid));
       }
     }
+    if (again.length > 0) await start(again, true);
   };
   const startForClients = (wanted: readonly Download[]): void => {
     const fetching: Promise<void> = start(wanted).finally(() => clientFetches.delete(fetching));
