@@ -82,6 +82,46 @@ describe("pullTurn", () => {
     expect(source.bodyFetches).toContain("background 7");
   });
 
+  it("a client gets what came in for the background when he asked, and was cut off there", async () => {
+    const asked = Promise.withResolvers<void>();
+    const clientAsks = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    const cut = Promise.withResolvers<void>();
+    const clientHasBeenAnswered = Promise.withResolvers<void>();
+    let calls = 0;
+    const { mirror } = await mirrorOf({
+      adjust: (lease) => ({
+        ...lease,
+        async fetchBodies(set, sink) {
+          const call = calls++;
+          if (call === 0) {
+            asked.resolve();
+            await clientAsks.promise;
+            sink.begin(uid(7), 26);
+            begun.resolve();
+            await cut.promise;
+          }
+          if (call === 1) {
+            clientAsks.resolve();
+            await begun.promise;
+          }
+          if (call === 2) await clientHasBeenAnswered.promise;
+          await lease.fetchBodies(set, sink);
+          if (call !== 1) return;
+          cut.reject(new MailError("UNAVAILABLE", "connection lost"));
+          await new Promise(setImmediate);
+          setImmediate(clientHasBeenAnswered.resolve);
+        },
+      }),
+    });
+    await mirror.sync(signal);
+    const pulled = pullAll(mirror);
+    await asked.promise;
+    expect((await mirror.content(uid(7), signal))?.sizeBytes).toBe(messages.get(7)?.length);
+    await pulled;
+    expect(mirror.state.table.fullCount).toBe(3);
+  });
+
   it("puts a message aside that was asked for three times and never came", async () => {
     const { source, mirror } = await mirrorOf({ silent: new Set([7]) });
     await pullAll(mirror);
