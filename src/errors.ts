@@ -66,15 +66,20 @@ export class Unreadable extends MailError {
   }
 }
 
-/** What `work` could not bring of some messages where it has brought the rest. */
-export async function unreadableIn(work: Promise<unknown>): Promise<Unreadable | undefined> {
+/** What `work` has brought, or what it could not bring of some messages. */
+export async function unlessUnreadable<T>(work: Promise<T>): Promise<T | Unreadable> {
   try {
-    await work;
-    return undefined;
+    return await work;
   } catch (error) {
     if (error instanceof Unreadable) return error;
     throw error;
   }
+}
+
+/** What `work` could not bring of some messages where it has brought the rest. */
+export async function unreadableIn(work: Promise<unknown>): Promise<Unreadable | undefined> {
+  const outcome = await unlessUnreadable(work);
+  return outcome instanceof Unreadable ? outcome : undefined;
 }
 
 /** The old server lets nobody in so soon after the last login (RFC 2449 6.5). */

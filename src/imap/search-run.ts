@@ -4,7 +4,7 @@
  * of a message but its number needs no metadata.
  */
 
-import { unreadableIn } from "../errors.ts";
+import { Unreadable, unlessUnreadable, unreadableIn } from "../errors.ts";
 import { modSeq, sequenceNumber, type Uid } from "../mail/ids.ts";
 import { formatNumberSet, uidSetOf } from "../mail/number-set.ts";
 import { evaluateSearch, type SearchableMessage, searchNeeds } from "../mail/search-evaluate.ts";
@@ -137,8 +137,8 @@ function searchable(
     flags: mailbox.flagsOf(uid),
     header: () => mailbox.header(uid),
     content: async () => {
-      const content = mailbox.content(uid, signal);
-      return (await unreadableIn(content)) ? undefined : content;
+      const content = await unlessUnreadable(mailbox.content(uid, signal));
+      return content instanceof Unreadable ? undefined : content;
     },
   };
 }

@@ -28,30 +28,6 @@ export function readUidRanges(text: string): NumberRange[] | undefined {
   return ranges;
 }
 
-/** Ascending and disjoint. */
-export function joinRanges(ranges: NumberRange[]): readonly NumberRange[] {
-  if (!isAscending(ranges)) ranges.sort((a, b) => a.from - b.from);
-  const joined: { from: number; to: number }[] = [];
-  let last: { from: number; to: number } | undefined;
-  for (const { from, to } of ranges) {
-    if (last && from <= last.to + 1) last.to = Math.max(last.to, to);
-    else {
-      last = { from, to };
-      joined.push(last);
-    }
-  }
-  return joined;
-}
-
-function isAscending(ranges: readonly NumberRange[]): boolean {
-  let before = 0;
-  for (const { from } of ranges) {
-    if (from < before) return false;
-    before = from;
-  }
-  return true;
-}
-
 function isUid(number: number): boolean {
   return number > 0 && number <= maxUid;
 }

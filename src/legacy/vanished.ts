@@ -1,10 +1,10 @@
 /** What was expunged since a MODSEQ, as a server with QRESYNC tells it (RFC 7162 3.2.6, 3.2.10). */
 import { MailError } from "../errors.ts";
 import type { ModSeq } from "../mail/ids.ts";
-import { formatNumberSet, type NumberRange, type UidSet } from "../mail/number-set.ts";
+import { formatNumberSet, type NumberRange, resolveSequenceSet, type UidSet } from "../mail/number-set.ts";
 import type { ImapConnection } from "./imap-connection.ts";
 import { expectOk } from "./refusal.ts";
-import { joinRanges, readUidRanges } from "./uid-ranges.ts";
+import { readUidRanges } from "./uid-ranges.ts";
 import type { Untagged } from "./untagged.ts";
 
 /** All of a mailbox's, each apart from the next. */
@@ -34,7 +34,7 @@ export async function vanishedSince(
     },
   });
   expectOk(tagged);
-  return joinRanges(vanished);
+  return resolveSequenceSet(vanished, 0);
 }
 
 function tooMany(): MailError {

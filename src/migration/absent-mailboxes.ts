@@ -14,6 +14,7 @@ import type { LegacyStatus } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
 import type { EncodedMailboxName, MailboxId, Uid } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
+import { brakeFrom } from "./deletion-brake.ts";
 import { isSelectable } from "./listing.ts";
 
 export interface AbsentMailboxes {
@@ -75,8 +76,6 @@ interface Weighed {
 }
 
 const key = "absent";
-/** So few messages may go at once. */
-const brakeFrom = 50;
 /** A look at the very end of the time may be a moment early. */
 const marginMs = 500;
 

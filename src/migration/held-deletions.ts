@@ -47,34 +47,31 @@ export const nothingHeld: HeldDeletions = {
 
 export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletions {
   const { store, authority, names } = options;
-  type Only = readonly EncodedMailboxName[] | undefined;
-  const holding = async (only: Only): Promise<readonly MailboxMirror[]> =>
-    (await options.mailboxes()).filter(
-      ({ state: { record, brake } }) => brake.held.length > 0 && (only?.includes(record.name) ?? true),
-    );
-  const missingOf = async (only: Only): Promise<readonly MailboxMirror[]> =>
-    (await options.mailboxes()).filter(
-      ({ state: { record } }) =>
-        names.absent.reasonOf(record.id) !== undefined && (only?.includes(record.name) ?? true),
-    );
+  const mailboxesOf = async (only?: readonly EncodedMailboxName[]): Promise<readonly MailboxMirror[]> =>
+    (await options.mailboxes()).filter(({ state }) => only?.includes(state.record.name) ?? true);
+  const holding = async (only?: readonly EncodedMailboxName[]): Promise<readonly MailboxMirror[]> =>
+    (await mailboxesOf(only)).filter(({ state }) => state.brake.held.length > 0);
+  const missingOf = async (only?: readonly EncodedMailboxName[]): Promise<readonly MailboxMirror[]> =>
+    (await mailboxesOf(only)).filter(({ state }) => names.absent.reasonOf(state.record.id) !== undefined);
   const release = async (mailbox: MailboxMirror, signal: AbortSignal): Promise<void> => {
     mailbox.state.brake.release();
     await mailbox.sync(signal);
   };
   return {
     async list() {
-      const held = (await holding(undefined)).map(({ state: { record, brake } }) => ({
+      const held = (await holding()).map(({ state: { record, brake } }) => ({
         mailbox: record.name,
         messages: brake.held.length,
       }));
       const stopped = (await options.mailboxes()).flatMap(({ state: { record, table, problem } }) =>
         problem === undefined ? [] : [{ mailbox: record.name, messages: table.uids.length, problem }],
       );
-      const missing = (await options.mailboxes()).flatMap(({ state }) => {
-        const problem = names.absent.reasonOf(state.record.id);
-        if (problem === undefined) return [];
-        return [{ mailbox: state.record.name, messages: state.table.uids.length, problem, isMissing: true }];
-      });
+      const missing = (await missingOf()).map(({ state: { record, table } }) => ({
+        mailbox: record.name,
+        messages: table.uids.length,
+        problem: names.absent.reasonOf(record.id),
+        isMissing: true,
+      }));
       return [...held, ...stopped, ...missing];
     },
     async accept(signal, only) {

@@ -37,16 +37,6 @@ export type Hindrance =
 export type HindranceKind = Hindrance["kind"];
 export type Choice = "retry" | "accept" | "refuse";
 
-export const hindranceKinds = [
-  "message",
-  "deletions",
-  "mailbox",
-  "missing",
-  "listing",
-  "unkept",
-  "maildrop",
-] as const satisfies readonly HindranceKind[];
-
 const choices: Readonly<Record<HindranceKind, readonly Choice[]>> = {
   message: ["retry", "accept"],
   deletions: ["accept", "refuse"],
@@ -56,6 +46,8 @@ const choices: Readonly<Record<HindranceKind, readonly Choice[]>> = {
   unkept: ["retry"],
   maildrop: ["retry"],
 };
+
+export const hindranceKinds = Object.keys(choices) as readonly HindranceKind[];
 
 export function choicesOf({ kind }: Hindrance): readonly Choice[] {
   return choices[kind];

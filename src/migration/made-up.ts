@@ -1,6 +1,7 @@
 /** Messages of which the legacy server tells no date or no size, so that clients are shown what their text says. */
 import type { Uid } from "../mail/ids.ts";
 import { formatNumberSet, parseSequenceSet, resolveSequenceSet, uidSetOf } from "../mail/number-set.ts";
+import { includes } from "../mail/range-sets.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 
@@ -21,7 +22,7 @@ export function madeUpIn(mailbox: Mailbox): readonly Uid[] {
   const kept = mailbox.store.readSetting(keyOf(mailbox));
   if (kept === undefined) return [];
   const ranges = resolveSequenceSet(parseSequenceSet(kept) ?? [], 0);
-  return mailbox.table.uids.filter((uid) => ranges.some(({ from, to }) => uid >= from && uid <= to));
+  return mailbox.table.uids.filter((uid) => includes(ranges, uid));
 }
 
 /** What they were is good for one UIDVALIDITY. */

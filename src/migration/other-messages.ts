@@ -82,7 +82,8 @@ async function metasOf(
   return metas;
 }
 
-function isOther({ table }: MailboxState, meta: MessageMeta): boolean {
+/** Date or size are not as they are known here. */
+export function isOther({ table }: Pick<MailboxState, "table">, meta: MessageMeta): boolean {
   const known = table.get(meta.uid);
   return known !== undefined && known.presence !== "remote" && !isSameMessage(known, meta);
 }
@@ -94,6 +95,6 @@ function isOtherInBoth(known: StoredMessage | undefined, { sizeBytes, internalDa
 
 type Compared = Pick<MessageMeta, "sizeBytes" | "internalDate">;
 
-export function isSameMessage(a: Compared | undefined, b: Compared): boolean {
+function isSameMessage(a: Compared | undefined, b: Compared): boolean {
   return a?.sizeBytes === b.sizeBytes && a.internalDate.epochSeconds === b.internalDate.epochSeconds;
 }

@@ -21,7 +21,7 @@ import { compareUids, type UidDifference } from "./compare.ts";
 import type { ComparedListing } from "./deletion-brake.ts";
 import { doubtsOf, isKnownGap, noteGap } from "./mailbox-doubts.ts";
 import type { CommittedListing, MailboxState } from "./mailbox-state.ts";
-import { findOthers, isSameMessage } from "./other-messages.ts";
+import { findOthers, isOther } from "./other-messages.ts";
 import { noting, unreadableOf } from "./unreadable.ts";
 
 /** What is known beside `examined`, of a mailbox that has stayed selected. */
@@ -245,17 +245,13 @@ function readable(mailbox: MailboxState, uids: UidSet): UidSet {
 
 /** Where UIDs may name other messages by now: date and size tell. */
 async function lookAtAll(
-  { table }: MailboxState,
+  mailbox: MailboxState,
   lease: MailboxLease,
   uids: readonly Uid[],
 ): Promise<Changes | "other messages"> {
   const metas: MessageMeta[] = [];
   if (uids.length > 0) await lease.fetchMeta(uidSetOf(uids), (meta) => metas.push(meta));
-  const isOther = metas.some((meta) => {
-    const known = table.get(meta.uid);
-    return known !== undefined && known.presence !== "remote" && !isSameMessage(known, meta);
-  });
-  return isOther ? "other messages" : { flagChanges: metas, metas };
+  return metas.some((meta) => isOther(mailbox, meta)) ? "other messages" : { flagChanges: metas, metas };
 }
 
 /** From where CHANGEDSINCE can tell all that changed (RFC 7162 3.1.4). */

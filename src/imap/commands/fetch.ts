@@ -5,7 +5,14 @@
  * (see session.ts). One that the old server cannot give ends it only when all others have been answered.
  */
 import type { Need, OpenMailbox } from "../../account/account.ts";
-import { isUnavailable, MailError, Unreadable, unreachable, unreadableIn } from "../../errors.ts";
+import {
+  isUnavailable,
+  MailError,
+  Unreadable,
+  unlessUnreadable,
+  unreachable,
+  unreadableIn,
+} from "../../errors.ts";
 import { hasFlag, noFlags } from "../../mail/flags.ts";
 import type { Uid } from "../../mail/ids.ts";
 import { type Call, type Command, define } from "../command.ts";
@@ -127,15 +134,6 @@ async function answerBatch(
   }
   await output.flushed();
   return unreadable;
-}
-
-async function unlessUnreadable<T>(work: Promise<T>): Promise<T | Unreadable> {
-  try {
-    return await work;
-  } catch (error) {
-    if (error instanceof Unreadable) return error;
-    throw error;
-  }
 }
 
 /** Many messages in one turn of the event loop, but no more than a few milliseconds of it. */
