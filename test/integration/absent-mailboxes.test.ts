@@ -1,18 +1,11 @@
 /** A mailbox that the old server's LIST leaves out is not gone: not at once, and never without a trace. */
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
+import { startBehindOdd } from "../helpers/behind-odd.ts";
 import type { ImapClient } from "../helpers/imap-client.ts";
-import { type Mailferry, runCli, startMailferry } from "../helpers/mailferry.ts";
-import {
-  type Manners,
-  type OddImap,
-  type OddMailbox,
-  oddMailbox,
-  oddMessage,
-  oddPassword,
-  startOddImap,
-} from "../helpers/odd-imap.ts";
+import { type Mailferry, runCli } from "../helpers/mailferry.ts";
+import { type Manners, type OddImap, type OddMailbox, oddMailbox, oddMessage } from "../helpers/odd-imap.ts";
 
 const user = "alice";
 
@@ -48,13 +41,7 @@ async function start(
   mailboxes: Readonly<Record<string, OddMailbox>>,
   deletions: object = { confirmAfter: 1 },
 ): Promise<Rig> {
-  const old = await startOddImap(mailboxes);
-  onTestFinished(() => old.close());
-  const mailferry = await startMailferry({
-    legacy: { host: "127.0.0.1", ports: { imap: old.port }, passwordOf: () => oddPassword },
-    extra: { deletions },
-  });
-  onTestFinished(() => mailferry.close());
+  const { odd: old, mailferry } = await startBehindOdd(mailboxes, {}, { extra: { deletions } });
   const client = await mailferry.client(user);
   expect((await run(mailferry, "migrate")).stdout).toContain("complete");
   return { old, mailferry, client };

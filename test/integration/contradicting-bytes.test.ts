@@ -1,18 +1,11 @@
 /** Old servers whose messages are not what they say of them: what contradicts itself is asked for again, and never kept. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
+import { startBehindOdd } from "../helpers/behind-odd.ts";
 import type { ImapClient } from "../helpers/imap-client.ts";
-import { type Mailferry, runCli, startMailferry } from "../helpers/mailferry.ts";
-import {
-  type Manners,
-  type OddMessage,
-  oddMailbox,
-  oddMessage,
-  oddPassword,
-  rightItem,
-  startOddImap,
-} from "../helpers/odd-imap.ts";
+import { type Mailferry, runCli } from "../helpers/mailferry.ts";
+import { type Manners, type OddMessage, oddMailbox, oddMessage, rightItem } from "../helpers/odd-imap.ts";
 
 const user = "alice@example.com";
 const texts = [1, 2, 3, 4, 5, 6].map((uid) =>
@@ -23,11 +16,7 @@ const texts = [1, 2, 3, 4, 5, 6].map((uid) =>
 
 async function start(manners: Partial<Manners>): Promise<{ client: ImapClient; mailferry: Mailferry }> {
   const inbox = oddMailbox(texts.map((text, index) => oddMessage(index + 1, text)));
-  const odd = await startOddImap({ INBOX: inbox }, manners);
-  onTestFinished(() => odd.close());
-  const legacy = { host: "127.0.0.1", ports: { imap: odd.port }, passwordOf: () => oddPassword };
-  const mailferry = await startMailferry({ legacy, legacyExtra: { timeout: 1 } });
-  onTestFinished(() => mailferry.close());
+  const { mailferry } = await startBehindOdd({ INBOX: inbox }, manners, { legacyExtra: { timeout: 1 } });
   const client = await mailferry.client(user);
   return { client, mailferry };
 }

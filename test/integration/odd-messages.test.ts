@@ -1,19 +1,12 @@
 /** Old servers that cannot give something of one message, or tell it wrongly: it stops nothing but itself. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
+import { startBehindOdd } from "../helpers/behind-odd.ts";
 import type { ImapClient } from "../helpers/imap-client.ts";
 import { fetchItems, textOf } from "../helpers/imap-values.ts";
-import { type Mailferry, runCli, startMailferry } from "../helpers/mailferry.ts";
-import {
-  type Manners,
-  type OddImap,
-  oddMailbox,
-  oddMessage,
-  oddPassword,
-  rightItem,
-  startOddImap,
-} from "../helpers/odd-imap.ts";
+import { type Mailferry, runCli } from "../helpers/mailferry.ts";
+import { type Manners, type OddImap, oddMailbox, oddMessage, rightItem } from "../helpers/odd-imap.ts";
 
 const user = "alice@example.com";
 const all = Array.from({ length: 30 }, (_, index) => index + 1);
@@ -46,12 +39,8 @@ function breaking(ending: Ending, what: RegExp, ...bad: number[]): Partial<Manne
 }
 
 async function start(manners: Partial<Manners>): Promise<{ odd: OddImap; mailferry: Mailferry }> {
-  const odd = await startOddImap({ INBOX: oddMailbox(all.map((uid) => oddMessage(uid))) }, manners);
-  onTestFinished(() => odd.close());
-  const legacy = { host: "127.0.0.1", ports: { imap: odd.port }, passwordOf: () => oddPassword };
-  const mailferry = await startMailferry({ legacy, legacyExtra: { timeout: 1 } });
-  onTestFinished(() => mailferry.close());
-  return { odd, mailferry };
+  const inbox = oddMailbox(all.map((uid) => oddMessage(uid)));
+  return startBehindOdd({ INBOX: inbox }, manners, { legacyExtra: { timeout: 1 } });
 }
 
 function uidsOf(untagged: readonly Buffer[]): number[] {

@@ -1,7 +1,8 @@
 /** What a server need not have, and what it may do in its own way: clients and operators get right answers all the same. */
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
+import { startBehindOdd } from "../helpers/behind-odd.ts";
 import type { ImapClient } from "../helpers/imap-client.ts";
-import { type Mailferry, runCli, startMailferry } from "../helpers/mailferry.ts";
+import { type Mailferry, runCli } from "../helpers/mailferry.ts";
 import {
   type Manners,
   type OddConnection,
@@ -9,8 +10,6 @@ import {
   type OddMailbox,
   oddMailbox,
   oddMessage,
-  oddPassword,
-  startOddImap,
 } from "../helpers/odd-imap.ts";
 
 const user = "alice@example.com";
@@ -26,11 +25,7 @@ async function start(
   mailboxes: Readonly<Record<string, OddMailbox>>,
   manners: Partial<Manners> = {},
 ): Promise<{ odd: OddImap; mailferry: Mailferry; client: ImapClient }> {
-  const odd = await startOddImap(mailboxes, manners);
-  onTestFinished(() => odd.close());
-  const legacy = { host: "127.0.0.1", ports: { imap: odd.port }, passwordOf: () => oddPassword };
-  const mailferry = await startMailferry({ legacy, legacyExtra: { timeout: 5 } });
-  onTestFinished(() => mailferry.close());
+  const { odd, mailferry } = await startBehindOdd(mailboxes, manners, { legacyExtra: { timeout: 5 } });
   return { odd, mailferry, client: await mailferry.client(user) };
 }
 

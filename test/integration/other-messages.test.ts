@@ -2,23 +2,19 @@
 import { cp, rm } from "node:fs/promises";
 import { expect, it, onTestFinished } from "vitest";
 import { plainAccount } from "../helpers/account-plans.ts";
+import { startBehindOdd } from "../helpers/behind-odd.ts";
 import { startDovecot } from "../helpers/dovecot.ts";
 import { fillAccount } from "../helpers/filler.ts";
 import type { ImapClient } from "../helpers/imap-client.ts";
 import { fetchItems, textOf } from "../helpers/imap-values.ts";
 import { type Mailferry, runCli, startMailferry } from "../helpers/mailferry.ts";
-import { type OddImap, oddMailbox, oddMessage, oddPassword, startOddImap } from "../helpers/odd-imap.ts";
+import { type OddImap, oddMailbox, oddMessage } from "../helpers/odd-imap.ts";
 
 const user = "alice@example.com";
 const numbers = Array.from({ length: 20 }, (_, index) => index + 1);
 
 async function start(): Promise<{ odd: OddImap; mailferry: Mailferry }> {
-  const odd = await startOddImap({ INBOX: oddMailbox(numbers.map((uid) => oddMessage(uid))) });
-  onTestFinished(() => odd.close());
-  const legacy = { host: "127.0.0.1", ports: { imap: odd.port }, passwordOf: () => oddPassword };
-  const mailferry = await startMailferry({ legacy });
-  onTestFinished(() => mailferry.close());
-  return { odd, mailferry };
+  return startBehindOdd({ INBOX: oddMailbox(numbers.map((uid) => oddMessage(uid))) });
 }
 
 /** What a client has: bytes by UIDVALIDITY and UID. */

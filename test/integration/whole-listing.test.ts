@@ -1,7 +1,8 @@
 /** A listing is all only where it agrees with EXISTS: what an old server leaves out is found, or named. */
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
+import { startBehindOdd } from "../helpers/behind-odd.ts";
 import type { ImapClient } from "../helpers/imap-client.ts";
-import { type Mailferry, runCli, startMailferry } from "../helpers/mailferry.ts";
+import { type Mailferry, runCli } from "../helpers/mailferry.ts";
 import {
   type Manners,
   type OddCall,
@@ -9,8 +10,6 @@ import {
   type OddMailbox,
   oddMailbox,
   oddMessage,
-  oddPassword,
-  startOddImap,
 } from "../helpers/odd-imap.ts";
 
 const user = "alice";
@@ -22,12 +21,7 @@ async function start(
   inbox: OddMailbox,
   manners: Partial<Manners>,
 ): Promise<{ readonly old: OddImap; readonly mailferry: Mailferry }> {
-  const old = await startOddImap({ INBOX: inbox }, manners);
-  onTestFinished(() => old.close());
-  const mailferry = await startMailferry({
-    legacy: { host: "127.0.0.1", ports: { imap: old.port }, passwordOf: () => oddPassword },
-  });
-  onTestFinished(() => mailferry.close());
+  const { odd: old, mailferry } = await startBehindOdd({ INBOX: inbox }, manners);
   return { old, mailferry };
 }
 
