@@ -68,6 +68,17 @@ export interface OpenOptions {
   /** HIGHESTMODSEQ is waited for; otherwise it may not be known yet. */
   readonly modSeqs: boolean;
   readonly onChange: (change: MailboxChange) => void;
+  /** Called at the first look, ahead of the UIDs, which take long where there are many. */
+  readonly onFirstLook?: ((first: FirstLook) => void) | undefined;
+}
+
+/** What is told of a mailbox before its UIDs are here; none of it is \Recent. */
+export interface FirstLook
+  extends Pick<
+    OpenMailbox,
+    "uidValidity" | "uidNext" | "flags" | "permanentFlags" | "readOnly" | "firstUnseen"
+  > {
+  readonly exists: number;
 }
 
 export interface ListedMailbox {

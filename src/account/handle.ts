@@ -116,10 +116,10 @@ async function syncOrServeKept(
   { examine, ...options }: Pick<OpenOptions, "examine"> & LookOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const { modSeqs = false, lately = false } = options;
+  const { modSeqs = false, lately = false, onFirstLook } = options;
   const { listed, isLocal, record } = mailbox.state;
   const look = (): Promise<void> =>
-    examine ? mailbox.sync(signal, { modSeqs, lately }) : mailbox.select(signal, { modSeqs, lately });
+    mailbox[examine ? "sync" : "select"](signal, { modSeqs, lately, onFirstLook });
   try {
     await (listed && !isLocal ? patience.wait(lookAt(record.name), look, signal) : look());
   } catch (error) {

@@ -1,3 +1,4 @@
+import type { OpenMailbox } from "../account/account.ts";
 import { unreachable } from "../errors.ts";
 import type { Uid } from "../mail/ids.ts";
 import { formatNumberSet, lowerBound, uidSetOf } from "../mail/number-set.ts";
@@ -34,20 +35,24 @@ export async function writeNotices(
 }
 
 /** FLAGS and PERMANENTFLAGS (RFC 3501 7.2.6, 7.1), at SELECT and ahead of the first message with a new keyword. */
-export function describeFlags({ mailbox, readOnly, told }: Selected, output: Output): void {
-  told.flags = mailbox.flags;
-  output.write(untagged(`FLAGS ${formatList(mailbox.flags)}`));
+export function writeFlags(
+  { flags, permanentFlags, readOnly }: Pick<OpenMailbox, "flags" | "permanentFlags" | "readOnly">,
+  output: Output,
+): void {
+  output.write(untagged(`FLAGS ${formatList(flags)}`));
   const permanent = readOnly
     ? "OK [PERMANENTFLAGS ()] Read-only mailbox."
-    : `OK [PERMANENTFLAGS ${formatList(mailbox.permanentFlags)}] Flags permitted.`;
+    : `OK [PERMANENTFLAGS ${formatList(permanentFlags)}] Flags permitted.`;
   output.write(untagged(permanent));
 }
 
-function writeNewFlagNames(state: Selected, output: Output): void {
-  const { flags } = state.mailbox;
-  if (flags === state.told.flags) return;
-  const known = new Set(state.told.flags);
-  if (flags.some((name) => !known.has(name))) describeFlags(state, output);
+function writeNewFlagNames({ mailbox, readOnly, told }: Selected, output: Output): void {
+  const { flags, permanentFlags } = mailbox;
+  if (flags === told.flags) return;
+  const known = new Set(told.flags);
+  if (flags.every((name) => known.has(name))) return;
+  told.flags = flags;
+  writeFlags({ flags, permanentFlags, readOnly }, output);
 }
 
 /** FLAGS of a message as this session sees them; undefined when it was expunged meanwhile. */

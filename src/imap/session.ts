@@ -15,7 +15,7 @@ import { bad, formatReply, formatText, no, type Reply, untagged } from "./format
 import type { CommandText } from "./fragments.ts";
 import { writeNotices } from "./notices.ts";
 import { type CommandLine, parseCommandLine } from "./parser.ts";
-import { closeSession, discardUpload, type Session, type SessionState } from "./state.ts";
+import { closeSession, discardUpload, farewellOf, type Session, type SessionState } from "./state.ts";
 import { ParseError } from "./tokens.ts";
 
 /** Bad commands in a row before the client is sent away. */
@@ -28,6 +28,8 @@ export type Outcome = "continue" | "starttls" | "close";
 /** Runs one command to its tagged answer. `close`: everything was said, or nothing more can be. */
 export async function runCommand(session: Session, text: CommandText, io: CommandIo): Promise<Outcome> {
   const { output } = io;
+  const failure = await finishOpening(session);
+  if (failure !== undefined) return sayBye(session, output, failure);
   const log = startLog(session, output);
   const line = parseCommandLine(text);
   const command = commandNamed(line.name);
@@ -48,6 +50,20 @@ export async function runCommand(session: Session, text: CommandText, io: Comman
     return sayBye(session, output, "Too many failed logins.");
   }
   return command?.name === "STARTTLS" && reply.status === "OK" ? "starttls" : "continue";
+}
+
+/** Gives the reason where the mailbox that SELECT has told of is not to be had: nothing more can be said then. */
+async function finishOpening(session: Session): Promise<string | undefined> {
+  const { state, options } = session;
+  if (state.kind !== "opening") return undefined;
+  try {
+    session.state = await state.selected;
+    return farewellOf(session);
+  } catch (error) {
+    const { user } = state.account;
+    options.logger.warn({ session: session.id, account: user, err: error }, "a mailbox could not be opened");
+    return replyToError(error).text;
+  }
 }
 
 async function replyOf(

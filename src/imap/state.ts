@@ -19,6 +19,13 @@ export interface Authenticated {
   readonly account: AccountHandle;
 }
 
+/** SELECT was answered by what the old server tells first: the mailbox is on its way, and awaited by the next command. */
+export interface Opening {
+  readonly kind: "opening";
+  readonly account: AccountHandle;
+  readonly selected: Promise<Selected>;
+}
+
 export interface Selected {
   readonly kind: "selected";
   readonly account: AccountHandle;
@@ -39,7 +46,7 @@ export interface Logout {
   readonly kind: "logout";
 }
 
-export type SessionState = NotAuthenticated | Authenticated | Selected | Logout;
+export type SessionState = NotAuthenticated | Authenticated | Opening | Selected | Logout;
 
 /** The message of the APPEND that is being read. */
 export type Upload =
@@ -69,7 +76,7 @@ export interface Session {
 /** Why the session cannot go on, if so: its mailbox is gone, or its account was closed. */
 export function farewellOf({ state }: Session): string | undefined {
   if (state.kind === "selected") return state.view.gone ?? state.account.ended();
-  return state.kind === "authenticated" ? state.account.ended() : undefined;
+  return "account" in state ? state.account.ended() : undefined;
 }
 
 /** The state after leaving the selected mailbox, if one is. */
@@ -90,5 +97,10 @@ export function closeSession(session: Session): void {
   discardUpload(session);
   session.state = { kind: "logout" };
   if (state.kind === "selected") state.mailbox.close();
-  if (state.kind === "selected" || state.kind === "authenticated") state.account.release();
+  if (state.kind === "opening")
+    state.selected.then(
+      ({ mailbox }) => mailbox.close(),
+      () => undefined,
+    );
+  if ("account" in state) state.account.release();
 }

@@ -20,7 +20,7 @@ export async function prepareMessage(
 ): Promise<boolean> {
   const { state } = session;
   discardUpload(session);
-  if (state.kind !== "authenticated" && state.kind !== "selected") return false;
+  if (!("account" in state)) return false;
   try {
     appendArgs(parseCommandLine(text).cursor);
     if (sizeBytes > maxMessageBytes)

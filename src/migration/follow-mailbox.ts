@@ -5,7 +5,7 @@
  * far, or contradicts itself.
  */
 import type { Examined, FlagsOf, LeaseOptions, MailboxLease, MailboxNews } from "../legacy/source.ts";
-import { maxUid, uid } from "../mail/ids.ts";
+import { maxUid, type UidValidity, uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { describeDoubts, doubtsOf, expireGap, isKnownGap } from "./mailbox-doubts.ts";
 import type { MailboxState } from "./mailbox-state.ts";
@@ -21,6 +21,12 @@ export interface SyncOptions extends LeaseOptions {
   readonly lately?: boolean;
   /** Flags are looked at of which a server without MODSEQs may not have told. */
   readonly thorough?: boolean;
+  /** At the first look: what is told of the mailbox ahead of its UIDs, which take long where there are many. */
+  readonly onFirstLook?: ((first: FirstLook) => void) | undefined;
+}
+
+export interface FirstLook extends Examined {
+  readonly uidValidity: UidValidity;
 }
 
 /** A server that was asked so lately is not asked again for who only wants to know what there is. */
@@ -66,7 +72,7 @@ export async function isUnchanged(mailbox: MailboxState): Promise<boolean> {
   );
 }
 
-export interface CatchUpOptions extends Pick<SyncOptions, "lately" | "thorough" | "modSeqs"> {
+export interface CatchUpOptions extends Pick<SyncOptions, "lately" | "thorough" | "modSeqs" | "onFirstLook"> {
   /** Only what was told is taken in. */
   readonly unasked?: boolean;
   /** Others may have changed something between the selection and now. */
@@ -86,6 +92,7 @@ export async function catchUp(
     taken.add(lease.examined);
     // All of it is looked at each time.
     if (mailbox.isTransient) lease.told.take();
+    tellFirst(mailbox, lease, examined, options);
     return takeDelta(mailbox, lease, examined);
   }
   if (isWorthListing(mailbox, lease, options)) return takeDelta(mailbox, lease, await lease.examineAgain());
@@ -104,6 +111,18 @@ export async function catchUp(
     mailbox.follow(undefined);
     throw error;
   });
+}
+
+function tellFirst(
+  { listed, isTransient, record }: MailboxState,
+  { told }: MailboxLease,
+  examined: Examined,
+  { onFirstLook }: CatchUpOptions,
+): void {
+  const { uidValidity, permanentFlags } = examined;
+  const isOther = record.uidValidity !== undefined && record.uidValidity !== uidValidity;
+  if (listed || isTransient || uidValidity === undefined || isOther) return;
+  onFirstLook?.({ ...examined, uidValidity, permanentFlags: told.permanentFlags ?? permanentFlags });
 }
 
 /** Its last listing was not whole: a new selection may tell other counts. */

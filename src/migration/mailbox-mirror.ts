@@ -12,7 +12,7 @@ import type { ThreadAlgorithm, ThreadNode } from "../mail/thread.ts";
 import type { MailboxRecord } from "../store/store.ts";
 import { singleFlight, waitWith } from "../waiting.ts";
 import { expungedSince } from "./expunged-since.ts";
-import { isUnchanged, type SyncOptions, takeTold } from "./follow-mailbox.ts";
+import { type FirstLook, isUnchanged, type SyncOptions, takeTold } from "./follow-mailbox.ts";
 import { forgetChanged } from "./given-back.ts";
 import { type Losses, lossesOf, putAsideIn } from "./losses.ts";
 import { withMailbox, withMailboxApart } from "./mailbox-lease.ts";
@@ -33,6 +33,8 @@ export interface LookOptions {
   readonly modSeqs?: boolean;
   /** Where the legacy server was asked in the last second, that is good enough. */
   readonly lately?: boolean;
+  /** Called where this is the first look, or waits for it. */
+  readonly onFirstLook?: ((first: FirstLook) => void) | undefined;
 }
 
 export interface PullTurnOptions {
@@ -121,14 +123,23 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
     },
   };
   const flights = new Map<string, () => Promise<void>>();
+  const firstLooks = new Set<(first: FirstLook) => void>();
+  const onFirstLook = (first: FirstLook): void => {
+    for (const tell of firstLooks) tell(first);
+  };
   /** Who asks for the same while it is on its way waits for one more, with all who do. */
   const look = (options: LookOptions & Pick<SyncOptions, "write">): Promise<void> => {
     const key = `${options.write} ${options.modSeqs} ${options.lately}`;
     const flight =
       flights.get(key) ??
-      singleFlight(() => syncAround(state, { priority: "interactive", signal: state.signal, ...options }));
+      singleFlight(() =>
+        syncAround(state, { priority: "interactive", signal: state.signal, ...options, onFirstLook }),
+      );
     flights.set(key, flight);
-    return flight();
+    const { onFirstLook: tell } = options;
+    if (!tell || state.listed) return flight();
+    firstLooks.add(tell);
+    return flight().finally(() => firstLooks.delete(tell));
   };
   const watch = createWatch(state, () => look({}));
 

@@ -1,12 +1,12 @@
 /** SELECT, EXAMINE, CHECK, CLOSE (RFC 3501 6.3.1, 6.3.2, 6.4.1, 6.4.2) and UNSELECT (RFC 3691). */
-import type { MailboxChange } from "../../account/account.ts";
+import type { FirstLook, MailboxChange, OpenMailbox } from "../../account/account.ts";
 import { hasFlag } from "../../mail/flags.ts";
 import { type EncodedMailboxName, encodedMailboxName, type Uid } from "../../mail/ids.ts";
 import type { Output } from "../../wire/output.ts";
 import { type Call, type Command, define, nothing } from "../command.ts";
 import { describeHighest } from "../condstore.ts";
 import { ok, type Reply, untagged } from "../formatter.ts";
-import { countRecent, describeFlags } from "../notices.ts";
+import { countRecent, writeFlags } from "../notices.ts";
 import { createPartTrees } from "../part-trees.ts";
 import { type Missed, missedSince, writeMissed } from "../resync.ts";
 import { noParameters, type SelectParameters, selectParameters } from "../select-parameters.ts";
@@ -72,6 +72,9 @@ function defineSelect(name: string, isExamine: boolean): Command {
   });
 }
 
+/** Listing so many takes the old server longer than anybody likes to wait for SELECT. */
+const manyMessages = 10_000;
+
 async function openMailbox(call: SelectCall, isExamine: boolean): Promise<Reply> {
   const { session, state, args, output, signal } = call;
   const { enabled } = session;
@@ -82,6 +85,58 @@ async function openMailbox(call: SelectCall, isExamine: boolean): Promise<Reply>
   if (args.known && !enabled.qresync) throw new ParseError("QRESYNC not enabled");
   if (args.condstore) enabled.condstore = true;
 
+  const { promise: firstLook, resolve } = Promise.withResolvers<FirstLook>();
+  const told: Told = {};
+  const onFirstLook = (first: FirstLook): void => {
+    if (first.exists < manyMessages || enabled.condstore) return;
+    told.first = first;
+    resolve(first);
+  };
+  const opening = openSelected(call, authenticated, isExamine, { told, onFirstLook });
+  const selected = await Promise.race([opening, firstLook]);
+  if (!("kind" in selected)) {
+    opening.catch(() => undefined);
+    session.state = { kind: "opening", account: authenticated.account, selected: opening };
+    const readOnly = isExamine || selected.readOnly;
+    describe(output, { ...selected, readOnly, recent: 0 });
+    return opened(isExamine, readOnly);
+  }
+  let missed: Missed | undefined;
+  try {
+    missed = args.known && (await missedSince(selected, args.known, signal));
+  } catch (error) {
+    selected.mailbox.close();
+    throw error;
+  }
+  session.state = selected;
+  const { mailbox, view, readOnly } = selected;
+  const { uidValidity, uidNext, flags, permanentFlags, firstUnseen } = mailbox;
+  const [exists, recent] = [view.uids.length, countRecent(selected)];
+  describe(output, { uidValidity, uidNext, flags, permanentFlags, firstUnseen, readOnly, exists, recent });
+  // Like the legacy server's, it may not be known before a client wants it.
+  if (mailbox.highestModSeq !== undefined || enabled.condstore)
+    output.write(describeHighest(mailbox.highestModSeq));
+  if (missed) await writeMissed(selected, missed, output);
+  return opened(isExamine, readOnly);
+}
+
+interface Told {
+  /** What the client was told ahead of the listing, if it was. */
+  first?: FirstLook;
+}
+
+interface Early {
+  readonly told: Told;
+  readonly onFirstLook: (first: FirstLook) => void;
+}
+
+async function openSelected(
+  { session, args, signal }: SelectCall,
+  authenticated: Authenticated,
+  isExamine: boolean,
+  { told, onFirstLook }: Early,
+): Promise<Selected> {
+  const { enabled } = session;
   const opened: { view?: View; gone?: MailboxChange } = {};
   const onChange = (change: MailboxChange): void => {
     // What happens before the view is made is in the mailbox's own list already.
@@ -90,47 +145,44 @@ async function openMailbox(call: SelectCall, isExamine: boolean): Promise<Reply>
     if (opened.view?.gone) session.wake();
     else session.onNews?.();
   };
-  const options = { examine: isExamine, modSeqs: enabled.condstore, onChange };
+  const options = { examine: isExamine, modSeqs: enabled.condstore, onChange, onFirstLook };
   const mailbox = await authenticated.account.open(args.name, options, signal);
-  const view = createView(mailbox.uids);
+  const view = viewOf(mailbox, told.first);
   opened.view = view;
   if (opened.gone) view.apply(opened.gone);
-  const readOnly = isExamine || mailbox.readOnly;
-  const selected: Selected = {
+  return {
     ...authenticated,
     kind: "selected",
     mailbox,
     view,
-    readOnly,
+    readOnly: isExamine || mailbox.readOnly,
     trees: createPartTrees(),
     saved: { uids: [] },
-    told: { flags: mailbox.flags },
+    told: { flags: told.first?.flags ?? mailbox.flags },
     enabled,
   };
-  let missed: Missed | undefined;
-  try {
-    missed = args.known && (await missedSince(selected, args.known, signal));
-  } catch (error) {
-    mailbox.close();
-    throw error;
-  }
-  session.state = selected;
-  describe(selected, output);
-  if (missed) await writeMissed(selected, missed, output);
-  const verb = isExamine ? "Examine" : "Select";
-  return ok(`${verb} completed.`, readOnly ? "READ-ONLY" : "READ-WRITE");
 }
 
-function describe(selected: Selected, output: Output): void {
-  const { mailbox, view } = selected;
-  describeFlags(selected, output);
-  output.write(untagged(`${view.uids.length} EXISTS`));
-  output.write(untagged(`${countRecent(selected)} RECENT`));
+/** As the client knows it, who has seen no UID yet: what is more than it was told has arrived, what is less ends it. */
+function viewOf({ uids, uidValidity }: OpenMailbox, first: FirstLook | undefined): View {
+  if (!first || (uids.length === first.exists && uidValidity === first.uidValidity)) return createView(uids);
+  const view = createView(uids.slice(0, first.exists));
+  view.apply({ kind: "arrived", uids: uids.slice(first.exists) });
+  const isMore = uids.length > first.exists && uidValidity === first.uidValidity;
+  if (!isMore) view.apply({ kind: "gone", reason: "The mailbox has changed, please reopen it" });
+  return view;
+}
+
+function opened(isExamine: boolean, readOnly: boolean): Reply {
+  return ok(`${isExamine ? "Examine" : "Select"} completed.`, readOnly ? "READ-ONLY" : "READ-WRITE");
+}
+
+function describe(output: Output, mailbox: FirstLook & { readonly recent: number }): void {
+  writeFlags(mailbox, output);
+  output.write(untagged(`${mailbox.exists} EXISTS`));
+  output.write(untagged(`${mailbox.recent} RECENT`));
   if (mailbox.firstUnseen !== undefined)
     output.write(untagged(`OK [UNSEEN ${mailbox.firstUnseen}] First unseen.`));
   output.write(untagged(`OK [UIDVALIDITY ${mailbox.uidValidity}] UIDs valid`));
   output.write(untagged(`OK [UIDNEXT ${mailbox.uidNext}] Predicted next UID`));
-  // Like the legacy server's, it may not be known before a client wants it.
-  if (mailbox.highestModSeq !== undefined || selected.enabled.condstore)
-    output.write(describeHighest(mailbox.highestModSeq));
 }
