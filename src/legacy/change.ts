@@ -9,7 +9,7 @@ import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
 import { formatInternalDate } from "../mail/internal-date.ts";
 import type { NameChange } from "../mail/name-change.ts";
 import type { AppendedUid } from "../mail/new-message.ts";
-import { formatNumberSet, parseSequenceSet, type UidSet, uidSetOf } from "../mail/number-set.ts";
+import { formatNumberSet, parseSequenceSet, type UidSet } from "../mail/number-set.ts";
 import { type CommandPart, nameArgument } from "./command-text.ts";
 import { parseUidValidity } from "./examine.ts";
 import { parseUid } from "./fetch-answer.ts";
@@ -17,7 +17,6 @@ import type { ImapConnection } from "./imap-connection.ts";
 import { expectChanged } from "./refusal.ts";
 import type { SelectedMailbox } from "./selected-mailbox.ts";
 import type { MailboxChanges, MessageToAppend } from "./source.ts";
-import { uidFetch } from "./uid-fetch.ts";
 import { splitUidSet } from "./uid-set.ts";
 import type { StatusText, Tagged, Untagged } from "./untagged.ts";
 
@@ -81,17 +80,8 @@ function unknownOutcome(error: unknown): never {
  */
 export function mailboxChanges(mailbox: SelectedMailbox): MailboxChanges {
   const { connection } = mailbox;
-  const safe = async (uids: UidSet): Promise<UidSet> => {
-    if (connection.capabilities.has("UIDPLUS")) return uids;
-    if (connection.quirks.guessesUids) return mailbox.listed(uids);
-    const there: Uid[] = [];
-    const onAnswer = (uid: Uid): boolean => {
-      there.push(uid);
-      return true;
-    };
-    await uidFetch(connection, { uids, items: "(UID)", onAnswer });
-    return uidSetOf(there);
-  };
+  const safe = async (uids: UidSet): Promise<UidSet> =>
+    connection.capabilities.has("UIDPLUS") ? uids : mailbox.known(uids);
   return {
     async store(named, change, _onFlags, unchangedSince) {
       await beAlive(connection);

@@ -21,7 +21,7 @@ import type { Turn } from "./turns.ts";
 import { uidSort, uidThread } from "./uid-arrange.ts";
 import { contentsRequest } from "./uid-fetch.ts";
 import { uidSearch } from "./uid-search.ts";
-import { splitUidSet } from "./uid-set.ts";
+import { contains, splitUidSet } from "./uid-set.ts";
 import { vanishedSince } from "./vanished.ts";
 
 export function createLease(connection: ImapConnection): ImapLease {
@@ -81,16 +81,26 @@ export async function createMailboxLease(
     thread: (algorithm, uids) => uidThread(connection, algorithm, uids),
     vanishedSince: (uids, since) => vanishedSince(connection, uids, since),
     async fetchBodies(uids, sink) {
-      await mailbox.fetch(contentsRequest(uids, sink));
+      const nil: Uid[] = [];
+      await mailbox.fetch(contentsRequest(uids, sink, (uid) => nil.push(uid)));
+      if (nil.length > 0 && sink.nil) for (const uid of await stillThere(mailbox, nil)) sink.nil(uid);
       const doubt = sink.doubt?.();
       if (!doubt) return;
-      // What is asked for again is asked for on another connection.
-      connection.destroy(doubt);
-      throw doubt;
+      // What is asked for again is asked for on another connection. A length that is wrong may have taken others'
+      // answers along; where nothing is wrong but what it says, those who share it go on.
+      if (doubt.isOfLength || !connection.isBusy) connection.destroy(doubt.fault);
+      throw doubt.fault;
     },
     ...metadata,
     ...textFetches(mailbox),
   };
+}
+
+/** Dovecot tells NIL of a message that another session has removed, until this one has heard of it. */
+async function stillThere(mailbox: SelectedMailbox, uids: readonly Uid[]): Promise<readonly Uid[]> {
+  await mailbox.connection.run({ parts: ["NOOP"] });
+  const known = await mailbox.known(uidSetOf(uids));
+  return uids.filter((uid) => contains(known, uid));
 }
 
 /** Where STATUS is not to be believed, by selecting the mailbox and leaving it again. */

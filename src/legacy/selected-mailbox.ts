@@ -41,6 +41,8 @@ export interface SelectedMailbox {
   lastUid(): Promise<Uid | undefined>;
   /** Of `uids` those that it lists. */
   listed(uids: UidSet): Promise<UidSet>;
+  /** Of `uids` those that it knows by their UIDs. */
+  known(uids: UidSet): Promise<UidSet>;
   fetch(request: FetchRequest): Promise<void>;
 }
 
@@ -164,6 +166,17 @@ async function select(
   const listed = async (asked: UidSet): Promise<UidSet> =>
     uidSetOf((await uids()).filter((uid) => contains(asked, uid)));
 
+  const known = async (uids: UidSet): Promise<UidSet> => {
+    if (guessesUids) return listed(uids);
+    const there: Uid[] = [];
+    const onAnswer = (uid: Uid): boolean => {
+      there.push(uid);
+      return true;
+    };
+    await uidFetch(connection, { uids, items: "(UID)", onAnswer });
+    return uidSetOf(there);
+  };
+
   /** Tells which came as an empty shell. */
   const fetchListed = async (request: FetchRequest): Promise<ReadonlySet<Uid>> => {
     const empty = new Set<Uid>();
@@ -200,6 +213,7 @@ async function select(
     },
     lastUid: async () => (frozenSessions ? (await uids()).at(-1) : lastUid(connection)),
     listed,
+    known,
     async fetch(request) {
       if (!guessesUids && !frozenSessions) return uidFetch(connection, request);
       const empty = await fetchListed(request);

@@ -174,10 +174,16 @@ export interface BodySink {
   readonly write: (chunk: Buffer) => undefined | Promise<void>;
   /** The message is whole: exactly sizeBytes were written, and the answer goes on behind them as it should. */
   readonly end: () => undefined | Promise<void>;
-  /** The server tells NIL for a message: it is gone, or cannot be read. */
+  /** The server tells NIL for a message that it has. */
   readonly nil?: (uid: Uid) => void;
-  /** Asked when all have come: why some are to be asked for again. The connection is closed, and `fetchBodies` throws it. */
-  readonly doubt?: () => MailError | undefined;
+  /** Asked when all have come: why some are to be asked for again, elsewhere. `fetchBodies` throws it. */
+  readonly doubt?: () => Doubt | undefined;
+}
+
+export interface Doubt {
+  readonly fault: MailError;
+  /** What came is not as long as it was said to be: what else has come on that connection may not be right either. */
+  readonly isOfLength: boolean;
 }
 
 /**

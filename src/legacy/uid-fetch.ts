@@ -76,7 +76,7 @@ function runPiece(
  * or a literal ahead of its UID, was gathered by the reader. NIL is a message that is gone, or
  * one that the server cannot read.
  */
-export function contentsRequest(uids: UidSet, sink: BodySink): FetchRequest {
+export function contentsRequest(uids: UidSet, sink: BodySink, onNil: (uid: Uid) => void): FetchRequest {
   let streamed: Uid | undefined;
   const delivered = new Set<number>();
   const isNew = (uid: Uid): boolean => {
@@ -103,7 +103,7 @@ export function contentsRequest(uids: UidSet, sink: BodySink): FetchRequest {
       }
       if (!isNew(uid)) return true;
       if (content === null) {
-        sink.nil?.(uid);
+        onNil(uid);
         return true;
       }
       return deliver(sink, uid, content);

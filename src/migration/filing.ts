@@ -67,7 +67,7 @@ export function createFiling(options: FilingOptions): Filing {
   const { downloads, receiving, unfiled } = arrivals;
   const doubts = doubtsOf(mailbox);
   const newDoubts = new Map<Uid, string>();
-  let contradiction: Contradiction | undefined;
+  let doubt: { readonly fault: Contradiction; readonly isOfLength: boolean } | undefined;
   let reception: Reception = { kind: "ignored" };
   let batch: MessageToFile[] = [];
   let batched = 0;
@@ -140,7 +140,8 @@ export function createFiling(options: FilingOptions): Filing {
     }
     newDoubts.set(uid, digest);
     const reason = `its size is said to be ${told} bytes, and ${sizeBytes} came`;
-    contradiction ??= new Contradiction(uid, reason, chunks && contentOf(Buffer.concat(chunks)));
+    const fault = new Contradiction(uid, reason, chunks && contentOf(Buffer.concat(chunks)));
+    if (!doubt?.isOfLength) doubt = { fault, isOfLength: sizeBytes > 0 };
     return false;
   };
   const finishSpool = async (uid: Uid, spool: SpooledMessage): Promise<void> => {
@@ -221,11 +222,12 @@ export function createFiling(options: FilingOptions): Filing {
     nil(uid) {
       const message = mailbox.table.get(uid);
       if (!message || message.presence === "full" || receiving.has(uid)) return;
-      contradiction ??= new Contradiction(uid, "it tells NIL in place of the message", nilContent);
+      const fault = new Contradiction(uid, "it tells NIL in place of the message", nilContent);
+      doubt ??= { fault, isOfLength: false };
     },
     doubt() {
       for (const [uid, digest] of newDoubts) doubts.set(uid, digest);
-      return contradiction;
+      return doubt;
     },
   };
   return {

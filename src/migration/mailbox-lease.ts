@@ -3,6 +3,7 @@ import { MailError } from "../errors.ts";
 import type { LeaseOptions, MailboxLease, MailboxLeaseOptions } from "../legacy/source.ts";
 import type { MailboxRecord } from "../store/store.ts";
 import { anyOf } from "../waiting.ts";
+import { Contradiction } from "./contradiction.ts";
 import { catchUp, isFollowed } from "./follow-mailbox.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import { takeDelta } from "./sync-mailbox.ts";
@@ -63,8 +64,11 @@ export async function withFollowed<T>(
   try {
     return await attempt();
   } catch (error) {
-    // A message that cannot be had has broken the delta ahead of it, and the next does without its metadata.
-    if (isBegun || unreadableOf(mailbox).takeDelta() !== "metadata") throw error;
+    if (isBegun) throw error;
+    // A message that cannot be had has broken the delta ahead of it, and the next does without its metadata; or what
+    // somebody else was sent there was wrong, and has ended the connection.
+    const isSafeAgain = unreadableOf(mailbox).takeDelta() === "metadata" || error instanceof Contradiction;
+    if (!isSafeAgain) throw error;
     return attempt();
   }
 }

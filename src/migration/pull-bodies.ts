@@ -18,6 +18,7 @@ import { Contradiction } from "./contradiction.ts";
 import { createDownload, type Download, notAnswered } from "./download.ts";
 import { type FetchAround, fetchAround } from "./fetch-around.ts";
 import { type Arrivals, createFiling } from "./filing.ts";
+import { takeTold } from "./follow-mailbox.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import type { SameContent } from "./same-content.ts";
 import { mayBeItsFault, unreadableOf } from "./unreadable.ts";
@@ -149,7 +150,15 @@ export function createBodyPull(mailbox: MailboxState, sameContent: SameContent):
         else download.fail(failureOf(uid) ?? failure ?? notAnswered(uid));
       }
     }
-    if (again.length > 0) await start(again, true);
+    if (again.length === 0) return;
+    // Or others have removed it, and it was not told in its place.
+    await takeTold(mailbox).catch((error: unknown) => {
+      mailbox.logger.debug(
+        { err: error, mailbox: mailbox.record.name },
+        "no news of messages that did not come",
+      );
+    });
+    await start(again, true);
   };
   const startForClients = (wanted: readonly Download[]): void => {
     const fetching: Promise<void> = start(wanted).finally(() => clientFetches.delete(fetching));

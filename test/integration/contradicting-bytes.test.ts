@@ -5,7 +5,14 @@ import { expect, it } from "vitest";
 import { startBehindOdd } from "../helpers/behind-odd.ts";
 import type { ImapClient } from "../helpers/imap-client.ts";
 import { type Mailferry, runCli } from "../helpers/mailferry.ts";
-import { type Manners, type OddMessage, oddMailbox, oddMessage, rightItem } from "../helpers/odd-imap.ts";
+import {
+  type Manners,
+  type OddImap,
+  type OddMessage,
+  oddMailbox,
+  oddMessage,
+  rightItem,
+} from "../helpers/odd-imap.ts";
 
 const user = "alice@example.com";
 const texts = [1, 2, 3, 4, 5, 6].map((uid) =>
@@ -14,11 +21,13 @@ const texts = [1, 2, 3, 4, 5, 6].map((uid) =>
   ),
 );
 
-async function start(manners: Partial<Manners>): Promise<{ client: ImapClient; mailferry: Mailferry }> {
+async function start(
+  manners: Partial<Manners>,
+): Promise<{ client: ImapClient; mailferry: Mailferry; odd: OddImap }> {
   const inbox = oddMailbox(texts.map((text, index) => oddMessage(index + 1, text)));
-  const { mailferry } = await startBehindOdd({ INBOX: inbox }, manners, { legacyExtra: { timeout: 1 } });
+  const { mailferry, odd } = await startBehindOdd({ INBOX: inbox }, manners, { legacyExtra: { timeout: 1 } });
   const client = await mailferry.client(user);
-  return { client, mailferry };
+  return { client, mailferry, odd };
 }
 
 /** BODY[] of message 3 is told in another way. */
@@ -134,3 +143,23 @@ for (const told of ['""', "NIL"]) {
     }
   });
 }
+
+it("one that another session removes as it is asked for is left out, and nobody is sent away", async () => {
+  const removing: Partial<Manners> = {
+    item(message, item, connection) {
+      if (message.uid !== 3 || !/^BODY(\.PEEK)?\[\]$/.test(item)) return rightItem(message, item);
+      const inbox = odd.mailboxes.get(connection.selected ?? "");
+      if (inbox) inbox.messages = inbox.messages.filter(({ uid }) => uid !== 3);
+      return "BODY[] NIL";
+    },
+  };
+  const { mailferry, client, odd } = await start(removing);
+  await client.ok("SELECT INBOX");
+  const { untagged } = await client.ok("UID FETCH 1:* (BODY.PEEK[])");
+  const bodies = untagged.map(String).filter((one) => one.includes("BODY[]"));
+  expect(bodies.map((one) => /UID (\d+)/.exec(one)?.[1])).toEqual(["1", "2", "4", "5", "6"]);
+  await client.ok("NOOP");
+  expect((await client.ok("UID SEARCH ALL")).untagged.map(String)).toEqual(["* SEARCH 1 2 4 5 6"]);
+  const migrated = await runCli(["migrate", "-c", mailferry.configFile, user]);
+  expect([migrated.code, migrated.stdout]).toEqual([0, expect.stringContaining("complete: 5 of 5")]);
+});

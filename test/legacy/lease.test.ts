@@ -1,5 +1,6 @@
 /** What leases ask and how they read the answers of servers good and bad. */
 import { afterEach, describe, expect, it } from "vitest";
+import { MailError } from "../../src/errors.ts";
 import type { ImapConnection } from "../../src/legacy/imap-connection.ts";
 import { createLease, createMailboxLease } from "../../src/legacy/lease.ts";
 import type { BodySink, MailboxLease } from "../../src/legacy/source.ts";
@@ -581,6 +582,44 @@ describe("bodies", () => {
       [3, ""],
       [4, 'a "b"'],
     ]);
+  });
+
+  it("that are NIL since another session has removed them contradict nothing", async () => {
+    const lease = await inInbox(async (peer) => {
+      const body = await peer.expect(/^UID FETCH 3 \(UID BODY/);
+      peer.send(`* 3 FETCH (UID 3 BODY[] NIL)\r\n${body} OK\r\n`);
+      peer.send(`* 3 EXPUNGE\r\n${await peer.expect(/^NOOP/)} OK\r\n`);
+      peer.send(`${await peer.expect(/^UID FETCH 3 \(UID\)/)} OK\r\n`);
+    });
+    const nil: Uid[] = [];
+    await lease.fetchBodies(uids(3), { ...gather([]), nil: (uid) => void nil.push(uid) });
+    expect([nil, lease.told.take().expunged]).toEqual([[], 1]);
+  });
+
+  it("that are NIL though they are there are doubted, and nobody else's command is cut off", async () => {
+    const { promise: isDoubted, resolve: noteDoubted } = Promise.withResolvers<void>();
+    const lease = await inInbox(async (peer) => {
+      const body = await peer.expect(/^UID FETCH 3 \(UID BODY/);
+      const others = await peer.expect(/^NOOP/);
+      peer.send(`* 3 FETCH (UID 3 BODY[] NIL)\r\n${body} OK\r\n`);
+      peer.send(`${await peer.expect(/^NOOP/)} OK\r\n`);
+      peer.send(`* 3 FETCH (UID 3)\r\n${await peer.expect(/^UID FETCH 3 \(UID\)/)} OK\r\n`);
+      await isDoubted;
+      peer.send(`${others} OK\r\n`);
+    });
+    const nil: Uid[] = [];
+    const fault = new MailError("UNAVAILABLE", "not what it says");
+    const sink = {
+      ...gather([]),
+      nil: (uid: Uid) => void nil.push(uid),
+      doubt: () => ({ fault, isOfLength: false }),
+    };
+    const bodies = lease.fetchBodies(uids(3), sink);
+    const others = lease.ask();
+    await expect(bodies).rejects.toBe(fault);
+    noteDoubted();
+    await others;
+    expect(nil).toEqual([3]);
   });
 
   it("break the connection when the sink fails, and say why", async () => {
