@@ -70,6 +70,8 @@ export interface Mailferry extends SideChanges {
 
 export async function createMailferry(config: Config, logger: Logger): Promise<Mailferry> {
   const hosts = config.legacy.map(legacyHost);
+  // What is wrong with the configuration shows before anything runs that would have to be closed.
+  const tlsContext = config.tls && secureContext(config.tls);
   const directory = openDirectory(config.dataDir);
   // First, while a fork costs little.
   const syncHelper = startSyncHelper({ logger });
@@ -178,7 +180,7 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
   };
   const { connections: maxConnections, connectionsPerAddress: maxPerAddress } = config.limits;
   const admit = createAdmission({ maxConnections, maxPerAddress, isTrusted });
-  const listeners = createListeners(config, { login, admit, logger });
+  const listeners = createListeners(config, { login, admit, logger, tlsContext });
 
   const hook = createOperatorHook({ config: config.cutover.hook, directory, logger });
   const sides = createSideChanges({
@@ -229,11 +231,10 @@ interface Listeners {
   close(): Promise<void>;
 }
 
-type FrontDoor = Pick<ImapServerOptions, "login" | "admit" | "logger">;
+type FrontDoor = Pick<ImapServerOptions, "login" | "admit" | "logger" | "tlsContext">;
 
 function createListeners(config: Config, door: FrontDoor): Listeners {
   const { hostname, allowPlaintextLogin } = config;
-  const tlsContext = config.tls && secureContext(config.tls);
   const servers = config.listen.map((entry) => ({
     entry,
     server: createServer[entry.protocol]({
@@ -241,7 +242,6 @@ function createListeners(config: Config, door: FrontDoor): Listeners {
       hostname,
       allowPlaintextLogin,
       tls: entry.tls,
-      tlsContext,
     }),
   }));
   return {

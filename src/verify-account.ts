@@ -43,6 +43,10 @@ export async function verifyAccount(
         ...common,
         source: imap,
         resync: async (name) => (await mirror.mailbox(name, signal)).sync(signal),
+        async fetchAnew(name, uids) {
+          (await mirror.mailbox(name, signal)).putOtherAside(uids);
+          await mirror.pull(signal);
+        },
         ...(onMailbox && { onMailbox }),
       })
     : undefined;

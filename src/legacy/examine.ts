@@ -169,8 +169,8 @@ export async function readStatus(
       if (answered || untagged.kind !== "data" || untagged.name !== "STATUS") return false;
       const status = parseStatus(untagged);
       if (status.name !== name) {
-        // Others may have asked for that one.
-        misnamed ??= status.items;
+        // Others may have asked for that one, before this one or behind it: ours is the last ahead of our tagged answer.
+        misnamed = status.items;
         return false;
       }
       answered = status.items;

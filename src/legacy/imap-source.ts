@@ -165,13 +165,14 @@ export function createImapSource(options: ImapSourceOptions): ImapConnectionPool
   };
   const sharedOpen = new Set<ImapConnection>();
   const shared = createSharedMailboxes({
-    async open(name, request) {
+    async open(name, request, anew) {
       const signal = anyOf(request.signal, closing.signal);
       const permit = await acquire({ ...request, signal });
       try {
-        const connection = pool.take(name) ?? (await connect({ ...request, signal }, name));
+        const kept = anew ? undefined : pool.take(name);
+        const connection = kept ?? (await connect({ ...request, signal }, name));
         sharedOpen.add(connection);
-        return { connection, permit };
+        return { connection, permit, wasKept: kept !== undefined };
       } catch (error) {
         permit.release();
         throw error;

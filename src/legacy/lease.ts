@@ -2,7 +2,6 @@
  * What can be asked of one connection while it is held (see source.ts). Calls may overlap: their commands
  * are pipelined, and each gets its own answers.
  */
-import { noFlags } from "../mail/flags.ts";
 import type { EncodedMailboxName, ModSeq, Uid } from "../mail/ids.ts";
 import { noModSeq } from "../mail/mod-seq.ts";
 import { uidSetOf } from "../mail/number-set.ts";
@@ -12,7 +11,7 @@ import { type CommandPart, criteriaParts } from "./command-text.ts";
 import { examine, readStatus } from "./examine.ts";
 import { keepIdling } from "./idle.ts";
 import type { ImapConnection } from "./imap-connection.ts";
-import { joinAnswers } from "./join-answers.ts";
+import { joinAnswers, type WholeMetadata } from "./join-answers.ts";
 import { keptChanges } from "./kept-changes.ts";
 import { readListing } from "./listing.ts";
 import { expectFetched } from "./refusal.ts";
@@ -131,21 +130,23 @@ function metadataFetches(mailbox: SelectedMailbox): MetadataFetches {
   const since = (changedSince: ModSeq | undefined): string =>
     changedSince === undefined ? "" : ` (CHANGEDSINCE ${changedSince})`;
   return {
-    fetchMeta(uids, onMeta, changedSince) {
-      const joined = joinAnswers();
-      return mailbox.fetch({
+    async fetchMeta(uids, onMeta, changedSince) {
+      const answers = joinAnswers();
+      const tell = (uid: Uid, whole: WholeMetadata): void => {
+        const { flags, internalDate, sizeBytes, modSeq = noModSeq, emailId } = whole;
+        const meta = { uid, flags, internalDate, sizeBytes, modSeq };
+        onMeta(emailId === undefined ? meta : { ...meta, emailId });
+      };
+      await mailbox.fetch({
         uids,
         items: `(UID FLAGS INTERNALDATE RFC822.SIZE${modSeqItem()}${emailIdItem})${since(changedSince)}`,
         onAnswer(uid, part) {
-          const answer = joined(uid, part);
-          const { internalDate, sizeBytes, emailId } = answer;
-          if (internalDate === undefined || sizeBytes === undefined) return false;
-          const flags = answer.flags ?? noFlags;
-          const meta = { uid, flags, internalDate, sizeBytes, modSeq: answer.modSeq ?? noModSeq };
-          onMeta(emailId === undefined ? meta : { ...meta, emailId });
-          return true;
+          const whole = answers.take(uid, part);
+          if (whole) tell(uid, whole);
+          return whole !== undefined;
         },
       });
+      for (const [uid, whole] of answers.rest()) tell(uid, whole);
     },
     fetchPartly: (uids, items, onPart) =>
       mailbox.fetch({

@@ -18,6 +18,8 @@ import type { LeaseOptions, MailboxLeaseOptions } from "./source.ts";
 export interface HeldConnection {
   readonly connection: ImapConnection;
   readonly permit: Permit;
+  /** It was open already: the server may have closed it without a sign. */
+  readonly wasKept: boolean;
 }
 
 export interface SharedMailboxes {
@@ -36,8 +38,8 @@ export interface SharedMailboxes {
 }
 
 export interface SharedMailboxesOptions {
-  /** A connection of one's own, and the permit for it. */
-  readonly open: (name: EncodedMailboxName, request: LeaseOptions) => Promise<HeldConnection>;
+  /** A connection of one's own, and the permit for it; `anew`: none that was kept. */
+  readonly open: (name: EncodedMailboxName, request: LeaseOptions, anew: boolean) => Promise<HeldConnection>;
   readonly giveBack: (held: HeldConnection) => void;
   /** One has ended that others wait on: where connections are short, those may have to give way. */
   readonly onRest: () => void;
@@ -55,7 +57,7 @@ interface Shared {
 export function createSharedMailboxes({ open, giveBack, onRest }: SharedMailboxesOptions): SharedMailboxes {
   const byName = new Map<EncodedMailboxName, Shared>();
 
-  const begin = (name: EncodedMailboxName, request: LeaseOptions): Shared => {
+  const begin = (name: EncodedMailboxName, request: LeaseOptions, anew: boolean): Shared => {
     const users = new Set<LeaseOptions>([request]);
     const unwanted = new AbortController();
     const shared: Shared = {
@@ -63,7 +65,11 @@ export function createSharedMailboxes({ open, giveBack, onRest }: SharedMailboxe
       priority: request.priority,
       unwanted,
       connection: undefined,
-      opening: open(name, { ...jointRequest(users), priority: request.priority, signal: unwanted.signal }),
+      opening: open(
+        name,
+        { ...jointRequest(users), priority: request.priority, signal: unwanted.signal },
+        anew,
+      ),
     };
     byName.set(name, shared);
     shared.opening.then(
@@ -81,10 +87,10 @@ export function createSharedMailboxes({ open, giveBack, onRest }: SharedMailboxe
     if (byName.get(name) === shared) byName.delete(name);
   };
   /** Who has asked for a client does not wait in the background's queue. */
-  const join = (name: EncodedMailboxName, request: LeaseOptions): Shared => {
+  const join = (name: EncodedMailboxName, request: LeaseOptions, anew: boolean): Shared => {
     const shared = byName.get(name);
     const isTooSlow = shared?.connection === undefined && request.priority === "interactive";
-    if (!shared || (isTooSlow && shared.priority !== "interactive")) return begin(name, request);
+    if (!shared || (isTooSlow && shared.priority !== "interactive")) return begin(name, request, anew);
     shared.users.add(request);
     return shared;
   };
@@ -104,12 +110,13 @@ export function createSharedMailboxes({ open, giveBack, onRest }: SharedMailboxe
     name: EncodedMailboxName,
     asked: MailboxLeaseOptions,
     work: (connection: ImapConnection) => Promise<T>,
-  ): Promise<{ readonly result: T } | "was dead"> => {
+    anew: boolean,
+  ): Promise<{ readonly result: T } | "dead" | "dead, and kept"> => {
     const request = { ...asked };
-    const shared = join(name, request);
+    const shared = join(name, request, anew);
     let running: Promise<T> | undefined;
     try {
-      const { connection } = await waitWith(shared.opening, request.signal);
+      const { connection, wasKept } = await waitWith(shared.opening, request.signal);
       const before = connection.responseCount;
       running = work(connection);
       try {
@@ -117,7 +124,7 @@ export function createSharedMailboxes({ open, giveBack, onRest }: SharedMailboxe
       } catch (error) {
         const wasDead = connection.isClosed && connection.responseCount === before;
         if (!wasDead || request.signal.aborted || !mayBeRetried(error)) throw error;
-        return "was dead";
+        return wasKept ? "dead, and kept" : "dead";
       }
     } finally {
       const left = (): void => leave(name, shared, request);
@@ -128,9 +135,12 @@ export function createSharedMailboxes({ open, giveBack, onRest }: SharedMailboxe
 
   const shares: SharedMailboxes = {
     async use(name, request, work) {
-      const first = await useOnce(name, request, work);
-      const done = first === "was dead" ? await useOnce(name, request, work) : first;
-      if (done === "was dead") throw new MailError("UNAVAILABLE", "The old server closes every connection");
+      let done = await useOnce(name, request, work, false);
+      // A server that went away for a moment leaves all that were kept dead: only a new one tells.
+      for (let isLast = false; typeof done === "string" && !isLast; isLast = done === "dead")
+        done = await useOnce(name, request, work, true);
+      if (typeof done === "string")
+        throw new MailError("UNAVAILABLE", "The old server closes every connection");
       return done.result;
     },
     has(name) {

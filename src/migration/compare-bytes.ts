@@ -13,9 +13,15 @@ import { chunks } from "./pull-meta.ts";
 export interface ComparedBytes {
   readonly bytesCompared: number;
   /** Which differ, and how. */
-  readonly different: ReadonlyMap<Uid, string>;
+  readonly different: ReadonlyMap<Uid, DifferentBytes>;
   /** Which differ in nothing but fields that the legacy server writes into messages itself. */
   readonly rewritten: ReadonlySet<Uid>;
+}
+
+export interface DifferentBytes {
+  readonly detail: string;
+  /** The legacy server has given them. */
+  readonly isGiven: boolean;
 }
 
 export interface BytesToCompare {
@@ -35,7 +41,7 @@ export async function compareBytes(
   sizes: ReadonlySet<Uid>,
 ): Promise<ComparedBytes> {
   const { messages, signal } = comparison;
-  const different = new Map<Uid, string>();
+  const different = new Map<Uid, DifferentBytes>();
   const rewritten = new Set<Uid>();
   for (const range of chunks(messages, bodyRange)) {
     signal.throwIfAborted();
@@ -64,10 +70,10 @@ function isEqual(digests: BothSides | undefined): boolean {
   return digests?.there !== undefined && digests.there === digests.here;
 }
 
-function described(digests: BothSides | undefined): string {
+function described(digests: BothSides | undefined): DifferentBytes {
   return digests?.there === undefined
-    ? "the legacy server did not answer"
-    : `sha256 ${digests.there} there, ${digests.here} here`;
+    ? { detail: "the legacy server did not answer", isGiven: false }
+    : { detail: `sha256 ${digests.there} there, ${digests.here} here`, isGiven: true };
 }
 
 function plainDigest(): Digest {

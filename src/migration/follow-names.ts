@@ -65,7 +65,9 @@ export function followNames(options: FollowNamesOptions): NameFollower {
     opened.delete(record.id);
     if (mirror?.state.countsModSeqs) noteForgotten(store, mirror.state.record.highestModSeq);
     mirror?.state.announceGone("Mailbox was deleted");
-    await (isWanted ? store.dropMailbox(record.id) : store.setMailboxAside(record.id));
+    // What is held is here only, and nobody has decided on it: a rename under a new UIDVALIDITY must not take it along.
+    const isHolding = (mirror?.state.brake.held.length ?? 0) > 0;
+    await (isWanted && !isHolding ? store.dropMailbox(record.id) : store.setMailboxAside(record.id));
     logger.info({ mailbox: record.name, isWanted }, "mailbox is gone from the legacy server");
   };
   /** Mailboxes of other users and shared ones are listed, and are none of this account's. */

@@ -22,7 +22,7 @@ import { doubtsOf } from "./mailbox-doubts.ts";
 import { type MailboxMirror, noSuchMailbox, openMailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import { type MaildropMirror, type MaildropMirrorOptions, openMaildropMirror } from "./maildrop-mirror.ts";
-import { renameMailbox } from "./rename-mailbox.ts";
+import { renameMailbox, validityAs } from "./rename-mailbox.ts";
 
 export type { LegacyStatus } from "../legacy/source.ts";
 
@@ -132,9 +132,7 @@ export function openMirror(options: MirrorOptions): Mirror {
       const name = renamedTo(record, from, to);
       if (name === undefined || record.uidValidity === undefined) continue;
       try {
-        const { uidValidity } = await source.use({ priority: "interactive", signal }, (lease) =>
-          lease.status(name),
-        );
+        const uidValidity = await validityAs({ store, source, signal }, record, name);
         if (uidValidity === record.uidValidity) {
           await renameMailbox({ store, mirrors }, record, name);
         } else names.absent.expect([record.name], "done");

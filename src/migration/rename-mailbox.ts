@@ -1,6 +1,9 @@
-import type { EncodedMailboxName, MailboxId } from "../mail/ids.ts";
+/** What becomes of a mailbox here whose name a client has changed. */
+import type { ImapSource } from "../legacy/source.ts";
+import type { EncodedMailboxName, MailboxId, UidValidity } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
+import { shownValidities } from "./shown-validities.ts";
 
 export interface OpenMailboxes {
   readonly store: AccountStore;
@@ -26,4 +29,29 @@ export async function renameMailbox(
     });
   }
   store.renameMailbox(id, to);
+}
+
+export interface RenamedThere {
+  readonly store: AccountStore;
+  readonly source: ImapSource;
+  readonly signal: AbortSignal;
+}
+
+/** The UIDVALIDITY of the new name, as it is shown for `record`: no mailbox here has that name yet. */
+export async function validityAs(
+  { store, source, signal }: RenamedThere,
+  record: MailboxRecord,
+  name: EncodedMailboxName,
+): Promise<UidValidity | undefined> {
+  const request = { priority: "interactive", signal } as const;
+  const { uidValidity } = await source.use(request, (lease) => lease.status(name));
+  const told =
+    uidValidity ??
+    // STATUS of Dovecot tells 0 while another session is just opening it.
+    (await source.useMailbox(
+      name,
+      { ...request, quick: true },
+      async ({ examined }) => examined.uidValidity,
+    ));
+  return told && shownValidities(store).of(record.name, told);
 }

@@ -45,7 +45,7 @@ export async function takeDelta(
 ): Promise<void> {
   // Whoever waited for his turn while the mailbox got another master.
   if (mailbox.isLocal) throw new MailError("UNAVAILABLE", "The mailbox has another home now");
-  const first = underKnown(mailbox, firstExamined);
+  const first = underKnown(mailbox, await askedTwice(mailbox, lease, firstExamined));
   const uidValidity = await validityOf(mailbox, first);
   if (first.hasNoModSeqs) mailbox.countModSeqs(uidValidity);
   const { examined, ...listing } = await listUids(mailbox, lease, first, told);
@@ -76,6 +76,16 @@ export async function takeDelta(
   // Those that have arrived: only what is known of a message can be held against it later.
   if (mailbox.isTransient) mailbox.commitMeta(mailbox.record, changes.metas);
   mailbox.follow(lease.examined);
+}
+
+/** One answer without a UIDVALIDITY makes no mailbox that has none: what it is shown under would change at the next. */
+async function askedTwice(
+  { record }: MailboxState,
+  lease: MailboxLease,
+  examined: Examined,
+): Promise<Examined> {
+  const isKnown = (examined.uidValidity ?? record.uidValidity) !== undefined;
+  return isKnown ? examined : lease.examineAgain();
 }
 
 /** Under which UIDVALIDITY the mailbox goes on. */

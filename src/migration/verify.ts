@@ -23,7 +23,14 @@ export { digestHere } from "./compare-bytes.ts";
 export type Difference =
   | { readonly kind: "mailbox" | "uidnext"; readonly detail: string }
   | { readonly kind: "missing" | "extra" | "not-pulled"; readonly uid: Uid; readonly detail: string }
-  | { readonly kind: "flags" | "date" | "size" | "bytes"; readonly uid: Uid; readonly detail: string };
+  | { readonly kind: "flags" | "date" | "size"; readonly uid: Uid; readonly detail: string }
+  | {
+      readonly kind: "bytes";
+      readonly uid: Uid;
+      readonly detail: string;
+      /** The legacy server has given them. */
+      readonly isGiven?: true;
+    };
 
 export interface MailboxVerdict {
   readonly name: EncodedMailboxName;
@@ -50,6 +57,8 @@ export interface VerifyOptions {
   readonly samplePercent?: number | undefined;
   /** Makes the mirror take in what changed on the legacy server in the meantime. */
   readonly resync: (name: EncodedMailboxName) => Promise<void>;
+  /** Fetches the bytes of these once more: what is here of them is not what the legacy server gives. */
+  readonly fetchAnew?: (name: EncodedMailboxName, uids: readonly Uid[]) => Promise<void>;
   /** Called after each mailbox. */
   readonly onMailbox?: (verdict: MailboxVerdict) => void;
 }
@@ -93,9 +102,31 @@ async function verifyRepeatedly(record: MailboxRecord, options: VerifyOptions): 
   let verdict = await verifyAround(record, options, verifyMailbox);
   for (let look = 1; look < looks && verdict.differences.length > 0; look++) {
     await options.resync(record.name);
+    const before = verdict;
     verdict = await lookAgain(verdict, options);
+    // Other bytes each time are no better ones.
+    const other = twiceTheSame(before, verdict);
+    if (look > 1 || other.length === 0 || other.length > maxFetchedAnew) continue;
+    await options.fetchAnew?.(record.name, other);
   }
   return verdict;
+}
+
+/** Where so many differ it is no accident of ours. */
+const maxFetchedAnew = 1_000;
+
+/** Messages of which the legacy server gives other bytes than are here, and the same ones both times. */
+function twiceTheSame(before: MailboxVerdict, now: MailboxVerdict): readonly Uid[] {
+  const details = new Map(
+    before.differences.flatMap((one) => (isOtherBytes(one) ? [[one.uid, one.detail]] : [])),
+  );
+  return now.differences.flatMap((one) =>
+    isOtherBytes(one) && details.get(one.uid) === one.detail ? [one.uid] : [],
+  );
+}
+
+function isOtherBytes(one: Difference): one is Difference & { readonly kind: "bytes" } {
+  return one.kind === "bytes" && one.isGiven === true;
 }
 
 /** At what differed, and nothing else. */
@@ -182,7 +213,8 @@ async function verifyMailbox(
     // The bytes may explain another size.
     const messages = full.filter((one) => chosen.has(one) || sizes.has(one.uid));
     const bytes = await compareBytes({ store, record, messages, lease: connection, signal }, sizes);
-    for (const [uid, detail] of bytes.different) differences.push({ kind: "bytes", uid, detail });
+    for (const [uid, { detail, isGiven }] of bytes.different)
+      differences.push({ kind: "bytes", uid, detail, ...(isGiven && { isGiven }) });
     const misdated = differences.flatMap((one) => (one.kind === "date" ? [one.uid] : []));
     const undated = await withoutDate(connection, misdated, metas, signal);
     return {

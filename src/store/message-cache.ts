@@ -10,6 +10,8 @@ export interface MessageCache {
   putStructure(mailbox: MailboxId, uid: Uid, structure: StoredStructure): void;
   structure(mailbox: MailboxId, uid: Uid): StoredStructure | undefined;
   missingStructures(mailbox: MailboxId, uids: readonly Uid[]): Uid[];
+  /** The message's text is another one. */
+  forget(mailbox: MailboxId, uid: Uid): void;
 }
 
 /** From this many UIDs on, one walk over the range is cheaper than asking for each. */
@@ -21,6 +23,9 @@ export function createMessageCache(db: DatabaseSync): MessageCache {
   const putStructure = db.prepare("INSERT OR REPLACE INTO main.structures VALUES (?, ?, ?, ?)");
   const structure = db.prepare(
     "SELECT body, body_structure FROM main.structures WHERE mailbox = ? AND uid = ?",
+  );
+  const removals = ["headers", "structures"].map((table) =>
+    db.prepare(`DELETE FROM main.${table} WHERE mailbox = ? AND uid = ?`),
   );
   return {
     putHeader: (mailbox, uid, bytes) => void putHeader.run(mailbox, uid, bytes),
@@ -36,6 +41,9 @@ export function createMessageCache(db: DatabaseSync): MessageCache {
       return row && { body: toBuffer(row["body"]), bodyStructure: toBuffer(row["body_structure"]) };
     },
     missingStructures: finder(db, "structures"),
+    forget(mailbox, uid) {
+      for (const removal of removals) removal.run(mailbox, uid);
+    },
   };
 }
 

@@ -13,7 +13,7 @@ export type AsidePlace = "damaged" | "lost";
  * of the message.
  */
 export function setAside(
-  { directory, logger, flusher }: StoreContext,
+  { directory, logger, flusher, cache }: StoreContext,
   folder: MailboxFolder,
   uid: Uid,
   place: AsidePlace = "damaged",
@@ -30,4 +30,5 @@ export function setAside(
     if (errorCode(error) !== "ENOENT") throw error;
   }
   folder.files.delete(uid);
+  cache.forget(folder.id, uid);
 }

@@ -80,6 +80,23 @@ describe("usage", () => {
     expect(result.stderr).toContain("foo: unknown key");
     expect(result.stderr).toContain("listen: expected at least one listener");
   });
+
+  it.each([
+    ["is not there", "missing.pem", "tls.cert: "],
+    ["is none", "wrong.yaml", "tls: not a certificate"],
+  ])("a certificate that %s is exit code 2, and nothing is left running", async (_, cert, message) => {
+    const file = join(mailferry.dataDir, "wrong.yaml");
+    const listener = "{ protocol: imap, address: 127.0.0.1, port: 0, tls: implicit }";
+    const dataDir = join(mailferry.dataDir, "other");
+    const tls = `{ cert: ${cert}, key: wrong.yaml }`;
+    await writeFile(
+      file,
+      `dataDir: ${dataDir}\nhostname: y\nlisten: [${listener}]\ntls: ${tls}\nlegacy: []\n`,
+    );
+    const result = await runCli(["serve", "-c", file]);
+    expect(result.code).toBe(2);
+    expect(result.stderr).toContain(message);
+  });
 });
 
 describe("with a running server", () => {

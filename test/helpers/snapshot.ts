@@ -56,7 +56,14 @@ export async function takeSnapshot(
     await client.ok("UNSELECT");
   }
   const statuses = new Map<string, ReadonlyMap<string, string>>();
-  for (const name of names) statuses.set(name, await statusOf(client, name));
+  for (const name of names) {
+    const status = await statusOf(client, name);
+    statuses.set(name, status);
+    if (status.get("UIDVALIDITY") !== "0") continue;
+    // Dovecot tells 0 of a new mailbox that another session is just opening: EXAMINE waits for that.
+    await client.ok(`EXAMINE ${quoted(name)}`);
+    statuses.set(name, await statusOf(client, name));
+  }
   const mailboxes = new Map<string, MailboxSnapshot>();
   for (const [name, status] of statuses) {
     await client.ok(`EXAMINE ${quoted(name)}`);

@@ -167,6 +167,24 @@ describe("a pooled connection that is dead", () => {
     expect(await source.use(interactive, whoAnswers)).toBe(2);
   });
 
+  it.each([2, 3])("is replaced by a new one where all %i that were kept are dead", async (kept) => {
+    server = await scriptedServer(async (peer, number) => {
+      if (number > kept) return serveMail(peer, number);
+      await playLogin(peer);
+      const tag = await peer.expect(/^STATUS/);
+      peer.send(`* STATUS A (MESSAGES ${number})\r\n${tag} OK\r\n`);
+      await peer.line();
+    });
+    const source = openSource();
+    const held = Array.from({ length: kept }, () => holdLease(source, "interactive"));
+    await Promise.all(held.map((one) => one.held));
+    for (const { release } of held) release();
+    await Promise.all(held.map((one) => one.done));
+    const exists = await source.shareMailbox(a, interactive, async (lease) => lease.examined.exists);
+    expect(exists).toBe(0);
+    expect(server.accepted).toBe(kept + 1);
+  });
+
   it("is forgotten when it says so in time", async () => {
     server = await scriptedServer(async (peer, number) => {
       if (number > 1) return serveMail(peer, number);

@@ -127,6 +127,21 @@ describe("status", () => {
     expect(drafts).toMatchObject({ messages: undefined, uidNext: 7, highestModSeq: 2n ** 63n - 1n });
   });
 
+  it("keeps those apart that are asked for one behind the other, and answered under other names", async () => {
+    const imap = await connected(async (peer) => {
+      const [first, second] = [
+        await peer.expect(/^STATUS "Inbox\/A"/),
+        await peer.expect(/^STATUS "Inbox\/B"/),
+      ];
+      peer.send(`* STATUS INBOX/A (UIDNEXT 7)\r\n${first} OK\r\n`);
+      peer.send(`* STATUS INBOX/B (UIDNEXT 9)\r\n${second} OK\r\n`);
+    });
+    const lease = createLease(imap);
+    const names = ["Inbox/A", "Inbox/B"].map(encodedMailboxName);
+    const told = await Promise.all(names.map((name) => lease.status(name)));
+    expect(told.map(({ uidNext }) => uidNext)).toEqual([7, 9]);
+  });
+
   it.each([
     ["A", "NO", "NONEXISTENT"],
     ["A", "NO [NONEXISTENT]", "NONEXISTENT"],
@@ -359,6 +374,35 @@ describe("metadata", () => {
       ]);
     },
   );
+
+  it.each([
+    {
+      how: "flags behind the rest",
+      parts: [`${date} RFC822.SIZE 10`, "FLAGS (\\Seen)"],
+      flags: ["\\Seen"],
+    },
+    { how: "flags first", parts: ["FLAGS (\\Seen)", `${date} RFC822.SIZE 10`], flags: ["\\Seen"] },
+    {
+      how: "each apart",
+      parts: ["RFC822.SIZE 10", "FLAGS (\\Seen)", date],
+      flags: ["\\Seen"],
+    },
+    { how: "no flags at all", parts: [`${date} RFC822.SIZE 10`], flags: [] },
+    {
+      how: "flags that change behind the answer, which are news",
+      parts: [`${date} RFC822.SIZE 10`, "FLAGS (\\Seen)", "FLAGS (\\Flagged)"],
+      flags: ["\\Seen"],
+    },
+  ])("are given once where they come in several responses: $how", async ({ parts, flags }) => {
+    const lease = await inInbox(async (peer) => {
+      const tag = await peer.expect(/^UID FETCH 1 /);
+      for (const part of parts) peer.send(`* 1 FETCH (UID 1 ${part})\r\n`);
+      peer.send(`${tag} OK\r\n`);
+    });
+    const seen: MessageMeta[] = [];
+    await lease.fetchMeta(uids(1), (meta) => seen.push(meta));
+    expect(seen).toEqual([{ uid: 1, flags: flagsOf(flags), internalDate, sizeBytes: 10, modSeq: 0n }]);
+  });
 
   it("come with MODSEQs once it was asked for them: after a quick look", async () => {
     const imap = await connected(

@@ -35,7 +35,7 @@ function shared() {
       new Promise((resolve, reject) => {
         const fake = fakeConnection();
         const permit = { release: () => undefined, releaseIdle: () => ({ leave: () => undefined }) };
-        const grant = (): void => resolve({ connection: fake.connection, permit });
+        const grant = (): void => resolve({ connection: fake.connection, permit, wasKept: false });
         opened.push({ name, request, fake, grant });
         request.signal.addEventListener("abort", () => reject(request.signal.reason), { once: true });
       }),
