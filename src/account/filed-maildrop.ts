@@ -1,6 +1,7 @@
 /** A maildrop of messages that are known here, whoever gave them their UIDLs. */
 import { isUnavailable, MailError, unreadableIn } from "../errors.ts";
-import { inbox, type MailboxId, type Uid } from "../mail/ids.ts";
+import { inbox, type MailboxId, noUidl, type Uid, type Uidl } from "../mail/ids.ts";
+import { isMade, toldUidl } from "../mail/made-uidl.ts";
 import { sendMessage } from "../mail/send-message.ts";
 import type { MailboxMirror } from "../migration/mailbox-mirror.ts";
 import type { Mirror } from "../migration/mirror.ts";
@@ -26,9 +27,9 @@ export async function filedMaildrop(
   entries: readonly MaildropEntry[],
   hasOthers: boolean,
 ): Promise<Maildrop> {
-  const { mirror, signal } = options;
+  const { mirror } = options;
   const shown = entries.filter(({ isRemoved }) => !isRemoved);
-  const known = await knownMessages(mirror, shown, signal);
+  const known = await knownMessages(options, shown);
   const messages: readonly FiledMessage[] = hasOthers
     ? [...known, ...(await ownMessages(options, entries))]
     : known;
@@ -135,16 +136,24 @@ const seen = { kind: "add", flags: ["\\Seen"] } as const;
 const isDeleted = { kind: "add", flags: ["\\Deleted"] } as const;
 
 async function knownMessages(
-  mirror: Mirror,
+  { mirror, uidlFormat, signal }: MaildropOptions,
   entries: readonly MaildropEntry[],
-  signal: AbortSignal,
 ): Promise<readonly FiledMessage[]> {
+  /** Where the old server has none there is none for as long as it has the last word. */
+  const shown = (uidl: Uidl, { state }: MailboxMirror, uid: Uid): Uidl => {
+    if (!isMade(uidl) || mirror.maildrop) return toldUidl(uidl);
+    const { id, uidValidity } = state.record;
+    if (uidValidity === undefined) return noUidl;
+    const fileName = identityName({ mailbox: id, uidValidity, uid });
+    const format = keepUidlFormat(mirror.store, uidlFormat);
+    return format.of({ uid, uidValidity, fileName, guid: fileName }) ?? noUidl;
+  };
   const mailboxes = await mailboxesOf(mirror, entries, signal);
   return entries.flatMap((entry): FiledMessage[] => {
     const { uidl, sizeBytes, message } = entry;
     const mailbox = message && mailboxes.get(message.mailbox);
     if (!mailbox || mailbox.state.table.get(message.uid) === undefined) return [];
-    return [{ uidl, sizeBytes, mailbox, uid: message.uid, entry }];
+    return [{ uidl: shown(uidl, mailbox, message.uid), sizeBytes, mailbox, uid: message.uid, entry }];
   });
 }
 

@@ -3,7 +3,9 @@
  */
 import { isUnavailable, MailError } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import { asListed } from "../mail/below-inbox.ts";
 import { type EncodedMailboxName, uid } from "../mail/ids.ts";
+import type { NameChange } from "../mail/name-change.ts";
 import { keptListing } from "../migration/listing.ts";
 import { type LookOptions, type MailboxMirror, noSuchMailbox } from "../migration/mailbox-mirror.ts";
 import type { LegacyStatus, Mirror } from "../migration/mirror.ts";
@@ -61,6 +63,13 @@ export function createHandle({
       return kept;
     }
   };
+  /** Who writes INBOX/Sub means the Inbox/Sub that is listed. */
+  const spelled = (name: EncodedMailboxName): EncodedMailboxName =>
+    asListed(keptListing(mirror.store)?.mailboxes ?? [], name);
+  const spelledChange = (change: NameChange): NameChange => {
+    const name = spelled(change.name);
+    return change.kind === "RENAME" ? { ...change, name, to: spelled(change.to) } : { ...change, name };
+  };
   return {
     user,
     ended,
@@ -68,11 +77,12 @@ export function createHandle({
     mailboxes: async (signal) => (await listing(signal)).mailboxes,
     subscriptions: async (signal) => (await listing(signal)).subscriptions,
     receive: async (sizeBytes) => mirror.store.receive(sizeBytes),
-    append: (target, message, signal) => waitWith(mirror.authority.append(target, message), signal),
-    changeName: (change, signal) => waitWith(mirror.authority.changeName(change), signal),
+    append: (target, message, signal) => waitWith(mirror.authority.append(spelled(target), message), signal),
+    changeName: (change, signal) => waitWith(mirror.authority.changeName(spelledChange(change)), signal),
     status: (name, options, signal) =>
-      mailboxStatus({ mirror, patience, recentLedger, name, signal, ...options }),
-    async open(name, options, signal) {
+      mailboxStatus({ mirror, patience, recentLedger, name: spelled(name), signal, ...options }),
+    async open(written, options, signal) {
+      const name = spelled(written);
       const mailbox = await mirror.mailbox(name, signal);
       // Where it comes back the legacy server is asked in any case: by what it is told now it decides what to load.
       await syncOrServeKept(mailbox, patience, { ...options, lately: visited.has(name) }, signal);
@@ -83,6 +93,7 @@ export function createHandle({
         ...options,
         mirror: mailbox,
         authority: mirror.authority,
+        spelled,
         patience,
         recentLedger,
         logger,

@@ -6,7 +6,7 @@
 import { isNonexistent, isUnavailable, unreadableIn } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { hasFlag } from "../mail/flags.ts";
-import type { Uid } from "../mail/ids.ts";
+import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { readHeader } from "../mail/read-header.ts";
 import type { ThreadNode } from "../mail/thread.ts";
@@ -24,6 +24,8 @@ import type { RecentLedger } from "./recent.ts";
 export interface OpenMailboxOptions extends OpenOptions {
   readonly mirror: MailboxMirror;
   readonly authority: Authority;
+  /** A mailbox's name as it is listed. */
+  readonly spelled: (name: EncodedMailboxName) => EncodedMailboxName;
   readonly patience: Patience;
   readonly recentLedger: RecentLedger;
   readonly logger: Logger;
@@ -36,7 +38,7 @@ export interface OpenMailboxOptions extends OpenOptions {
 const maxHeldHeaderBytes = 32 << 10;
 
 export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
-  const { mirror, authority, patience, recentLedger, onChange, logger } = options;
+  const { mirror, authority, spelled, patience, recentLedger, onChange, logger } = options;
   const { state } = mirror;
   const { uidValidity } = state.record;
   if (uidValidity === undefined) throw new Error("a mailbox is opened only after its first sync");
@@ -163,8 +165,8 @@ export function createOpenMailbox(options: OpenMailboxOptions): OpenMailbox {
     store: (uids, change, signal, unchangedSince) =>
       waitWith(authority.store(mirror, uids, change, unchangedSince), signal),
     expunge: (uids, signal) => waitWith(authority.expunge(mirror, uids), signal),
-    copy: (uids, target, signal) => waitWith(authority.copy(mirror, uids, target), signal),
-    move: (uids, target, signal) => waitWith(authority.move(mirror, uids, target), signal),
+    copy: (uids, target, signal) => waitWith(authority.copy(mirror, uids, spelled(target)), signal),
+    move: (uids, target, signal) => waitWith(authority.move(mirror, uids, spelled(target)), signal),
     async poll(signal, { modSeqs = false } = {}) {
       try {
         const look = (): Promise<void> => mirror.sync(signal, { lately: true, modSeqs });

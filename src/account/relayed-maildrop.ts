@@ -3,6 +3,7 @@
  * sizes, and its bytes but for what is here in that size.
  */
 
+import { toldUidl } from "../mail/made-uidl.ts";
 import type { MessageContent } from "../mail/message.ts";
 import { sendMessage, type TakeBytes } from "../mail/send-message.ts";
 import type { MailboxMirror } from "../migration/mailbox-mirror.ts";
@@ -21,7 +22,7 @@ export async function relayedMaildrop(
 ): Promise<Maildrop> {
   const { mirror } = options;
   const listedOf = new Map<MaildropMessage, ListedMessage>(
-    listed.map((one) => [{ uidl: one.entry.uidl, sizeBytes: one.entry.sizeBytes }, one]),
+    listed.map((one) => [{ uidl: toldUidl(one.entry.uidl), sizeBytes: one.entry.sizeBytes }, one]),
   );
   const mailboxOf = ({ entry: { message } }: ListedMessage): MailboxMirror | undefined =>
     mirror.opened().find(({ state }) => state.record.id === message?.mailbox);

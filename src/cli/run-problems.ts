@@ -1,5 +1,6 @@
 /** Tells what stands between an account and `complete`, and does what an operator says to it. */
 import { MailError } from "../errors.ts";
+import { isMade } from "../mail/made-uidl.ts";
 import { choicesOf, type Hindrance, idOf, wordsOf } from "../migration/hindrance.ts";
 import { hindrancesIn } from "../migration/hindrances.ts";
 import type { Mirror } from "../migration/mirror.ts";
@@ -50,7 +51,7 @@ function toProblem(hindrance: Hindrance): Problem {
     kind: hindrance.kind,
     mailbox: "mailbox" in hindrance ? hindrance.mailbox : null,
     uid: "uid" in hindrance ? hindrance.uid : null,
-    uidl: "uidl" in hindrance ? hindrance.uidl : null,
+    uidl: "uidl" in hindrance && !isMade(hindrance.uidl) ? hindrance.uidl : null,
     tries: "tries" in hindrance ? hindrance.tries : null,
     words: wordsOf(hindrance),
     choices: choicesOf(hindrance),

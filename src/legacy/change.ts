@@ -2,15 +2,16 @@
  * Commands that change something. A connection that has been idle may be dead without a sign, so it is
  * asked something harmless first: what is lost after that was sent, and is never sent again blindly.
  */
-import { OutcomeUnknown } from "../errors.ts";
+import { MailError, OutcomeUnknown } from "../errors.ts";
 import type { CopiedUids } from "../mail/copied-uids.ts";
 import type { FlagChange } from "../mail/flag-change.ts";
 import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
 import { formatInternalDate } from "../mail/internal-date.ts";
 import type { NameChange } from "../mail/name-change.ts";
 import type { AppendedUid } from "../mail/new-message.ts";
-import { formatNumberSet, parseSequenceSet, type UidSet } from "../mail/number-set.ts";
+import { type NumberRange, parseSequenceSet, sliceOfRange, type UidSet } from "../mail/number-set.ts";
 import { type CommandPart, nameArgument } from "./command-text.ts";
+import { CopiedInPart, joinCopied } from "./copied-in-part.ts";
 import { parseUidValidity } from "./examine.ts";
 import { parseUid } from "./fetch-answer.ts";
 import type { ImapConnection } from "./imap-connection.ts";
@@ -80,8 +81,10 @@ function unknownOutcome(error: unknown): never {
  */
 export function mailboxChanges(mailbox: SelectedMailbox): MailboxChanges {
   const { connection } = mailbox;
-  const safe = async (uids: UidSet): Promise<UidSet> =>
-    connection.capabilities.has("UIDPLUS") ? uids : mailbox.known(uids);
+  const safe = async (uids: UidSet): Promise<UidSet> => {
+    if (connection.capabilities.has("UIDPLUS")) return uids;
+    return connection.quirks.guessesUids ? mailbox.listed(uids) : narrowed(uids, await mailbox.known(uids));
+  };
   return {
     async store(named, change, _onFlags, unchangedSince) {
       await beAlive(connection);
@@ -104,6 +107,16 @@ export function mailboxChanges(mailbox: SelectedMailbox): MailboxChanges {
   };
 }
 
+/** Each range from the first to the last that is there: what lies between is named along with them. */
+function narrowed(uids: UidSet, there: readonly Uid[]): UidSet {
+  const sorted = there.toSorted((a, b) => a - b);
+  return uids.flatMap((range) => {
+    const { first, end } = sliceOfRange(sorted, range);
+    const [from, to] = [sorted[first], sorted[end - 1]];
+    return from === undefined || to === undefined || first >= end ? [] : [{ from, to }];
+  });
+}
+
 /** So long a silence says nothing of whether the other end is still there. */
 const silentMs = 60_000;
 
@@ -112,6 +125,11 @@ async function beAlive(connection: ImapConnection): Promise<void> {
   if (performance.now() - connection.heardAt > silentMs) await connection.run({ parts: ["NOOP"] });
 }
 
+/**
+ * COPY is done as a whole or not at all (RFC 3501 6.4.7), but a line of more than 8,192 bytes (RFC 7162 4) may be
+ * refused, end the connection, or be cut: a longer set goes in several commands, and throws CopiedInPart where a
+ * later one is refused. A server that moves may leave off in the middle by itself (RFC 6851 3.3).
+ */
 async function transfer(
   connection: ImapConnection,
   verb: "COPY" | "MOVE",
@@ -120,15 +138,25 @@ async function transfer(
 ): Promise<CopiedUids | undefined> {
   if (uids.length === 0) return undefined;
   await beAlive(connection);
-  let copied: CopiedUids | undefined;
-  // In one command, whatever its length: COPY is done as a whole or not at all (RFC 3501 6.4.7).
-  const parts = [`UID ${verb} ${formatNumberSet(uids)} `, nameArgument(target)];
-  const tagged = await sendOnce(connection, parts, (tail) => {
-    copied ??= parseCopyUid(tail);
-  });
-  expectChanged(tagged);
-  const told = parseCopyUid(tagged) ?? copied;
-  return told && { ...told, uidValidity: connection.shownValidity(target, told.uidValidity) };
+  const told: (CopiedUids | undefined)[] = [];
+  const done: NumberRange[] = [];
+  for (const { wire, ranges } of splitUidSet(uids)) {
+    let copied: CopiedUids | undefined;
+    const parts = [`UID ${verb} ${wire} `, nameArgument(target)];
+    const tagged = await sendOnce(connection, parts, (tail) => {
+      copied ??= parseCopyUid(tail);
+    });
+    try {
+      expectChanged(tagged);
+    } catch (error) {
+      if (done.length === 0 || !(error instanceof MailError)) throw error;
+      throw new CopiedInPart(error, done, joinCopied(told));
+    }
+    done.push(...ranges);
+    told.push(parseCopyUid(tagged) ?? copied);
+  }
+  const all = joinCopied(told);
+  return all && { ...all, uidValidity: connection.shownValidity(target, all.uidValidity) };
 }
 
 const storeItems = { add: "+FLAGS", remove: "-FLAGS", replace: "FLAGS" } as const;

@@ -75,7 +75,7 @@ async function examineOnce(
   const told = known.uidNext ?? missing?.uidNext;
   const uidNext = told ?? (await aboveHighest(connection, exists));
   return {
-    uidValidity: shown(connection, name, known.uidValidity) ?? missing?.uidValidity,
+    uidValidity: missing?.uidValidity ?? shown(connection, name, known.uidValidity),
     uidNext,
     ...(told === undefined && { isUidNextDerived: true }),
     exists,
@@ -110,7 +110,7 @@ function shown(
   name: EncodedMailboxName,
   told: UidValidity | undefined,
 ): UidValidity | undefined {
-  return told && shownValidity(name, told);
+  return shownValidity(name, told);
 }
 
 export function offersModSeqs({ capabilities }: ImapConnection): boolean {
@@ -149,9 +149,13 @@ function noteCode(known: Known, { code, codeArguments }: StatusText): void {
   }
 }
 
+/**
+ * Above 2^32 its lower half, which is what a client reads of it that counts in 32 bits: the same each time, and another
+ * one where the server's changes.
+ */
 export function parseUidValidity(text: string): UidValidity | undefined {
-  const value = parseUid(text);
-  return value === undefined ? undefined : uidValidity(value);
+  if (!/^\d{1,20}$/.test(text) || /^0+$/.test(text)) return undefined;
+  return uidValidity(Number(BigInt.asUintN(32, BigInt(text))) || 1);
 }
 
 /** Throws NONEXISTENT. Of the mailbox that is selected, Dovecot tells what this connection has seen so far. */

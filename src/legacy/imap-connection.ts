@@ -27,7 +27,10 @@ import { ServerFault, ServerSilent } from "./server-fault.ts";
 import type { Namespaces } from "./source.ts";
 import { fetchPosition, parseResponse, type Tagged, type Untagged } from "./untagged.ts";
 
-export type ShownValidity = (name: EncodedMailboxName, told: UidValidity) => UidValidity;
+export type ShownValidity = <Told extends UidValidity | undefined>(
+  name: EncodedMailboxName,
+  told: Told,
+) => UidValidity | Told;
 
 export interface ImapConnection {
   readonly capabilities: ReadonlySet<string>;

@@ -21,7 +21,7 @@ import type { Turn } from "./turns.ts";
 import { uidSort, uidThread } from "./uid-arrange.ts";
 import { contentsRequest } from "./uid-fetch.ts";
 import { uidSearch } from "./uid-search.ts";
-import { contains, splitUidSet } from "./uid-set.ts";
+import { splitUidSet } from "./uid-set.ts";
 import { vanishedSince } from "./vanished.ts";
 
 export function createLease(connection: ImapConnection): ImapLease {
@@ -99,8 +99,7 @@ export async function createMailboxLease(
 /** Dovecot tells NIL of a message that another session has removed, until this one has heard of it. */
 async function stillThere(mailbox: SelectedMailbox, uids: readonly Uid[]): Promise<readonly Uid[]> {
   await mailbox.connection.run({ parts: ["NOOP"] });
-  const known = await mailbox.known(uidSetOf(uids));
-  return uids.filter((uid) => contains(known, uid));
+  return mailbox.known(uidSetOf(uids));
 }
 
 /** Where STATUS is not to be believed, by selecting the mailbox and leaving it again. */

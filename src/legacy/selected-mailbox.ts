@@ -42,7 +42,7 @@ export interface SelectedMailbox {
   /** Of `uids` those that it lists. */
   listed(uids: UidSet): Promise<UidSet>;
   /** Of `uids` those that it knows by their UIDs. */
-  known(uids: UidSet): Promise<UidSet>;
+  known(uids: UidSet): Promise<readonly Uid[]>;
   fetch(request: FetchRequest): Promise<void>;
 }
 
@@ -166,15 +166,15 @@ async function select(
   const listed = async (asked: UidSet): Promise<UidSet> =>
     uidSetOf((await uids()).filter((uid) => contains(asked, uid)));
 
-  const known = async (uids: UidSet): Promise<UidSet> => {
-    if (guessesUids) return listed(uids);
+  const known = async (asked: UidSet): Promise<readonly Uid[]> => {
+    if (guessesUids) return (await uids()).filter((uid) => contains(asked, uid));
     const there: Uid[] = [];
     const onAnswer = (uid: Uid): boolean => {
       there.push(uid);
       return true;
     };
-    await uidFetch(connection, { uids, items: "(UID)", onAnswer });
-    return uidSetOf(there);
+    await uidFetch(connection, { uids: asked, items: "(UID)", onAnswer });
+    return there;
   };
 
   /** Tells which came as an empty shell. */

@@ -9,10 +9,17 @@ import type { ImapConnection } from "./imap-connection.ts";
 import { expectOk } from "./refusal.ts";
 import type { Untagged } from "./untagged.ts";
 
-/** What fits on a command line of Dovecot's. */
-const maxSetChars = 60_000;
+/** A command line of 8,192 bytes has to be enough (RFC 7162 4). */
+const maxSetChars = 6_000;
 
-/** undefined where the server cannot, or there are too many to name. */
+/** From the first to the last where it would be too long: the answer has others, too, then. */
+function setWithin(uids: UidSet): string {
+  const set = formatNumberSet(uids);
+  const [first, last] = [uids[0], uids.at(-1)];
+  return set.length <= maxSetChars || !first || !last ? set : `${first.from}:${last.to}`;
+}
+
+/** At least of these, in order; undefined where the server cannot. */
 export async function uidSort(
   connection: ImapConnection,
   keys: readonly SortKey[],
@@ -20,26 +27,24 @@ export async function uidSort(
 ): Promise<readonly Uid[] | undefined> {
   const { capabilities } = connection;
   const needsDisplay = keys.some(({ kind }) => kind === "display-from" || kind === "display-to");
-  const set = formatNumberSet(uids);
   if (!capabilities.has("SORT") || (needsDisplay && !capabilities.has("SORT=DISPLAY"))) return undefined;
-  if (set.length > maxSetChars) return undefined;
   const order = keys.map(({ kind, reverse }) => `${reverse ? "REVERSE " : ""}${sortNames[kind]}`).join(" ");
-  const answer = await ask(connection, `UID SORT (${order}) US-ASCII UID ${set}`, "SORT");
+  const answer = await ask(connection, `UID SORT (${order}) US-ASCII UID ${setWithin(uids)}`, "SORT");
   return answer
     .split(" ")
     .map(parseUid)
     .filter((uid) => uid !== undefined);
 }
 
-/** undefined where the server cannot, or there are too many to name. */
+/** The same by threads. */
 export async function uidThread(
   connection: ImapConnection,
   algorithm: ThreadAlgorithm,
   uids: UidSet,
 ): Promise<readonly ThreadNode[] | undefined> {
-  const set = formatNumberSet(uids);
-  if (!connection.capabilities.has(`THREAD=${algorithm}`) || set.length > maxSetChars) return undefined;
-  return parseThreads(await ask(connection, `UID THREAD ${algorithm} US-ASCII UID ${set}`, "THREAD"));
+  if (!connection.capabilities.has(`THREAD=${algorithm}`)) return undefined;
+  const command = `UID THREAD ${algorithm} US-ASCII UID ${setWithin(uids)}`;
+  return parseThreads(await ask(connection, command, "THREAD"));
 }
 
 /** A thread of one, of the longest UID. */

@@ -4,6 +4,7 @@
  * EXPUNGE is alone with the mailbox until the listing bears out what it led to.
  */
 import { MailError, OutcomeUnknown, unreadableIn } from "../errors.ts";
+import { CopiedInPart } from "../legacy/copied-in-part.ts";
 import type { FlagsOf, ImapSource, MailboxLease } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
 import type { CopiedUids } from "../mail/copied-uids.ts";
@@ -23,7 +24,7 @@ import { hasChanged, withFollowed, withMailbox } from "./mailbox-lease.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import { isMarkedDeleted } from "./message-table.ts";
-import { moveByCopy } from "./move-by-copy.ts";
+import { type Copies, moveByCopy, takeBackPart } from "./move-by-copy.ts";
 import { takeDelta } from "./sync-mailbox.ts";
 import { byUnchangedSince } from "./unchanged-since.ts";
 
@@ -228,6 +229,9 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
       });
       return await publishedCopies(target, copied);
     } catch (error) {
+      // What is moved stays so (RFC 6851 3.3); copies are all there, or none.
+      if (kind === "copy" && error instanceof CopiedInPart)
+        await takeBackPart(copiesOf(target, uids, messages), error, before?.uidNext);
       if (!(error instanceof OutcomeUnknown)) throw error;
       return publishedCopies(
         target,
@@ -235,6 +239,19 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
       );
     }
   };
+
+  const copiesOf = (
+    target: EncodedMailboxName,
+    uids: readonly Uid[],
+    messages: readonly MessageMeta[],
+  ): Copies => ({
+    source,
+    signal,
+    uids,
+    messages,
+    target,
+    onRemoving: (copies) => options.opened(target)?.state.brake.expect(copies),
+  });
 
   interface Transfer {
     readonly uids: readonly Uid[];
@@ -300,12 +317,8 @@ export function createMessageChanges(options: MessageChangeOptions): MessageChan
       if (hasMove) return transfer("move", mailbox, uids, target);
       await mailbox.metadata(remoteOf(mailbox.state, uids));
       return moveByCopy({
-        source,
-        signal,
-        uids,
-        messages: knownOf(mailbox.state, uids),
+        ...copiesOf(target, uids, knownOf(mailbox.state, uids)),
         from: mailbox.state.record.name,
-        target,
         copy: () => copy(mailbox, uids, target),
         remove: (work) =>
           remove(mailbox, uids, work, async (lease) => {

@@ -5,7 +5,8 @@
  */
 import { createHash } from "node:crypto";
 import { unreachable } from "../errors.ts";
-import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
+import type { EncodedMailboxName, Uid, Uidl } from "../mail/ids.ts";
+import { nameByUidl } from "../mail/made-uidl.ts";
 
 interface InMailbox {
   readonly mailbox: EncodedMailboxName;
@@ -31,8 +32,10 @@ export type Hindrance =
   | (InMailbox & { readonly kind: "listing"; readonly reason: string })
   /** A mailbox that the old server gives no lasting identity. */
   | (InMailbox & { readonly kind: "unkept" })
+  /** A mailbox whose UIDs are nearly used up. */
+  | (InMailbox & { readonly kind: "numbers"; readonly left: number })
   /** A message of the POP3 maildrop that could not be found among those of IMAP. */
-  | { readonly kind: "maildrop"; readonly uidl: string; readonly reason: string };
+  | { readonly kind: "maildrop"; readonly uidl: Uidl; readonly reason: string };
 
 export type HindranceKind = Hindrance["kind"];
 export type Choice = "retry" | "accept" | "refuse";
@@ -43,7 +46,8 @@ const choices: Readonly<Record<HindranceKind, readonly Choice[]>> = {
   mailbox: ["accept"],
   missing: ["accept", "refuse"],
   listing: ["retry"],
-  unkept: ["retry"],
+  unkept: ["retry", "accept"],
+  numbers: ["accept"],
   maildrop: ["retry"],
 };
 
@@ -65,9 +69,11 @@ export function wordsOf(hindrance: Hindrance): string {
     case "listing":
       return hindrance.reason;
     case "unkept":
-      return "the old server does not tell a UIDVALIDITY above 0: its messages are shown to clients, and not migrated";
+      return "the old server does not tell a UIDVALIDITY above 0: its messages are shown to clients, and not migrated, unless you accept its UIDs as lasting";
+    case "numbers":
+      return `${hindrance.left} message numbers (UIDs) are left below 2^32: after the cutover new mail is refused when they are used up`;
     case "maildrop":
-      return `POP3 message with the UIDL ${hindrance.uidl}: ${hindrance.reason}`;
+      return `${nameByUidl(hindrance.uidl)}: ${hindrance.reason}`;
     default:
       return unreachable(hindrance);
   }
@@ -89,6 +95,7 @@ function identityOf(hindrance: Hindrance): readonly unknown[] {
       return [hindrance.place, hindrance.reason];
     case "missing":
     case "listing":
+    case "numbers":
       return [hindrance.place];
     case "unkept":
       return [hindrance.mailbox];

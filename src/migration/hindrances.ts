@@ -1,9 +1,11 @@
 /** Collects what stands between an account and `complete` from what knows of it. */
+import { fewUidsLeft } from "./few-uids.ts";
 import type { Hindrance } from "./hindrance.ts";
 import { putAsideIn } from "./losses.ts";
 import { doubtsOf } from "./mailbox-doubts.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { Mirror } from "./mirror.ts";
+import { shownValidities } from "./shown-validities.ts";
 
 export async function hindrancesIn(mirror: Mirror): Promise<readonly Hindrance[]> {
   const ofMailboxes = (await mirror.all()).flatMap(hindrancesOf);
@@ -15,11 +17,13 @@ export async function hindrancesIn(mirror: Mirror): Promise<readonly Hindrance[]
 }
 
 export function hindrancesOf({ state }: MailboxMirror): readonly Hindrance[] {
-  const { record, problem, isTransient, brake } = state;
+  const { store, record, problem, isTransient, brake } = state;
   const where = { mailbox: record.name, place: `${record.id}:${record.uidValidity}` };
   const found: Hindrance[] = [];
   if (problem !== undefined) found.push({ kind: "mailbox", ...where, reason: problem });
-  if (isTransient) found.push({ kind: "unkept", ...where });
+  if (isTransient && !shownValidities(store).hasForNone(record.id)) found.push({ kind: "unkept", ...where });
+  const left = fewUidsLeft(store, record);
+  if (left !== undefined) found.push({ kind: "numbers", ...where, left });
   const { absence, gap } = doubtsOf(state);
   if (absence !== undefined) found.push({ kind: "missing", ...where, reason: absence });
   if (gap !== undefined) found.push({ kind: "listing", ...where, reason: gap.reason });

@@ -1,8 +1,11 @@
 /** What an old POP3 server lists, held against nothing yet. */
-import { isRefused, MailError } from "../errors.ts";
+import { isRefused, MailError, unlessRefused } from "../errors.ts";
 import type { Pop3Session } from "../legacy/pop3-client.ts";
 import { noUidl, type Uidl } from "../mail/ids.ts";
+import { isMade, madeOfHeader, madeOfNumber, withoutMark } from "../mail/made-uidl.ts";
 import type { MaildropEntry } from "../store/maildrop-table.ts";
+import type { AccountStore } from "../store/store.ts";
+import { headerThere } from "./match-maildrop.ts";
 import type { Pop3Side } from "./uidl-match.ts";
 
 export interface ListedMessage {
@@ -11,14 +14,39 @@ export interface ListedMessage {
   readonly entry: MaildropEntry;
 }
 
+/** Without a UIDL among those that have one: each is asked about. */
+const maxNameless = 100;
+
 /**
- * LIST and UIDL in the order of the numbers. Throws UNAVAILABLE where they do not agree, asked twice: what only one of
- * them names would be lost.
+ * LIST and UIDL in the order of the numbers; what has no UIDL gets a name made here (made-uidl.ts). Throws UNAVAILABLE
+ * where they do not agree otherwise, asked twice: what only one of them names would be lost.
  */
-export async function listingOf(session: Pop3Session): Promise<readonly Pop3Side[]> {
-  const listing = (await listOnce(session)) ?? (await listOnce(session));
-  if (!listing) throw new UnevenListing();
-  return listing;
+export async function listingOf(
+  session: Pop3Session,
+  { maildrop }: Pick<AccountStore, "maildrop">,
+): Promise<readonly Pop3Side[]> {
+  const first = await listOnce(session);
+  if (first === "no UIDLs") {
+    // A server that has had them has them: it will not say no the next time.
+    const kept = await maildrop.entries();
+    if (kept.some(({ uidl }) => !isMade(uidl))) throw new UnevenListing();
+    return inOrder(await session.list(), madeOfNumber);
+  }
+  if (first.isEven) return first.listing;
+  const second = await listOnce(session);
+  if (second === "no UIDLs") throw new UnevenListing();
+  return second.isEven ? second.listing : withNameless(session, second);
+}
+
+async function withNameless(session: Pop3Session, { uidls, sizes }: Listed): Promise<readonly Pop3Side[]> {
+  const nameless = [...sizes.keys()].filter((number) => !uidls.has(number));
+  if (nameless.length > maxNameless || sizes.size - nameless.length < uidls.size) throw new UnevenListing();
+  const named = new Map(uidls);
+  for (const number of nameless) {
+    const print = await unlessRefused(headerThere(session, number));
+    named.set(number, print === undefined ? madeOfNumber(number) : madeOfHeader(print));
+  }
+  return inOrder(sizes, (number) => named.get(number) ?? noUidl);
 }
 
 class UnevenListing extends MailError {
@@ -53,16 +81,32 @@ export async function listedThere(session: Pop3Session): Promise<readonly Listed
   }));
 }
 
-async function listOnce(session: Pop3Session): Promise<readonly Pop3Side[] | undefined> {
+interface Listed {
+  readonly uidls: ReadonlyMap<number, Uidl>;
+  readonly sizes: ReadonlyMap<number, number>;
+  readonly listing: readonly Pop3Side[];
+  readonly isEven: boolean;
+}
+
+async function listOnce(session: Pop3Session): Promise<Listed | "no UIDLs"> {
   // UIDL first: Mailutils writes what it tells into the messages, which are longer from then on.
-  const [uidls, sizes] = await Promise.all([session.uidls(), session.list()]);
-  const listing = [...sizes]
+  const [uidls, sizes] = await Promise.all([unlessRefused(session.uidls()), session.list()]);
+  if (!uidls) return "no UIDLs";
+  const listing = inOrder(sizes, (number) => uidls.get(number));
+  const isEven = listing.length === sizes.size && sizes.size === uidls.size;
+  return { uidls, sizes, listing, isEven };
+}
+
+function inOrder(
+  sizes: ReadonlyMap<number, number>,
+  uidlOf: (number: number) => Uidl | undefined,
+): readonly Pop3Side[] {
+  return [...sizes]
     .sort(([a], [b]) => a - b)
     .flatMap(([number, sizeBytes]): Pop3Side[] => {
-      const uidl = uidls.get(number);
+      const uidl = uidlOf(number);
       return uidl === undefined ? [] : [{ number, uidl, sizeBytes }];
     });
-  return listing.length === sizes.size && sizes.size === uidls.size ? listing : undefined;
 }
 
 /** Each entry with its number in the session. */
@@ -78,8 +122,9 @@ export function numbered(listing: readonly Pop3Side[], entries: readonly Maildro
  * are UIDs looks like that until the first message is removed.
  */
 export function isNumbering(listing: readonly Pop3Side[]): boolean {
-  return listing.every(({ uidl }, index) => {
-    const before = listing[index - 1]?.uidl;
-    return /^\d{1,9}$/.test(uidl) && (before === undefined || Number(uidl) === Number(before) + 1);
+  const numbers = listing.map(({ uidl }) => withoutMark(uidl));
+  return numbers.every((text, index) => {
+    const before = numbers[index - 1];
+    return /^\d{1,9}$/.test(text) && (before === undefined || Number(text) === Number(before) + 1);
   });
 }

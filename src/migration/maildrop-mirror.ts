@@ -8,6 +8,7 @@ import { closeWhenAborted, type Pop3Session } from "../legacy/pop3-client.ts";
 import type { Pop3Source } from "../legacy/pop3-source.ts";
 import type { Logger } from "../log.ts";
 import type { MailboxId } from "../mail/ids.ts";
+import { nameByUidl } from "../mail/made-uidl.ts";
 import type { MaildropChange, MaildropEntry, MaildropMessageId } from "../store/maildrop-table.ts";
 import type { AccountStore } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
@@ -117,7 +118,7 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
   /** The IMAP side is looked at after the listing: what that names is there. */
   const lookAt = async (session: Pop3Session, asker: Asker, signal: AbortSignal): Promise<Look> => {
     const before = new Map(store.mailboxes().map(({ id, uidNext }) => [id, uidNext]));
-    const listing = await listingOf(session);
+    const listing = await listingOf(session, store);
     const mailboxes = await candidates(asker, signal);
     const isStale = mailboxes && staleIn(mailboxes);
     const isLost = (entry: MaildropEntry): boolean => isStale?.(entry) === true;
@@ -184,7 +185,7 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
     signal: AbortSignal,
   ): Promise<ReadonlyMap<number, MaildropEntry>> => {
     try {
-      const listing = await listingOf(session);
+      const listing = await listingOf(session, store);
       const mailboxes = await candidates("client", signal);
       return certainNumbers(
         listing,
@@ -285,7 +286,7 @@ export const isMatched = ({ message }: MaildropEntry): boolean => message !== un
 
 /** For people. */
 export function problemsOf({ maildrop }: AccountStore): readonly string[] {
-  return maildrop.unmatched().map(({ uidl, problem }) => `POP3 message with the UIDL ${uidl}: ${problem}`);
+  return maildrop.unmatched().map(({ uidl, problem }) => `${nameByUidl(uidl)}: ${problem}`);
 }
 
 interface LastRequest {

@@ -85,7 +85,7 @@ export function createPop3Feed(options: Pop3FeedOptions): Pop3Feed {
     maxQuestions: number,
     signal: AbortSignal,
   ): Promise<readonly ListedMessage[]> => {
-    const listing = await listingOf(session);
+    const listing = await listingOf(session, store);
     const kept = await store.maildrop.entries();
     const known = await identification.identify({ session, kept, listing, maxQuestions, signal });
     const isListed = new Set(known);

@@ -56,7 +56,7 @@ async function listedWithRows(
   session: Pop3Session,
   signal: AbortSignal,
 ): Promise<readonly ListedMessage[]> {
-  const listing = await listingOf(session);
+  const listing = await listingOf(session, store);
   const kept = await store.maildrop.entries();
   const known = await identification.identify({
     session,

@@ -1,6 +1,7 @@
 /** Does what an operator says to what stands between an account and `complete`. */
 import { MailError, unreachable } from "../errors.ts";
 import type { EncodedMailboxName } from "../mail/ids.ts";
+import { acceptFewUids } from "./few-uids.ts";
 import { type Choice, choicesOf, type Hindrance, type HindranceKind, idOf, wordsOf } from "./hindrance.ts";
 import { hindrancesIn } from "./hindrances.ts";
 import { lossesOf } from "./losses.ts";
@@ -8,6 +9,7 @@ import { forgetLost, isShownAnew } from "./lost-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { Mirror } from "./mirror.ts";
 import { noteWord } from "./operator-words.ts";
+import { shownValidities } from "./shown-validities.ts";
 
 export interface Decision {
   readonly choice: Choice;
@@ -95,8 +97,13 @@ async function accept(
       if (isShownAnew(state)) forgetLost(mirror.store);
       return state.forgetProblem();
     }
+    case "unkept": {
+      const { record } = (await mailboxOf(mirror, hindrance, signal)).state;
+      return shownValidities(mirror.store).setForNone(record.id, mirror.store.nextUidValidity());
+    }
+    case "numbers":
+      return acceptFewUids(mirror.store, (await mailboxOf(mirror, hindrance, signal)).state.record);
     case "listing":
-    case "unkept":
     case "maildrop":
       throw cannot(hindrance, "accepted");
     default:
@@ -114,6 +121,7 @@ async function refuse(mirror: Mirror, hindrance: Hindrance, signal: AbortSignal)
     case "mailbox":
     case "listing":
     case "unkept":
+    case "numbers":
     case "maildrop":
       throw cannot(hindrance, "refused");
     default:

@@ -1,19 +1,23 @@
 /**
- * UIDVALIDITYs made here for mailboxes whose old server gives other messages under the same one: what it tells is
- * shown as ours wherever it is told, so that nobody above the connections knows of two.
+ * UIDVALIDITYs made here for mailboxes whose old server gives other messages under the same one, or tells none: what it
+ * tells is shown as ours wherever it is told, so that nobody above the connections knows of two.
  */
 import type { EncodedMailboxName, MailboxId, UidValidity } from "../mail/ids.ts";
 import type { AccountStore } from "../store/store.ts";
 
 interface Shown {
-  readonly told: UidValidity;
+  /** 0: none. */
+  readonly told: number;
   readonly shown: UidValidity;
 }
 
 export interface ShownValidities {
   /** What clients are told where the old server tells `told`. */
-  of(name: EncodedMailboxName, told: UidValidity): UidValidity;
+  of<Told extends UidValidity | undefined>(name: EncodedMailboxName, told: Told): UidValidity | Told;
   has(id: MailboxId, shown: UidValidity): boolean;
+  /** Where the old server tells none. */
+  hasForNone(id: MailboxId): boolean;
+  setForNone(id: MailboxId, shown: UidValidity): void;
   /** From now on; written down before anybody is told. `now` is what has been shown so far. */
   replace(id: MailboxId, now: UidValidity, shown: UidValidity): void;
 }
@@ -30,19 +34,23 @@ export function shownValidities(store: AccountStore): ShownValidities {
 function open(store: AccountStore): ShownValidities {
   const kept: [MailboxId, Shown][] = JSON.parse(store.readSetting(key) || "[]");
   const all = new Map(kept);
+  const keep = (id: MailboxId, next: Shown): void => {
+    store.writeSetting(key, JSON.stringify([...all, [id, next]]));
+    all.set(id, next);
+  };
   return {
     of(name, told) {
       if (all.size === 0) return told;
       const record = store.mailboxes().find((mailbox) => mailbox.name === name);
       const own = record && all.get(record.id);
-      return own?.told === told ? own.shown : told;
+      return own?.told === (told ?? 0) ? own.shown : told;
     },
+    hasForNone: (id) => all.get(id)?.told === 0,
+    setForNone: (id, shown) => keep(id, { told: 0, shown }),
     has: (id, shown) => all.get(id)?.shown === shown,
     replace(id, now, shown) {
       const before = all.get(id);
-      const next = { told: before?.shown === now ? before.told : now, shown };
-      store.writeSetting(key, JSON.stringify([...all, [id, next]]));
-      all.set(id, next);
+      keep(id, { told: before?.shown === now ? before.told : now, shown });
     },
   };
 }

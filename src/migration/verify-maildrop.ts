@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import type { Pop3Session } from "../legacy/pop3-client.ts";
 import type { Pop3Source } from "../legacy/pop3-source.ts";
 import type { MailboxId, Uid, Uidl } from "../mail/ids.ts";
+import { toldUidl } from "../mail/made-uidl.ts";
 import type { MaildropEntry } from "../store/maildrop-table.ts";
 import type { AccountStore, MailboxRecord, StoredMessage } from "../store/store.ts";
 import { followListing } from "./follow-maildrop.ts";
@@ -53,7 +54,7 @@ async function compare(
   session: Pop3Session,
   signal: AbortSignal,
 ): Promise<MaildropVerdict> {
-  const listing = await listingOf(session);
+  const listing = await listingOf(session, store);
   const kept = await store.maildrop.entries();
   const { entries, gone } = followListing(kept, listing, "same-when-resized");
   const byPosition = new Map(kept.map((entry) => [`${entry.position} ${entry.uidl}`, entry]));
@@ -65,7 +66,7 @@ async function compare(
     signal.throwIfAborted();
     const { uidl, sizeBytes } = entry;
     const number = listing[index]?.number ?? 0;
-    const differ = (detail: string): void => void differences.push({ number, uidl, detail });
+    const differ = (detail: string): void => void differences.push({ number, uidl: toldUidl(uidl), detail });
     const before = byPosition.get(`${entry.position} ${uidl}`);
     if (!before) differ(entry.message ? "another place in the order" : "on the legacy server only");
     else if (before.sizeBytes !== sizeBytes) differ(`size ${sizeBytes} there, ${before.sizeBytes} here`);
@@ -80,7 +81,7 @@ async function compare(
     if (there !== ours) differ(`sha256 ${there} there, ${ours} here`);
   }
   for (const { uidl, isRemoved } of gone)
-    if (!isRemoved) differences.push({ number: undefined, uidl, detail: "here only" });
+    if (!isRemoved) differences.push({ number: undefined, uidl: toldUidl(uidl), detail: "here only" });
   const messagesHere = kept.filter(({ isRemoved }) => !isRemoved).length;
   return { messagesLegacy: listing.length, messagesHere, bytesCompared, differences };
 }

@@ -3,6 +3,7 @@
  * both whatever its pop3_uidl_format is.
  */
 import { inbox, type Uid, type Uidl } from "../mail/ids.ts";
+import { isMade } from "../mail/made-uidl.ts";
 import { parseUidlFormat, type UidlFormat } from "../mail/uidl-format.ts";
 import { identityName } from "./maildir-name.ts";
 import type { AccountStore, MailboxRecord } from "./store.ts";
@@ -54,10 +55,10 @@ export function pop3PlacesOf(
   const { id, name, uidValidity } = mailbox;
   return (uid) => {
     const entry = entries ? entries.get(uid) : maildrop.entryOf(id, uid);
-    if (entry) return entry;
-    if (name !== inbox || !format || uidValidity === undefined) return noPlace;
+    if (entry && !isMade(entry.uidl)) return entry;
+    if ((name !== inbox && !entry) || !format || uidValidity === undefined) return noPlace;
     const fileName = identityName({ mailbox: id, uidValidity, uid });
-    return { uidl: format.of({ uid, uidValidity, fileName, guid: fileName }), position: undefined };
+    return { uidl: format.of({ uid, uidValidity, fileName, guid: fileName }), position: entry?.position };
   };
 }
 

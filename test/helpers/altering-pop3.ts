@@ -30,6 +30,8 @@ export interface AlteringPop3 extends TcpServer {
   readonly messages: ServedMessage[];
   /** Answers PASS with this instead of +OK. */
   refusal: string | undefined;
+  /** UIDL is answered with -ERR. */
+  refuseUidl: boolean;
   /** How often a command came, since the last `forget()`. */
   count(command: string): number;
   forget(): void;
@@ -70,6 +72,7 @@ export async function startAlteringPop3(
     ...server,
     messages: [...messages],
     refusal: undefined,
+    refuseUidl: false,
     count: (command) => counts.get(command) ?? 0,
     forget: () => counts.clear(),
   };
@@ -114,7 +117,7 @@ function sessionOf(
       case "LIST":
         return list(({ text }) => sizeOf?.(text) ?? text.length, message, index);
       case "UIDL":
-        if (!capabilities.includes("UIDL")) return "-ERR what?";
+        if (!capabilities.includes("UIDL") || pop3.refuseUidl) return "-ERR what?";
         return list(({ uidl }) => uidl, message, index);
       case "RETR":
         if (!message) return "-ERR no such message";

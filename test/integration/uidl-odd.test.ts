@@ -429,6 +429,11 @@ describe("an old server that alters headers", () => {
     await session.retrieve(3, (piece) => void pieces.push(Buffer.from(piece)) as undefined);
     expect(Buffer.concat(pieces)).toHaveLength(sizes.get(3) ?? 0);
     await session.quit();
+    const { configFile } = mailferry;
+    expect((await runCli(["migrate", "-c", configFile, user])).stdout).toContain("complete");
+    expect((await runCli(["cutover", "-c", configFile, user])).stdout).toContain("local");
+    const after = await listed(mailferry.port("pop3"));
+    expect(after.slice(0, 20).map(([, sizeBytes]) => sizeBytes)).toEqual([...sizes.values()]);
   });
 
   it("may have no TOP, and hang up on who asks for it again and again", async () => {
