@@ -13,6 +13,11 @@ interface InMailbox {
   readonly place: string;
 }
 
+interface AcceptedBefore {
+  /** When less than is there now was accepted (ISO 8601). */
+  readonly acceptedAt: string | undefined;
+}
+
 export type Hindrance =
   /** A message that the old server does not give. */
   | (InMailbox & {
@@ -23,6 +28,15 @@ export type Hindrance =
     })
   /** Messages that are suddenly gone at the old server. */
   | (InMailbox & { readonly kind: "deletions"; readonly uids: readonly Uid[] })
+  /** A mailbox that the old server lists and does not open. */
+  | (InMailbox &
+      AcceptedBefore & {
+        readonly kind: "shut";
+        readonly reason: string;
+        readonly tries: number;
+        /** As the old server tells, if it does. */
+        readonly messages: number | undefined;
+      })
   /** A mailbox that is not migrated further. */
   | (InMailbox & { readonly kind: "mailbox"; readonly reason: string })
   /** A mailbox that LIST leaves out. */
@@ -30,7 +44,7 @@ export type Hindrance =
   /** The old server does not list all messages of a mailbox. */
   | (InMailbox & { readonly kind: "listing"; readonly reason: string })
   /** A mailbox that the old server gives no lasting identity. */
-  | (InMailbox & { readonly kind: "unkept" })
+  | (InMailbox & AcceptedBefore & { readonly kind: "unkept" })
   /** A message of the POP3 maildrop that could not be found among those of IMAP. */
   | { readonly kind: "maildrop"; readonly uidl: string; readonly reason: string };
 
@@ -40,10 +54,11 @@ export type Choice = "retry" | "accept" | "refuse";
 const choices: Readonly<Record<HindranceKind, readonly Choice[]>> = {
   message: ["retry", "accept"],
   deletions: ["accept", "refuse"],
+  shut: ["retry", "accept"],
   mailbox: ["accept"],
   missing: ["accept", "refuse"],
   listing: ["retry"],
-  unkept: ["retry"],
+  unkept: ["retry", "accept"],
   maildrop: ["retry"],
 };
 
@@ -60,6 +75,8 @@ export function wordsOf(hindrance: Hindrance): string {
       return `UID ${hindrance.uid}: ${hindrance.reason}`;
     case "deletions":
       return `the old server has suddenly lost ${hindrance.uids.length} messages; they are kept here until you decide (deletions --help)`;
+    case "shut":
+      return `the old server does not open it: ${hindrance.reason}; ${messagesIn(hindrance)}`;
     case "mailbox":
     case "missing":
     case "listing":
@@ -71,6 +88,13 @@ export function wordsOf(hindrance: Hindrance): string {
     default:
       return unreachable(hindrance);
   }
+}
+
+function messagesIn({ messages }: Hindrance & { readonly kind: "shut" }): string {
+  if (messages === undefined) return "nor does it tell how many messages are in it";
+  return messages === 0
+    ? "it says that nothing is in it, and a cutover does without it"
+    : `it says that ${messages} messages are in it`;
 }
 
 /** The same at every look, and after a restart; another one as soon as something else stands in the way. */
@@ -90,8 +114,12 @@ function identityOf(hindrance: Hindrance): readonly unknown[] {
     case "missing":
     case "listing":
       return [hindrance.place];
+    case "shut":
+      return [hindrance.mailbox, hindrance.acceptedAt];
     case "unkept":
-      return [hindrance.mailbox];
+      return hindrance.acceptedAt === undefined
+        ? [hindrance.mailbox]
+        : [hindrance.mailbox, hindrance.acceptedAt];
     case "maildrop":
       return [hindrance.uidl];
     default:

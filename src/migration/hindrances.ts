@@ -1,9 +1,11 @@
 /** Collects what stands between an account and `complete` from what knows of it. */
 import type { Hindrance } from "./hindrance.ts";
+import { acceptedOf, lastAccepted } from "./left-behind.ts";
 import { putAsideIn } from "./losses.ts";
 import { doubtsOf } from "./mailbox-doubts.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { Mirror } from "./mirror.ts";
+import { shutOf } from "./shut-mailbox.ts";
 
 export async function hindrancesIn(mirror: Mirror): Promise<readonly Hindrance[]> {
   const ofMailboxes = (await mirror.all()).flatMap(hindrancesOf);
@@ -14,12 +16,19 @@ export async function hindrancesIn(mirror: Mirror): Promise<readonly Hindrance[]
   return [...ofMailboxes, ...ofMaildrop];
 }
 
-export function hindrancesOf({ state }: MailboxMirror): readonly Hindrance[] {
+export function hindrancesOf({ state }: Pick<MailboxMirror, "state">): readonly Hindrance[] {
   const { record, problem, isTransient, brake } = state;
   const where = { mailbox: record.name, place: `${record.id}:${record.uidValidity}` };
   const found: Hindrance[] = [];
   if (problem !== undefined) found.push({ kind: "mailbox", ...where, reason: problem });
-  if (isTransient) found.push({ kind: "unkept", ...where });
+  const acceptedAt = lastAccepted(state)?.at;
+  const isAccepted = acceptedAt !== undefined && acceptedOf(state) !== undefined;
+  if (isTransient && !isAccepted) found.push({ kind: "unkept", ...where, acceptedAt });
+  const shut = shutOf(state);
+  if (shut && !isAccepted) {
+    const { reason, tries, there } = shut;
+    found.push({ kind: "shut", ...where, acceptedAt, reason, tries, messages: there?.messages });
+  }
   const { absence, gap } = doubtsOf(state);
   if (absence !== undefined) found.push({ kind: "missing", ...where, reason: absence });
   if (gap !== undefined) found.push({ kind: "listing", ...where, reason: gap.reason });

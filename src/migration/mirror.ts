@@ -17,6 +17,7 @@ import { createMessageChanges } from "./change-messages.ts";
 import { createNameChanges } from "./change-names.ts";
 import { type DeletionRules, defaultDeletionRules, followNames } from "./follow-names.ts";
 import { createHeldDeletions, type HeldDeletions } from "./held-deletions.ts";
+import { isLeftBehind } from "./left-behind.ts";
 import { isSelectable, keptListing, nothingListed, writeSubscriptions } from "./listing.ts";
 import { doubtsOf } from "./mailbox-doubts.ts";
 import { type MailboxMirror, noSuchMailbox, openMailboxMirror } from "./mailbox-mirror.ts";
@@ -188,6 +189,7 @@ export function openMirror(options: MirrorOptions): Mirror {
       pop3?.mailboxes === "all" ? await all() : [await open(recordOf(inbox) ?? store.addMailbox(firstInbox))];
     const sync = async (mailbox: MailboxMirror): Promise<void> => {
       await mailbox.sync(waiting).catch((error: unknown) => {
+        if (isLeftBehind(mailbox.state)) return;
         // One that is not listed any more, and may be gone.
         if (!isNonexistent(error) || doubtsOf(mailbox.state).absence === undefined) throw error;
       });
