@@ -166,6 +166,7 @@ export function createSideChanges(parts: SideChangeParts): SideChanges {
       },
       isRelaying: () => accounts.isRelaying(name),
       commit() {
+        directory.noteError(name, undefined);
         hook.due("cutover", name);
         moveToStage(directory, folderOf(name), name, "local");
       },

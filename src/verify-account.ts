@@ -3,6 +3,7 @@
  * legacy server has.
  */
 import type { FirstVerdict } from "./migration/cutover.ts";
+import { isLeftBehind } from "./migration/left-behind.ts";
 import type { Mirror } from "./migration/mirror.ts";
 import { type OperatorWord, operatorWords } from "./migration/operator-words.ts";
 import { type MailboxVerdict, verifyDifferences, verifyMailboxes } from "./migration/verify.ts";
@@ -38,10 +39,12 @@ export async function verifyAccount(
 ): Promise<AccountVerdict> {
   const { store } = mirror;
   const common = { store, signal, samplePercent };
+  const without = (await mirror.all()).filter(({ state }) => isLeftBehind(state));
   const mailboxes = imap
     ? await verifyMailboxes({
         ...common,
         source: imap,
+        leftOut: new Set(without.map(({ state }) => state.record.name)),
         resync: async (name) => (await mirror.mailbox(name, signal)).sync(signal),
         async fetchAnew(name, uids) {
           (await mirror.mailbox(name, signal)).putOtherAside(uids);

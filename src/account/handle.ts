@@ -1,12 +1,13 @@
 /**
  * One session's hold on an account, from login to logout.
  */
-import { isUnavailable, MailError } from "../errors.ts";
+import { isNonexistent, isUnavailable, MailError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { asListed } from "../mail/below-inbox.ts";
 import { type EncodedMailboxName, uid } from "../mail/ids.ts";
 import type { NameChange } from "../mail/name-change.ts";
 import { keptListing } from "../migration/listing.ts";
+import { doubtsOf } from "../migration/mailbox-doubts.ts";
 import { type LookOptions, type MailboxMirror, noSuchMailbox } from "../migration/mailbox-mirror.ts";
 import type { LegacyStatus, Mirror } from "../migration/mirror.ts";
 import { waitWith } from "../waiting.ts";
@@ -134,8 +135,13 @@ async function syncOrServeKept(
   try {
     await (listed && !isLocal ? patience.wait(lookAt(record.name), look, signal) : look());
   } catch (error) {
-    if (!isUnavailable(error) || !mailbox.state.listed) throw error;
+    if (!mailbox.state.listed || !(isUnavailable(error) || isLeftOut(mailbox, error))) throw error;
   }
+}
+
+/** The old server does not know of it at the moment, and it is kept here. */
+function isLeftOut({ state }: MailboxMirror, error: unknown): boolean {
+  return isNonexistent(error) && doubtsOf(state).isServed;
 }
 
 type Listing = Awaited<ReturnType<Mirror["listing"]>>;
@@ -156,7 +162,11 @@ async function mailboxStatus(question: StatusQuestion): Promise<MailboxStatus> {
     if (open.state.table.remoteCount === 0)
       return { ...statusHere(open), recent: recentLedger.count(open.state) };
   }
-  const legacy = await legacyStatus(question);
+  const legacy = await legacyStatus(question).catch((error: unknown) => {
+    const left = mirror.opened().find(({ state }) => state.record.name === name);
+    if (!left?.state.listed || !isLeftOut(left, error)) throw error;
+    return undefined;
+  });
   const known = mirror.opened().find((mailbox) => mailbox.state.record.name === name);
   const recent = known?.state.listed ? recentLedger.count(known.state) : 0;
   const lacksModSeq = modSeqs && (legacy?.highestModSeq === undefined || known?.state.countsModSeqs === true);

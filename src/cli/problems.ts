@@ -53,12 +53,13 @@ Each problem has an id that stays the same, and the choices that its kind has:
   message    the old server does not give it: retry, accept
   deletions  the old server has suddenly lost many messages: accept, refuse
   mailbox    its migration has stopped: accept
+  shut       the old server does not open the mailbox: retry, accept
   missing    the old server does not list the mailbox any more: accept, refuse (where most of the account would go)
   listing    the old server does not list all of its messages: retry
   unkept     the old server tells no UIDVALIDITY: retry, accept (its UIDs never change; it is shown under one of ours)
   numbers    its UIDs are nearly used up, and new mail is refused then: accept
   maildrop   a POP3 message that is not found among those of IMAP: retry
-A message that is accepted as lost is absent here after the cutover; a rollback leaves it at the old server.
+What is accepted as lost is absent here after the cutover; a rollback leaves it at the old server.
 Accepting covers what is there now, and nothing that comes later. Who has accepted, and when, is kept.
 A message that was accepted and comes all the same before the cutover is kept.
 

@@ -169,7 +169,7 @@ async function settleDeletions(
     const by = request.decision?.by ?? "unknown";
     for (const hindrance of await hindrancesIn(mirror))
       if (hindrance.kind === "deletions" || (hindrance.kind === "mailbox" && choice === "accept"))
-        noteDecision(mirror, hindrance, { choice, by, at: new Date().toISOString() });
+        noteDecision(mirror.store, hindrance, { choice, by, at: new Date().toISOString() });
     if (operation === "accept-deletions") await mirror.held.accept(signal);
     else return { held, rescued: await mirror.held.refuse(signal) };
     return { held };

@@ -19,7 +19,7 @@ export async function problems(
   if (!decision) throw new MailError("CANNOT", "which decision?");
   const settle = async (mirror: Mirror): Promise<ProblemsResult> =>
     resultOf(mirror, await settleHindrances(mirror, decision, signal));
-  // Nobody at the old server is asked about a message that is given up.
+  // Nobody at the old server is asked about what is given up.
   const asksNobody = decision.choice === "accept" && (await isOfMessages(mailferry, user, decision));
   if (asksNobody) return mailferry.inspect(user, settle);
   return mailferry.withMirror(user, password, signal, (_, mirror) => settle(mirror));
@@ -33,7 +33,7 @@ function isOfMessages(
   return mailferry.inspect(user, async (mirror) =>
     (await hindrancesIn(mirror))
       .filter((one) => one.kind === kind || ids?.includes(idOf(one)))
-      .every((one) => one.kind === "message"),
+      .every((one) => one.kind === "message" || one.kind === "shut"),
   );
 }
 

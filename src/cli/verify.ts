@@ -117,8 +117,9 @@ function printMaildrop({ messagesLegacy, messagesHere, bytesCompared, difference
 }
 
 /** What no comparison can hold against this side. */
-function printOdd({ name, rewritten, undated }: MailboxVerdict): void {
+function printOdd({ name, rewritten, undated, isLeftOut = false }: MailboxVerdict): void {
   const mailbox = decodeMailboxName(name);
+  if (isLeftOut) printLine(`${mailbox}: not compared: a cutover goes without it (problems --help)`);
   if (rewritten > 0)
     printLine(`${mailbox}: ${rewritten} differ in header fields that the legacy server writes itself, only`);
   if (undated > 0) printLine(`${mailbox}: of ${undated} the legacy server tells another date at each look`);

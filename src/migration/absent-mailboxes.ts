@@ -16,6 +16,7 @@ import type { EncodedMailboxName, MailboxId, Uid } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
 import { brakeFrom } from "./deletion-brake.ts";
 import { isSelectable } from "./listing.ts";
+import { isLossOfMost } from "./slow-losses.ts";
 
 export interface AbsentMailboxes {
   /** Their deletion was asked for here: answered OK, or nobody knows. */
@@ -27,6 +28,8 @@ export interface AbsentMailboxes {
   judge(list: () => Promise<readonly MailboxRecord[]>): Promise<JudgedMailboxes>;
   /** Why a mailbox is doubted, for people; undefined where it is not. */
   reasonOf(id: MailboxId): string | undefined;
+  /** It is shown to clients as it was: nobody says that it is gone, or somebody must decide on it. */
+  isServed(id: MailboxId): boolean;
   readonly isAny: boolean;
   /** Somebody must decide on them. */
   readonly held: ReadonlySet<MailboxId>;
@@ -137,7 +140,8 @@ export function createAbsentMailboxes(options: AbsentMailboxesOptions): AbsentMa
     );
     const sum = (some: typeof counts): number => some.reduce((total, { messages }) => total + messages, 0);
     const total = sum(counts);
-    return total >= brakeFrom && sum(counts.filter(({ record }) => left.has(record.id))) > total / 2;
+    const lost = sum(counts.filter(({ record }) => left.has(record.id)));
+    return (total >= brakeFrom && lost > total / 2) || isLossOfMost(store, lost);
   };
   /** Those that others have renamed: there under a newer name, with the same UIDVALIDITY and as many messages. */
   const movedAmong = async (records: readonly MailboxRecord[]): Promise<ReadonlySet<MailboxId>> => {
@@ -213,6 +217,10 @@ export function createAbsentMailboxes(options: AbsentMailboxesOptions): AbsentMa
     reasonOf(id) {
       const absence = absent.get(id);
       return absence && reasonFor(absence);
+    },
+    isServed(id) {
+      const absence = absent.get(id);
+      return absence !== undefined && (absence.isHeld || absence.said !== "none");
     },
     get isAny() {
       return absent.size > 0;

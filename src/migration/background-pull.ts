@@ -8,15 +8,23 @@ import type { Logger } from "../log.ts";
 import { inbox } from "../mail/ids.ts";
 import type { AccountStore } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
+import { hindrancesOf } from "./hindrances.ts";
+import { forgetAccepted, isEmptyThere, isLeftBehind } from "./left-behind.ts";
 import { doubtsOf } from "./mailbox-doubts.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MaildropMirror } from "./maildrop-mirror.ts";
 import { progressOf } from "./progress.ts";
+import { noteIfShut, noteOpened } from "./shut-mailbox.ts";
 
 export type PullOutcome =
   | { readonly kind: "complete" }
   /** Everything but what the legacy server would not give. */
-  | { readonly kind: "incomplete"; readonly problems: readonly string[] }
+  | {
+      readonly kind: "incomplete";
+      readonly problems: readonly string[];
+      /** Those that bar a cutover, too. */
+      readonly bars: readonly string[];
+    }
   | { readonly kind: "failed"; readonly error: unknown };
 
 export interface BackgroundPull {
@@ -108,17 +116,29 @@ export function createBackgroundPull(options: BackgroundPullOptions): Background
         left = mailboxes.filter((mailbox) => !troubles.has(mailbox) && mailbox.isBehind());
       }
       await store.makeDurable();
-      const refusals = [...troubles].flatMap(([mailbox, error]) => {
-        // That the old server leaves it out of LIST is told already.
-        if (doubtsOf(mailbox.state).absence !== undefined) return [];
-        if (!isLasting(error)) throw named(mailbox, error);
-        return `${mailbox.state.record.name}: ${error.message}`;
-      });
-      const problems = [...refusals, ...mailboxes.flatMap(problemsOf), ...(await matchMaildrop())];
-      return problems.length === 0 ? { kind: "complete" } : { kind: "incomplete", problems };
+      for (const mailbox of mailboxes) if (!troubles.has(mailbox)) noteOpen(mailbox);
+      const refusals = await refusalsIn(troubles);
+      const [empty, others] = [mailboxes.filter(isNothing), mailboxes.filter((one) => !isNothing(one))];
+      const bars = [...refusals, ...others.flatMap(problemsOf), ...(await matchMaildrop())];
+      const problems = [...bars, ...empty.flatMap(problemsOf)];
+      return problems.length === 0 ? { kind: "complete" } : { kind: "incomplete", problems, bars };
     } catch (error) {
       return { kind: "failed", error };
     }
+  };
+  /** Throws what may pass; without what is told of the mailboxes anyway. */
+  const refusalsIn = async (troubles: ReadonlyMap<MailboxMirror, unknown>): Promise<readonly string[]> => {
+    const refusals: string[] = [];
+    for (const [mailbox, error] of troubles) {
+      const { state } = mailbox;
+      // That the old server leaves it out of LIST is told already.
+      if (doubtsOf(state).absence !== undefined) continue;
+      const isShut = await noteIfShut(state, error);
+      if (isShut && isLeftBehind(state)) continue;
+      if (!isLasting(error)) throw named(mailbox, error);
+      if (!isShut) refusals.push(`${state.record.name}: ${error.message}`);
+    }
+    return refusals;
   };
   /** One mailbox's trouble is not the others'. */
   const pullEach = (
@@ -226,6 +246,17 @@ async function pullMailbox(
   do signal.throwIfAborted();
   while ((await mailbox.pullTurn(turnMs, turns)) === "more");
   if (!turns.ofArrivals) await mailbox.checkpoint();
+}
+
+function noteOpen({ state }: MailboxMirror): void {
+  if (state.isTransient || state.isLocal) return;
+  noteOpened(state);
+  forgetAccepted(state);
+}
+
+/** Nothing of it could be lost. */
+function isNothing(mailbox: MailboxMirror): boolean {
+  return isEmptyThere(mailbox.state) && hindrancesOf(mailbox).every(({ kind }) => kind === "shut");
 }
 
 function problemsOf(mailbox: MailboxMirror): string[] {

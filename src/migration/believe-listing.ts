@@ -6,6 +6,7 @@ import type { Uid } from "../mail/ids.ts";
 import type { MaildropEntry } from "../store/maildrop-table.ts";
 import { compareUids } from "./compare.ts";
 import type { MailboxState } from "./mailbox-state.ts";
+import { forgetLosses, isLossOfMost, noteLoss } from "./slow-losses.ts";
 
 export interface ListingBelief {
   /** Takes those that are here and not listed any more; gives back those of which it is not believed. */
@@ -61,14 +62,20 @@ export function createListingBelief({ state, confirmAfterMs }: ListingBeliefOpti
     judge(left) {
       const uidOf = ({ message }: MaildropEntry): Uid[] => (message ? [message.uid] : []);
       const gone = new Set(left.flatMap(uidOf));
+      let believed = 0;
       if (gone.size > 0 || brake.held.length > 0) {
         const uids = state.table.uids.filter((one) => !gone.has(one));
         const before = brake.held.length;
-        brake.judge(state.table, { uids, ...compareUids(brake.withoutHeld(state.table.uids), uids) });
+        const listed = { uids, ...compareUids(brake.withoutHeld(state.table.uids), uids) };
+        const unasked = brake.unasked(state.table, listed.vanished);
+        const accident = isLossOfMost(store, unasked) ? "slow" : "none";
+        const { vanished } = brake.judge(state.table, listed, accident);
+        believed = Math.min(unasked, vanished.length);
         if (brake.held.length > before)
           logger.error({ messages: brake.held.length }, "the old POP3 server suddenly lists much less");
       }
       const doubted = new Set(doubt([...gone].filter((uid) => !brake.isHeld(uid))));
+      noteLoss(store, Math.max(0, believed - doubted.size));
       if (doubted.size > 0)
         logger.warn({ messages: doubted.size }, "the old POP3 server lists less; it is asked once more");
       return left.filter((entry) => uidOf(entry).some((uid) => brake.isHeld(uid) || doubted.has(uid)));
@@ -76,6 +83,7 @@ export function createListingBelief({ state, confirmAfterMs }: ListingBeliefOpti
     release() {
       for (const uid of brake.held) decided.add(uid);
       brake.release();
+      forgetLosses(store);
     },
     expectAny(count) {
       unnamed += count;

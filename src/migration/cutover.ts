@@ -1,8 +1,9 @@
 import { isUnavailable, MailError } from "../errors.ts";
 import type { ImapSource, Listing } from "../legacy/source.ts";
 import type { Uid } from "../mail/ids.ts";
-import { pause, waitWith } from "../waiting.ts";
+import { anyOf, pause, waitWith } from "../waiting.ts";
 import { markCutover } from "./cutover-marks.ts";
+import { hindrancesOf } from "./hindrances.ts";
 import {
   isStill,
   type Moment,
@@ -13,6 +14,7 @@ import {
   TryAgain,
   writeForGood,
 } from "./hold.ts";
+import { acceptedOf, isAbsentThen, isLeftBehind, noteAbsent } from "./left-behind.ts";
 import { fetchListing, keptListing } from "./listing.ts";
 import { keepUidGap } from "./local-mailbox.ts";
 import { lossesOf } from "./losses.ts";
@@ -20,6 +22,8 @@ import { describeDoubts } from "./mailbox-doubts.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import type { Mirror } from "./mirror.ts";
+import { noteDecision } from "./settle-hindrances.ts";
+import { extentThere, noteExtent, shutOf } from "./shut-mailbox.ts";
 
 export interface CutoverOptions extends SideChange {
   /** undefined where the legacy server has POP3 only. */
@@ -88,7 +92,7 @@ async function waitForRelayed({ isRelaying, signal }: CutoverOptions): Promise<v
 async function bringAcross(mirror: Mirror, signal: AbortSignal): Promise<void> {
   const outcome = await mirror.pull(signal);
   if (outcome.kind === "failed") throw outcome.error;
-  if (outcome.kind === "incomplete") throw refusal(outcome.problems);
+  if (outcome.kind === "incomplete" && outcome.bars.length > 0) throw refusal(outcome.bars);
   const held = await mirror.held.list();
   if (held.length > 0) throw refusal(held.map(({ mailbox }) => `${mailbox}: deletions --help`));
 }
@@ -96,6 +100,18 @@ async function bringAcross(mirror: Mirror, signal: AbortSignal): Promise<void> {
 function refusal(reasons: readonly string[]): MailError {
   const more = reasons.length > 1 ? ` (and ${reasons.length - 1} more)` : "";
   return new MailError("CANNOT", `both sides are not equal: ${reasons[0]}${more}`);
+}
+
+/** Where nobody has accepted it, nothing was in it: the cutover's own word is kept likewise. */
+function tellAbsent({ logger }: CutoverOptions, state: MailboxState): void {
+  state.announceGone("Mailbox was deleted");
+  if (acceptedOf(state)) return;
+  const said = { choice: "accept", by: "cutover", at: new Date().toISOString() } as const;
+  try {
+    for (const empty of hindrancesOf({ state })) noteDecision(state.store, empty, said);
+  } catch (error) {
+    logger.warn({ err: error, mailbox: state.record.name }, "that it was left behind could not be kept");
+  }
 }
 
 /** What is in dovecot-uidlist and on stable storage, by mailbox. */
@@ -108,8 +124,16 @@ async function writeDown(
   signal: AbortSignal,
   also: readonly MailboxMirror[] = [],
 ): Promise<void> {
-  for (const mailbox of await mirror.all()) {
+  const all = await mirror.all();
+  const absent = all.filter(({ state }) => isAbsentThen(state));
+  noteAbsent(
+    mirror.store,
+    absent.map(({ state }) => state.record.name),
+  );
+  for (const mailbox of absent) written.delete(mailbox.state);
+  for (const mailbox of all) {
     const { state } = mailbox;
+    if (absent.includes(mailbox)) continue;
     if (isStill(state, written.get(state)) && !also.some((one) => one.state === state)) continue;
     await waitWith(state.removed(), signal);
     const moment = momentOf(state);
@@ -142,6 +166,7 @@ async function hold(
     async open(states) {
       mirror.store.becomeLocal();
       await removeRemains(options, lost);
+      for (const state of states.values()) if (!state.isLocal) tellAbsent(options, state);
       return options.openLocal(states);
     },
   });
@@ -165,7 +190,7 @@ async function takeLastDelta(
   // By POP3 alone, what is new comes with its bytes.
   if (!imap) await bringAcross(mirror, signal);
   const mailboxes = await mirror.all();
-  await Promise.all(mailboxes.map((mailbox) => mailbox.sync(signal)));
+  await Promise.all(mailboxes.map((mailbox) => lookOnce(mailbox, signal)));
   const missing = mailboxes.reduce((sum, { state }) => sum + missingCount(state), 0);
   if (missing > maxMissing) throw new TryAgain(`${missing} messages have come`);
   if (missing > 0) await bringAcross(mirror, signal);
@@ -180,6 +205,18 @@ async function takeLastDelta(
   }
 }
 
+const extentPatienceMs = 2_000;
+
+/** Of one that is not opened, STATUS may tell that more is in it by now. */
+async function lookOnce(mailbox: MailboxMirror, signal: AbortSignal): Promise<void> {
+  const { state } = mailbox;
+  if (!shutOf(state) || !isLeftBehind(state)) return mailbox.sync(signal);
+  const patience = anyOf(signal, AbortSignal.timeout(extentPatienceMs));
+  const there = await extentThere(state, patience).catch(() => undefined);
+  signal.throwIfAborted();
+  noteExtent(state, there);
+}
+
 /** Without what tells of mail, not of names. */
 function namesOf(listing: Listing): string {
   return JSON.stringify(listing, (key, value: unknown) =>
@@ -190,7 +227,9 @@ function namesOf(listing: Listing): string {
 }
 
 /** Without what was accepted as lost. */
-function missingCount({ store, record, table }: MailboxState): number {
+function missingCount(state: MailboxState): number {
+  const { store, record, table } = state;
+  if (isLeftBehind(state)) return 0;
   return table.uids.length - table.fullCount - lossesOf(store, record).missingFrom(table).length;
 }
 
@@ -224,11 +263,14 @@ function commit(
   for (const state of states) {
     const [doubt] = describeDoubts(state);
     if (doubt !== undefined) throw new TryAgain(`${state.record.name}: ${doubt}`);
-    if (!state.isSettled) throw new TryAgain(`${state.record.name} is not whole here`);
+    if (isAbsentThen(state) && !written.has(state)) continue;
+    if (!isLeftBehind(state) && !state.isSettled)
+      throw new TryAgain(`${state.record.name} is not whole here`);
     if (!isStill(state, written.get(state))) throw new TryAgain(`${state.record.name} has changed`);
   }
   writeForGood(options);
   for (const state of states) {
+    if (!written.has(state)) continue;
     state.becomeLocal();
     dropLost(state, lost);
   }

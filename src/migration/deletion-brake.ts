@@ -24,9 +24,11 @@ export interface DeletionBrake {
   expectAny(count: number): void;
   /**
    * Takes a listing, compared to the table without what is held; returns it compared to the whole table, with what
-   * is held taken for still there. `isAccident`: most of the account has gone with them.
+   * is held taken for still there. `accident`: most of the account has gone with them, at once or in the last hour.
    */
-  judge(table: MessageTable, listed: ComparedListing, isAccident?: boolean): ComparedListing;
+  judge(table: MessageTable, listed: ComparedListing, accident?: Accident): ComparedListing;
+  /** How many of these nobody has deleted here, nor marked. */
+  unasked(table: MessageTable, vanished: readonly Uid[]): number;
   /** Most of the mailbox, and not deleted here: how many; 0 where it is no more than people delete in a moment. */
   suddenlyGone(table: MessageTable, vanished: readonly Uid[]): number;
   /** The next listing is believed. */
@@ -38,6 +40,8 @@ export interface DeletionBrake {
 export interface ComparedListing extends UidDifference {
   readonly uids: readonly Uid[];
 }
+
+export type Accident = "none" | "sudden" | "slow";
 
 export const brakeFrom = 50;
 /** So few come and go every day. */
@@ -70,6 +74,11 @@ export function createDeletionBrake(store: AccountStore, mailbox: MailboxId): De
   };
   const unaskedOf = (table: MessageTable, vanished: readonly Uid[]): readonly Uid[] =>
     vanished.filter((one) => !expected.has(one) && !isMarkedDeleted(table, one) && !arrivedAt.has(one));
+  const countUnasked = (table: MessageTable, vanished: readonly Uid[]): number => {
+    if (vanished.length === 0) return 0;
+    const unasked = unaskedOf(table, vanished).length;
+    return unasked - Math.min(unnamedNow(), unasked);
+  };
   return {
     get held() {
       return held;
@@ -83,13 +92,13 @@ export function createDeletionBrake(store: AccountStore, mailbox: MailboxId): De
     expectAny(count) {
       unnamed = { count: unnamedNow() + count, at: performance.now() };
     },
+    unasked: countUnasked,
     suddenlyGone(table, vanished) {
       if (vanished.length <= few) return 0;
-      const unasked = unaskedOf(table, vanished).length;
-      const count = unasked - Math.min(unnamedNow(), unasked);
+      const count = countUnasked(table, vanished);
       return count > few && isMost(count, table, 0) ? count : 0;
     },
-    judge(table, { uids, arrived, vanished }, isAccident = false) {
+    judge(table, { uids, arrived, vanished }, accident = "none") {
       const back = new Set(held.length === 0 ? [] : arrived.filter((one) => heldSet.has(one)));
       const news = back.size === 0 ? arrived : arrived.filter((one) => !back.has(one));
       noteArrivals(table.uids.length === 0 ? [] : news);
@@ -98,7 +107,9 @@ export function createDeletionBrake(store: AccountStore, mailbox: MailboxId): De
       const count = unasked.length - excused;
       // A big mailbox is not counted at each look for the sake of a few.
       const isTooMuch =
-        (isAccident && count > few) || (count > brakeFrom / 2 && isMost(count, table, brakeFrom));
+        (accident === "sudden" && count > few) ||
+        (accident === "slow" && count > 0) ||
+        (count > brakeFrom / 2 && isMost(count, table, brakeFrom));
       // What is not here cannot be shown any more.
       const kept = new Set(isTooMuch ? unasked.filter((one) => table.get(one)?.presence === "full") : []);
       const believed = vanished.filter((one) => !kept.has(one));

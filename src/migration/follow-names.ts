@@ -9,9 +9,10 @@ import type { AccountStore, MailboxRecord } from "../store/store.ts";
 import { singleFlight, takeTurns } from "../waiting.ts";
 import { type AbsentMailboxes, createAbsentMailboxes, type StatusAnswer } from "./absent-mailboxes.ts";
 import { commitListing, fetchListing, isSelectable, nothingListed } from "./listing.ts";
-import { doubtsOf } from "./mailbox-doubts.ts";
+import { noteAbsence } from "./mailbox-doubts.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import { noteForgotten } from "./mod-seqs.ts";
+import { noteLoss } from "./slow-losses.ts";
 
 /** What it takes for a mailbox to be gone, and how long its files are kept then. */
 export interface DeletionRules {
@@ -64,6 +65,7 @@ export function followNames(options: FollowNamesOptions): NameFollower {
     mirrors.delete(record.id);
     opened.delete(record.id);
     if (mirror?.state.countsModSeqs) noteForgotten(store, mirror.state.record.highestModSeq);
+    if (!isWanted) noteLoss(store, store.countMessages(record.id));
     mirror?.state.announceGone("Mailbox was deleted");
     // What is held is here only, and nobody has decided on it: a rename under a new UIDVALIDITY must not take it along.
     const isHolding = (mirror?.state.brake.held.length ?? 0) > 0;
@@ -99,7 +101,7 @@ export function followNames(options: FollowNamesOptions): NameFollower {
     return forget(record, isWanted);
   };
   const tellDoubts = (): void => {
-    for (const [id, { state }] of opened) doubtsOf(state).absence = absent.reasonOf(id);
+    for (const [id, { state }] of opened) noteAbsence(state, absent.reasonOf(id), absent.isServed(id));
   };
   /** Nobody may ask meanwhile. */
   const lookAgain = (): void => {

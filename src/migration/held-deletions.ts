@@ -12,6 +12,7 @@ import type { Authority } from "./authority.ts";
 import type { NameFollower } from "./follow-names.ts";
 import { forgetLost, hasLost, isShownAnew, rescueLost } from "./lost-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
+import { forgetLosses } from "./slow-losses.ts";
 
 export interface HeldMailbox {
   readonly mailbox: EncodedMailboxName;
@@ -55,6 +56,7 @@ export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletion
     (await mailboxesOf(only)).filter(({ state }) => names.absent.reasonOf(state.record.id) !== undefined);
   const release = async (mailbox: MailboxMirror, signal: AbortSignal): Promise<void> => {
     mailbox.state.brake.release();
+    forgetLosses(store);
     await mailbox.sync(signal);
   };
   return {
@@ -77,6 +79,7 @@ export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletion
     async accept(signal, only) {
       const missing = await missingOf(only);
       if (missing.length > 0) {
+        forgetLosses(store);
         names.absent.release(new Set(missing.map(({ state }) => state.record.id)));
         await waitWith(names.refresh(), signal);
       }
@@ -108,6 +111,7 @@ export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletion
         }
       }
       if (missing.length > 0) {
+        forgetLosses(store);
         names.absent.release(lost);
         await waitWith(names.refresh(), signal);
       }

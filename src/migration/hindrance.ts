@@ -14,6 +14,11 @@ interface InMailbox {
   readonly place: string;
 }
 
+interface AcceptedBefore {
+  /** When less than is there now was accepted (ISO 8601). */
+  readonly acceptedAt: string | undefined;
+}
+
 export type Hindrance =
   /** A message that the old server does not give. */
   | (InMailbox & {
@@ -24,6 +29,15 @@ export type Hindrance =
     })
   /** Messages that are suddenly gone at the old server. */
   | (InMailbox & { readonly kind: "deletions"; readonly uids: readonly Uid[] })
+  /** A mailbox that the old server lists and does not open. */
+  | (InMailbox &
+      AcceptedBefore & {
+        readonly kind: "shut";
+        readonly reason: string;
+        readonly tries: number;
+        /** As the old server tells, if it does. */
+        readonly messages: number | undefined;
+      })
   /** A mailbox that is not migrated further. */
   | (InMailbox & { readonly kind: "mailbox"; readonly reason: string })
   /** A mailbox that LIST leaves out. */
@@ -43,6 +57,7 @@ export type Choice = "retry" | "accept" | "refuse";
 const choices: Readonly<Record<HindranceKind, readonly Choice[]>> = {
   message: ["retry", "accept"],
   deletions: ["accept", "refuse"],
+  shut: ["retry", "accept"],
   mailbox: ["accept"],
   missing: ["accept", "refuse"],
   listing: ["retry"],
@@ -64,6 +79,8 @@ export function wordsOf(hindrance: Hindrance): string {
       return `UID ${hindrance.uid}: ${hindrance.reason}`;
     case "deletions":
       return `the old server has suddenly lost ${hindrance.uids.length} messages; they are kept here until you decide (deletions --help)`;
+    case "shut":
+      return `the old server does not open it: ${hindrance.reason}; ${messagesIn(hindrance)}`;
     case "mailbox":
     case "missing":
     case "listing":
@@ -77,6 +94,13 @@ export function wordsOf(hindrance: Hindrance): string {
     default:
       return unreachable(hindrance);
   }
+}
+
+function messagesIn({ messages }: Hindrance & { readonly kind: "shut" }): string {
+  if (messages === undefined) return "nor does it tell how many messages are in it";
+  return messages === 0
+    ? "it says that nothing is in it, and a cutover does without it"
+    : `it says that ${messages} messages are in it`;
 }
 
 /** The same at every look, and after a restart; another one as soon as something else stands in the way. */
@@ -97,6 +121,8 @@ function identityOf(hindrance: Hindrance): readonly unknown[] {
     case "listing":
     case "numbers":
       return [hindrance.place];
+    case "shut":
+      return [hindrance.mailbox, hindrance.acceptedAt];
     case "unkept":
       return [hindrance.mailbox];
     case "maildrop":

@@ -1,11 +1,13 @@
 /** Collects what stands between an account and `complete` from what knows of it. */
 import { fewUidsLeft } from "./few-uids.ts";
 import type { Hindrance } from "./hindrance.ts";
+import { acceptedOf, lastAccepted } from "./left-behind.ts";
 import { putAsideIn } from "./losses.ts";
 import { doubtsOf } from "./mailbox-doubts.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { Mirror } from "./mirror.ts";
 import { shownValidities } from "./shown-validities.ts";
+import { shutOf } from "./shut-mailbox.ts";
 
 export async function hindrancesIn(mirror: Mirror): Promise<readonly Hindrance[]> {
   const ofMailboxes = (await mirror.all()).flatMap(hindrancesOf);
@@ -16,7 +18,7 @@ export async function hindrancesIn(mirror: Mirror): Promise<readonly Hindrance[]
   return [...ofMailboxes, ...ofMaildrop];
 }
 
-export function hindrancesOf({ state }: MailboxMirror): readonly Hindrance[] {
+export function hindrancesOf({ state }: Pick<MailboxMirror, "state">): readonly Hindrance[] {
   const { store, record, problem, isTransient, brake } = state;
   const where = { mailbox: record.name, place: `${record.id}:${record.uidValidity}` };
   const found: Hindrance[] = [];
@@ -24,6 +26,12 @@ export function hindrancesOf({ state }: MailboxMirror): readonly Hindrance[] {
   if (isTransient && !shownValidities(store).hasForNone(record.id)) found.push({ kind: "unkept", ...where });
   const left = fewUidsLeft(store, record);
   if (left !== undefined) found.push({ kind: "numbers", ...where, left });
+  const shut = shutOf(state);
+  if (shut && acceptedOf(state) === undefined) {
+    const { reason, tries, there } = shut;
+    const acceptedAt = lastAccepted(state)?.at;
+    found.push({ kind: "shut", ...where, acceptedAt, reason, tries, messages: there?.messages });
+  }
   const { absence, gap } = doubtsOf(state);
   if (absence !== undefined) found.push({ kind: "missing", ...where, reason: absence });
   if (gap !== undefined) found.push({ kind: "listing", ...where, reason: gap.reason });

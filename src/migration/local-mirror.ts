@@ -12,6 +12,7 @@ import { MessageLost } from "../store/store-errors.ts";
 import { singleFlight, waitWith } from "../waiting.ts";
 import { expungedSince } from "./expunged-since.ts";
 import { nothingHeld } from "./held-deletions.ts";
+import { dropAbsent } from "./left-behind.ts";
 import { commitListing, isPulled, keptListing } from "./listing.ts";
 import { createLocalAuthority } from "./local-authority.ts";
 import { localPermanentFlags, systemFlags } from "./local-mailbox.ts";
@@ -102,6 +103,7 @@ export async function openLocalMirror(options: LocalMirrorOptions): Promise<Mirr
   const all = (): Promise<readonly MailboxMirror[]> => Promise.all(store.mailboxes().map(open));
 
   dropForeignNames(store);
+  dropAbsent(store);
   await finishRename();
   await finishTransfer(store, open);
   // A CREATE or DELETE that was cut off has told the listing first.

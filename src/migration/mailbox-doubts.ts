@@ -7,6 +7,8 @@ import type { MailboxState } from "./mailbox-state.ts";
 export interface MailboxDoubts {
   /** LIST leaves it out, in words for people. */
   absence: string | undefined;
+  /** It is left out, and clients are shown what is here of it. */
+  isServed: boolean;
   /** Its last listing was not whole. */
   gap: ListingGap | undefined;
 }
@@ -24,9 +26,13 @@ const all = new WeakMap<MailboxState, MailboxDoubts>();
 export function doubtsOf(state: MailboxState): MailboxDoubts {
   const known = all.get(state);
   if (known) return known;
-  const doubts: MailboxDoubts = { absence: undefined, gap: undefined };
+  const doubts: MailboxDoubts = { absence: undefined, isServed: false, gap: undefined };
   all.set(state, doubts);
   return doubts;
+}
+
+export function noteAbsence(state: MailboxState, absence: string | undefined, isServed: boolean): void {
+  Object.assign(doubtsOf(state), { absence, isServed });
 }
 
 /** For people. */

@@ -17,8 +17,9 @@ import { createMessageChanges } from "./change-messages.ts";
 import { createNameChanges } from "./change-names.ts";
 import { type DeletionRules, defaultDeletionRules, followNames } from "./follow-names.ts";
 import { createHeldDeletions, type HeldDeletions } from "./held-deletions.ts";
+import { isLeftBehind } from "./left-behind.ts";
 import { isSelectable, keptListing, nothingListed, writeSubscriptions } from "./listing.ts";
-import { doubtsOf } from "./mailbox-doubts.ts";
+import { doubtsOf, noteAbsence } from "./mailbox-doubts.ts";
 import { type MailboxMirror, noSuchMailbox, openMailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import { type MaildropMirror, type MaildropMirrorOptions, openMaildropMirror } from "./maildrop-mirror.ts";
@@ -103,7 +104,7 @@ export function openMirror(options: MirrorOptions): Mirror {
     const opening = openMailboxMirror({ store, source, logger, signal, record, onItsWay, state }).then(
       (mirror) => {
         opened.set(record.id, mirror);
-        doubtsOf(mirror.state).absence = names.absent.reasonOf(record.id);
+        noteAbsence(mirror.state, names.absent.reasonOf(record.id), names.absent.isServed(record.id));
         mirror.subscribe(({ kind }) => {
           if (kind === "arrived" && background.outcome) background.wakeFor(mirror);
         });
@@ -186,6 +187,7 @@ export function openMirror(options: MirrorOptions): Mirror {
       pop3?.mailboxes === "all" ? await all() : [await open(recordOf(inbox) ?? store.addMailbox(firstInbox))];
     const sync = async (mailbox: MailboxMirror): Promise<void> => {
       await mailbox.sync(waiting).catch((error: unknown) => {
+        if (isLeftBehind(mailbox.state)) return;
         // One that is not listed any more, and may be gone.
         if (!isNonexistent(error) || doubtsOf(mailbox.state).absence === undefined) throw error;
       });

@@ -2,6 +2,7 @@
 import type { AccountCounters } from "../store/directory.ts";
 import { wordsOf } from "./hindrance.ts";
 import { hindrancesOf } from "./hindrances.ts";
+import { acceptedOf } from "./left-behind.ts";
 import { lossesOf } from "./losses.ts";
 import { madeUpIn } from "./made-up.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
@@ -29,7 +30,7 @@ export function progressOf(mailbox: MailboxMirror): MailboxProgress {
     bytes: table.knownBytes,
     bytesHere: table.fullBytes,
     problems: hindrancesOf(mailbox).map(wordsOf),
-    notes: [...undated(state), ...acceptedLosses(state)],
+    notes: [...undated(state), ...acceptedAsWhole(state), ...acceptedLosses(state)],
   };
 }
 
@@ -38,6 +39,11 @@ function undated(state: MailboxState): string[] {
   return count === 0
     ? []
     : [`of ${count} messages the old server tells no date or no size: shown is what their text says`];
+}
+
+function acceptedAsWhole(state: MailboxState): string[] {
+  const accepted = acceptedOf(state);
+  return accepted ? [`accepted as lost by ${accepted.by}, ${accepted.at}`] : [];
 }
 
 function acceptedLosses({ store, record }: MailboxState): string[] {

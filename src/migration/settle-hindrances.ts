@@ -1,9 +1,11 @@
 /** Does what an operator says to what stands between an account and `complete`. */
 import { MailError, unreachable } from "../errors.ts";
 import type { EncodedMailboxName } from "../mail/ids.ts";
+import type { AccountStore } from "../store/store.ts";
 import { acceptFewUids } from "./few-uids.ts";
 import { type Choice, choicesOf, type Hindrance, type HindranceKind, idOf, wordsOf } from "./hindrance.ts";
 import { hindrancesIn } from "./hindrances.ts";
+import { acceptMailbox } from "./left-behind.ts";
 import { lossesOf } from "./losses.ts";
 import { forgetLost, isShownAnew } from "./lost-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
@@ -38,13 +40,13 @@ export async function settleHindrances(
     const at = new Date().toISOString();
     if (choice === "accept") await accept(mirror, hindrance, { by: decision.by, at }, signal);
     else await refuse(mirror, hindrance, signal);
-    noteDecision(mirror, hindrance, { choice, by: decision.by, at });
+    noteDecision(mirror.store, hindrance, { choice, by: decision.by, at });
   }
   return meant;
 }
 
 export function noteDecision(
-  { store }: Mirror,
+  store: AccountStore,
   hindrance: Hindrance,
   said: { readonly choice: "accept" | "refuse"; readonly by: string; readonly at: string },
 ): void {
@@ -103,6 +105,8 @@ async function accept(
     }
     case "numbers":
       return acceptFewUids(mirror.store, (await mailboxOf(mirror, hindrance, signal)).state.record);
+    case "shut":
+      return acceptMailbox((await mailboxOf(mirror, hindrance, signal)).state, word);
     case "listing":
     case "maildrop":
       throw cannot(hindrance, "accepted");
@@ -119,6 +123,7 @@ async function refuse(mirror: Mirror, hindrance: Hindrance, signal: AbortSignal)
       return;
     case "message":
     case "mailbox":
+    case "shut":
     case "listing":
     case "unkept":
     case "numbers":

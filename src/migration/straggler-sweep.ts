@@ -23,6 +23,7 @@ import { addMessages } from "./local-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import { removedHere } from "./removed-here.ts";
+import { shutOf } from "./shut-mailbox.ts";
 
 /** Opens a mailbox here. */
 export type OpenHere = (record: MailboxRecord) => Promise<MailboxMirror>;
@@ -125,7 +126,7 @@ async function sweepStragglers(options: SweepOptions): Promise<number> {
         sweepMailbox(options, target, lease, mark),
       );
     } catch (error) {
-      if (!isLasting(error)) throw error;
+      if (!isLasting(error) && !shutOf({ store, record })) throw error;
       logger.warn({ err: error, mailbox: record.name }, "the legacy server's mailbox could not be looked at");
     }
   }

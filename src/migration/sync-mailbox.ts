@@ -22,6 +22,7 @@ import type { ComparedListing } from "./deletion-brake.ts";
 import { doubtsOf, isKnownGap, noteGap } from "./mailbox-doubts.ts";
 import type { CommittedListing, MailboxState } from "./mailbox-state.ts";
 import { findOthers, isOther } from "./other-messages.ts";
+import { isLossOfMost, noteLoss } from "./slow-losses.ts";
 import { noting, unreadableOf } from "./unreadable.ts";
 
 /** What is known beside `examined`, of a mailbox that has stayed selected. */
@@ -136,8 +137,7 @@ async function listUids(
   if (doubtsOf(mailbox).gap) return { examined, ...brake.judge(table, withoutLoss(here, difference)) };
   const { vanished } = difference;
   if (vanished.length === 0 || isBorneOut(vanished, first.length, gone, lease.told)) {
-    const isAccident = await isAccountLoss(mailbox, lease, vanished);
-    return { examined, ...brake.judge(table, { uids: first, ...difference }, isAccident) };
+    return { examined, ...(await judge(mailbox, lease, { uids: first, ...difference })) };
   }
   const again = underKnown(mailbox, await lease.examineAgain());
   const second = await listAll(mailbox, lease, again);
@@ -145,8 +145,23 @@ async function listUids(
   const now = compareUids(here, second);
   if (doubtsOf(mailbox).gap) return { examined: again, ...brake.judge(table, withoutLoss(here, now)) };
   if (second.length < again.exists) throw notWhole();
-  const isAccident = await isAccountLoss(mailbox, lease, now.vanished);
-  return { examined: again, ...brake.judge(table, { uids: second, ...now }, isAccident) };
+  return { examined: again, ...(await judge(mailbox, lease, { uids: second, ...now })) };
+}
+
+async function judge(
+  mailbox: MailboxState,
+  lease: MailboxLease,
+  listed: ComparedListing,
+): Promise<ComparedListing> {
+  const { table, brake, store } = mailbox;
+  const isSlow = isLossOfMost(store, brake.unasked(table, listed.vanished));
+  const isSudden = !isSlow && (await isAccountLoss(mailbox, lease, listed.vanished));
+  const lost = brake.unasked(table, listed.vanished);
+  const accident = isSlow ? "slow" : isSudden ? "sudden" : "none";
+  const judged = brake.judge(table, listed, accident);
+  // Of what is held nothing is lost.
+  noteLoss(store, Math.min(lost, judged.vanished.length));
+  return judged;
 }
 
 function notWhole(): MailError {

@@ -4,6 +4,7 @@
  * working meanwhile.
  */
 import { setTimeout as delay } from "node:timers/promises";
+import { isLasting, isUnavailable } from "../errors.ts";
 import type { Examined, ImapSource, LeaseOptions, MailboxLease } from "../legacy/source.ts";
 import { sameFlags } from "../mail/flags.ts";
 import type { EncodedMailboxName, Uid } from "../mail/ids.ts";
@@ -16,6 +17,7 @@ import { compareBytes } from "./compare-bytes.ts";
 import { fetchListing, isPulled } from "./listing.ts";
 import { lossesOf } from "./losses.ts";
 import { sampleOf } from "./sample.ts";
+import { shutOf } from "./shut-mailbox.ts";
 import { verifyAround } from "./verify-around.ts";
 
 export { digestHere } from "./compare-bytes.ts";
@@ -41,6 +43,8 @@ export interface MailboxVerdict {
   readonly rewritten: number;
   /** Messages of which the legacy server tells another date at each look. */
   readonly undated: number;
+  /** It is not compared: a cutover goes without it. */
+  readonly isLeftOut?: boolean;
   readonly differences: readonly Difference[];
 }
 
@@ -55,6 +59,8 @@ export interface VerifyOptions {
   readonly signal: AbortSignal;
   /** Of so many percent of the messages, chosen at random, the bytes are compared; of all by default. */
   readonly samplePercent?: number | undefined;
+  /** Those that a cutover goes without. */
+  readonly leftOut?: ReadonlySet<EncodedMailboxName>;
   /** Makes the mirror take in what changed on the legacy server in the meantime. */
   readonly resync: (name: EncodedMailboxName) => Promise<void>;
   /** Fetches the bytes of these once more: what is here of them is not what the legacy server gives. */
@@ -74,7 +80,7 @@ export async function verifyMailboxes(options: VerifyOptions): Promise<Mailboxes
   for (const entry of listing.mailboxes.filter((name) => isPulled(name, listing.namespaces))) {
     const record = records.get(entry.name);
     records.delete(entry.name);
-    const verdict = record ? await verifyRepeatedly(record, options) : absent(entry.name, "not here");
+    const verdict = await verdictOn(entry.name, record, options);
     mailboxes.push(verdict);
     options.onMailbox?.(verdict);
   }
@@ -93,6 +99,23 @@ function absent(name: EncodedMailboxName, detail: string): MailboxVerdict {
     undated: 0,
     differences,
   };
+}
+
+async function verdictOn(
+  name: EncodedMailboxName,
+  record: MailboxRecord | undefined,
+  options: VerifyOptions,
+): Promise<MailboxVerdict> {
+  if (options.leftOut?.has(name)) return { ...absent(name, ""), differences: [], isLeftOut: true };
+  if (!record) return absent(name, "not here");
+  try {
+    return await verifyRepeatedly(record, options);
+  } catch (error) {
+    // One that the legacy server does not open is no obstacle to comparing the others.
+    const isShut = isUnavailable(error) && shutOf({ store: options.store, record }) !== undefined;
+    if (!isLasting(error) && !isShut) throw error;
+    return absent(name, error.message);
+  }
 }
 
 /** What differed at one look and the next differs. */

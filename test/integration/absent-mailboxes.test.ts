@@ -178,6 +178,13 @@ it("most of the account's mail, as where a users' tree is not mounted: it is hel
   expect(await held()).toMatch(/^Work: .*until you decide/m);
   expect((await run(mailferry, "cutover")).code).not.toBe(0);
   expect(["Archive", "Sent", "Work"].map((name) => filesOf(mailferry, name))).toEqual([120, 30, 4]);
+  // Clients go on seeing it.
+  const { untagged } = await again.ok("STATUS Archive (MESSAGES)");
+  expect(untagged.join("\n")).toContain("MESSAGES 120");
+  expect((await again.ok("SELECT Archive")).untagged.join("\n")).toContain("* 120 EXISTS");
+  expect((await again.ok("UID FETCH 7 (BODY.PEEK[])")).untagged.join("\n")).toContain("Text number 7");
+  await again.ok("NOOP");
+  await again.ok("UNSELECT");
   old.behave({ ...telling, answer: () => false });
   await names(again);
   expect(await held()).toBe("nothing is held\n");
@@ -276,4 +283,68 @@ it("a UIDVALIDITY that comes back: MODSEQs that were counted under it go on", as
     expect((await again.ok("EXAMINE INBOX")).untagged.join("\n")).toContain(`UIDVALIDITY ${uidValidity}`);
     expect(await highestModSeq(again, "INBOX")).toBeGreaterThan(uidValidity === 1_000 ? before : 0);
   }
+});
+
+const existsIn = (client: ImapClient, mailbox: string) => async (): Promise<number> => {
+  const { untagged } = await client.ok(`SELECT ${mailbox}`);
+  return Number(/\* (\d+) EXISTS/.exec(untagged.join("\n"))?.[1]);
+};
+
+function lose(old: OddImap, mailbox: string, count: number): readonly number[] {
+  const box = old.mailboxes.get(mailbox);
+  return box?.messages.splice(0, count).map(({ uid }) => uid) ?? [];
+}
+
+it("most of the account's messages, some at each look: it is asked about what makes it most", async () => {
+  const { old, mailferry, client } = await start({ INBOX: upTo(100) });
+  for (const left of [80, 60]) {
+    lose(old, "INBOX", 20);
+    await expect.poll(existsIn(client, "INBOX"), { timeout: 10_000, interval: 300 }).toBe(left);
+  }
+  lose(old, "INBOX", 20);
+  const held = (): Promise<string> => run(mailferry, "deletions").then(({ stdout }) => stdout);
+  const look = async (): Promise<string> => {
+    expect(await existsIn(client, "INBOX")()).toBe(60);
+    return held();
+  };
+  await expect.poll(look, { timeout: 20_000, interval: 300 }).toContain("INBOX: 20 messages are held");
+  expect((await run(mailferry, "cutover")).code).not.toBe(0);
+  expect((await run(mailferry, "deletions", "--accept")).stdout).toContain("INBOX: 20 messages are gone");
+  expect(await existsIn(client, "INBOX")()).toBe(40);
+  // What was decided is not counted once more.
+  lose(old, "INBOX", 3);
+  await expect.poll(existsIn(client, "INBOX"), { timeout: 10_000, interval: 300 }).toBe(37);
+  expect(await held()).toBe("nothing is held\n");
+});
+
+it("most of the account's messages, some of each mailbox at each look, over a restart", async () => {
+  const names = ["INBOX", "A", "B", "C"];
+  const { old, mailferry, client } = await start(
+    Object.fromEntries(names.map((name, index) => [name, upTo(20, 1_000 + index)])),
+  );
+  for (const name of names) lose(old, name, 8);
+  for (const name of names)
+    await expect.poll(existsIn(client, name), { timeout: 10_000, interval: 300 }).toBe(12);
+  await mailferry.restart();
+  const again = await mailferry.client(user);
+  for (const name of names) lose(old, name, 5);
+  for (const name of names) await existsIn(again, name)();
+  const { stdout } = await run(mailferry, "problems");
+  expect(stdout).toMatch(/ deletions \w+: the old server has suddenly lost/);
+  expect((await run(mailferry, "cutover")).code).not.toBe(0);
+});
+
+it("moved by another program, some at each look: it is no loss", async () => {
+  const { old, mailferry, client } = await start({ INBOX: upTo(60), Archive: upTo(0, 1_001) });
+  for (const left of [40, 20, 0]) {
+    const archive = old.mailboxes.get("Archive");
+    for (const _ of lose(old, "INBOX", 20)) {
+      archive?.messages.push(oddMessage(archive.uidNext));
+      if (archive) archive.uidNext++;
+    }
+    await expect.poll(existsIn(client, "Archive"), { timeout: 10_000, interval: 300 }).toBe(60 - left);
+    expect((await client.ok("UID FETCH 1:* (FLAGS RFC822.SIZE)")).untagged).toHaveLength(60 - left);
+    await expect.poll(existsIn(client, "INBOX"), { timeout: 10_000, interval: 300 }).toBe(left);
+  }
+  expect((await run(mailferry, "deletions")).stdout).toBe("nothing is held\n");
 });

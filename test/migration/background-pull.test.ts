@@ -17,6 +17,8 @@ function mailbox(name: string, pullTurn: () => Promise<"done">): MailboxMirror {
       brake: { held: [] },
       problem: undefined,
       store: { readSetting: () => undefined },
+      source: { use: async () => Promise.reject(new MailError("UNAVAILABLE", "away")) },
+      signal,
     },
     quarantine: new Map(),
     isBehind: () => false,
@@ -60,6 +62,7 @@ it("goes on with the other mailboxes when some are refused, and tells which", as
   expect(await pull.run()).toEqual({
     kind: "incomplete",
     problems: ["a: Permission denied", "b: Permission denied"],
+    bars: ["a: Permission denied", "b: Permission denied"],
   });
   expect(pulled).toEqual(["INBOX", "c"]);
 });
