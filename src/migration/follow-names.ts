@@ -4,14 +4,16 @@
  */
 import type { ImapSource, Listing } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
-import type { MailboxId } from "../mail/ids.ts";
+import type { MailboxId, UidValidity } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
 import { singleFlight, takeTurns } from "../waiting.ts";
 import { type AbsentMailboxes, createAbsentMailboxes, type StatusAnswer } from "./absent-mailboxes.ts";
+import { noteLeft } from "./left-names.ts";
 import { commitListing, fetchListing, isSelectable, nothingListed } from "./listing.ts";
 import { doubtsOf } from "./mailbox-doubts.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import { noteForgotten } from "./mod-seqs.ts";
+import { shownValidities } from "./shown-validities.ts";
 
 /** What it takes for a mailbox to be gone, and how long its files are kept then. */
 export interface DeletionRules {
@@ -64,6 +66,7 @@ export function followNames(options: FollowNamesOptions): NameFollower {
     mirrors.delete(record.id);
     opened.delete(record.id);
     if (mirror?.state.countsModSeqs) noteForgotten(store, mirror.state.record.highestModSeq);
+    if (mirror) noteLeft(store, mirror.state.record, mirror.state.table);
     mirror?.state.announceGone("Mailbox was deleted");
     await (isWanted ? store.dropMailbox(record.id) : store.setMailboxAside(record.id));
     logger.info({ mailbox: record.name, isWanted }, "mailbox is gone from the legacy server");
@@ -80,6 +83,7 @@ export function followNames(options: FollowNamesOptions): NameFollower {
     const { gone, replaced, shut } = await absent.judge(async () => {
       listing = await fetchListing(source, "interactive", signal);
       const unlisted = commitListing(store, listing);
+      doubtTwins(unlisted.filter(({ id }) => absent.reasonOf(id) === undefined));
       foreign = unlisted.filter(isForeign(listing));
       return unlisted.filter((one) => !foreign.includes(one));
     });
@@ -90,6 +94,15 @@ export function followNames(options: FollowNamesOptions): NameFollower {
     tellDoubts();
     lookAgain();
     if (wereDoubted && !absent.isAny) options.onSettled();
+  };
+  /** What is not listed any more may have been put in another's place: one of the same UIDVALIDITY, whose session goes on. */
+  const doubtTwins = (unlisted: readonly MailboxRecord[]): void => {
+    const told = ({ id, uidValidity }: MailboxRecord): UidValidity | undefined =>
+      uidValidity && shownValidities(store).toldOf(id, uidValidity);
+    const left = new Set(unlisted.map(({ id }) => id));
+    const validities = new Set(unlisted.map(told));
+    for (const [id, { state }] of opened)
+      if (!left.has(id) && validities.has(told(state.record))) state.follow(undefined);
   };
   const forgetInTurn = (record: MailboxRecord, isWanted: boolean): Promise<void> => {
     // Another one may have taken our place.

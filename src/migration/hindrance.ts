@@ -25,6 +25,8 @@ export type Hindrance =
   | (InMailbox & { readonly kind: "deletions"; readonly uids: readonly Uid[] })
   /** A mailbox that is not migrated further. */
   | (InMailbox & { readonly kind: "mailbox"; readonly reason: string })
+  /** A mailbox in which the old server gave other messages under the same UIDVALIDITY: what it has no more is set aside. */
+  | (InMailbox & { readonly kind: "others"; readonly reason: string })
   /** A mailbox that LIST leaves out. */
   | (InMailbox & { readonly kind: "missing"; readonly reason: string })
   /** The old server does not list all messages of a mailbox. */
@@ -41,6 +43,7 @@ const choices: Readonly<Record<HindranceKind, readonly Choice[]>> = {
   message: ["retry", "accept"],
   deletions: ["accept", "refuse"],
   mailbox: ["accept"],
+  others: ["accept", "refuse"],
   missing: ["accept", "refuse"],
   listing: ["retry"],
   unkept: ["retry"],
@@ -61,6 +64,7 @@ export function wordsOf(hindrance: Hindrance): string {
     case "deletions":
       return `the old server has suddenly lost ${hindrance.uids.length} messages; they are kept here until you decide (deletions --help)`;
     case "mailbox":
+    case "others":
     case "missing":
     case "listing":
       return hindrance.reason;
@@ -86,6 +90,7 @@ function identityOf(hindrance: Hindrance): readonly unknown[] {
     case "deletions":
       return [hindrance.place, hindrance.uids];
     case "mailbox":
+    case "others":
       return [hindrance.place, hindrance.reason];
     case "missing":
     case "listing":

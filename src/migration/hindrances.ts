@@ -1,6 +1,7 @@
 /** Collects what stands between an account and `complete` from what knows of it. */
 import type { Hindrance } from "./hindrance.ts";
 import { putAsideIn } from "./losses.ts";
+import { isShownAnew } from "./lost-messages.ts";
 import { doubtsOf } from "./mailbox-doubts.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { Mirror } from "./mirror.ts";
@@ -18,7 +19,8 @@ export function hindrancesOf({ state }: MailboxMirror): readonly Hindrance[] {
   const { record, problem, isTransient, brake } = state;
   const where = { mailbox: record.name, place: `${record.id}:${record.uidValidity}` };
   const found: Hindrance[] = [];
-  if (problem !== undefined) found.push({ kind: "mailbox", ...where, reason: problem });
+  if (problem !== undefined)
+    found.push({ kind: isShownAnew(state) ? "others" : "mailbox", ...where, reason: problem });
   if (isTransient) found.push({ kind: "unkept", ...where });
   const { absence, gap } = doubtsOf(state);
   if (absence !== undefined) found.push({ kind: "missing", ...where, reason: absence });

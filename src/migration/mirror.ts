@@ -17,6 +17,7 @@ import { createMessageChanges } from "./change-messages.ts";
 import { createNameChanges } from "./change-names.ts";
 import { type DeletionRules, defaultDeletionRules, followNames } from "./follow-names.ts";
 import { createHeldDeletions, type HeldDeletions } from "./held-deletions.ts";
+import { mayTake, noteLeft } from "./left-names.ts";
 import { isSelectable, keptListing, nothingListed, writeSubscriptions } from "./listing.ts";
 import { doubtsOf } from "./mailbox-doubts.ts";
 import { type MailboxMirror, noSuchMailbox, openMailboxMirror } from "./mailbox-mirror.ts";
@@ -135,7 +136,9 @@ export function openMirror(options: MirrorOptions): Mirror {
         const { uidValidity } = await source.use({ priority: "interactive", signal }, (lease) =>
           lease.status(name),
         );
-        if (uidValidity === record.uidValidity) {
+        const { table } = (await open(record)).state;
+        noteLeft(store, record, table);
+        if (uidValidity === record.uidValidity && mayTake(store, name, record, table)) {
           await renameMailbox({ store, mirrors }, record, name);
         } else names.absent.expect([record.name], "done");
       } catch (error) {

@@ -14,6 +14,8 @@ export interface ShownValidities {
   /** What clients are told where the old server tells `told`. */
   of(name: EncodedMailboxName, told: UidValidity): UidValidity;
   has(id: MailboxId, shown: UidValidity): boolean;
+  /** What the old server tells where `shown` is shown. */
+  toldOf(id: MailboxId, shown: UidValidity): UidValidity;
   /** From now on; written down before anybody is told. `now` is what has been shown so far. */
   replace(id: MailboxId, now: UidValidity, shown: UidValidity): void;
 }
@@ -38,6 +40,10 @@ function open(store: AccountStore): ShownValidities {
       return own?.told === told ? own.shown : told;
     },
     has: (id, shown) => all.get(id)?.shown === shown,
+    toldOf(id, shown) {
+      const own = all.get(id);
+      return own?.shown === shown ? own.told : shown;
+    },
     replace(id, now, shown) {
       const before = all.get(id);
       const next = { told: before?.shown === now ? before.told : now, shown };

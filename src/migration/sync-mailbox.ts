@@ -19,6 +19,8 @@ import { includes } from "../mail/range-sets.ts";
 import { isAccountLoss } from "./account-loss.ts";
 import { compareUids, type UidDifference } from "./compare.ts";
 import type { ComparedListing } from "./deletion-brake.ts";
+import { isGivenAgain } from "./left-names.ts";
+import { showOther } from "./lost-messages.ts";
 import { doubtsOf, isKnownGap, noteGap } from "./mailbox-doubts.ts";
 import type { CommittedListing, MailboxState } from "./mailbox-state.ts";
 import { findOthers, isOther } from "./other-messages.ts";
@@ -46,6 +48,7 @@ export async function takeDelta(
   // Whoever waited for his turn while the mailbox got another master.
   if (mailbox.isLocal) throw new MailError("UNAVAILABLE", "The mailbox has another home now");
   const first = underKnown(mailbox, firstExamined);
+  if (await isOfAnother(mailbox, lease, first)) return takeDelta(mailbox, lease, await lease.examineAgain());
   const uidValidity = await validityOf(mailbox, first);
   if (first.hasNoModSeqs) mailbox.countModSeqs(uidValidity);
   const { examined, ...listing } = await listUids(mailbox, lease, first, told);
@@ -76,6 +79,18 @@ export async function takeDelta(
   // Those that have arrived: only what is known of a message can be held against it later.
   if (mailbox.isTransient) mailbox.commitMeta(mailbox.record, changes.metas);
   mailbox.follow(lease.examined);
+}
+
+/** A mailbox that is new here, under the name and UIDVALIDITY of one that was: it is shown under one made here. */
+async function isOfAnother(
+  { store, record, isTransient }: MailboxState,
+  lease: MailboxLease,
+  { uidValidity, exists }: Examined,
+): Promise<boolean> {
+  if (isTransient || record.uidValidity !== undefined || uidValidity === undefined) return false;
+  if (!(await isGivenAgain(store, record, lease, { told: uidValidity, exists }))) return false;
+  showOther(store, { ...record, uidValidity });
+  return true;
 }
 
 /** Under which UIDVALIDITY the mailbox goes on. */
