@@ -54,6 +54,7 @@ Each problem has an id that stays the same, and the choices that its kind has:
   deletions  the old server has suddenly lost many messages: accept, refuse
   mailbox    its migration has stopped: accept
   shut       the old server does not open the mailbox: retry, accept
+  others     other messages under the same UIDVALIDITY: what the old server has no more is set aside: accept, refuse
   missing    the old server does not list the mailbox any more: accept, refuse (where most of the account would go)
   listing    the old server does not list all of its messages: retry
   unkept     the old server tells no UIDVALIDITY: retry, accept (its UIDs never change; it is shown under one of ours)

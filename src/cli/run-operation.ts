@@ -168,7 +168,10 @@ async function settleDeletions(
     const choice = operation === "accept-deletions" ? "accept" : "refuse";
     const by = request.decision?.by ?? "unknown";
     for (const hindrance of await hindrancesIn(mirror))
-      if (hindrance.kind === "deletions" || (hindrance.kind === "mailbox" && choice === "accept"))
+      if (
+        ["deletions", "others"].includes(hindrance.kind) ||
+        (hindrance.kind === "mailbox" && choice === "accept")
+      )
         noteDecision(mirror.store, hindrance, { choice, by, at: new Date().toISOString() });
     if (operation === "accept-deletions") await mirror.held.accept(signal);
     else return { held, rescued: await mirror.held.refuse(signal) };

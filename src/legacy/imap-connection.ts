@@ -18,6 +18,7 @@ import { piecesOf } from "../mail/message-content.ts";
 import { breathe } from "../waiting.ts";
 import { createAnswerAllowance } from "./answer-allowance.ts";
 import { createCommandQueue, type ImapCommand, type InFlight } from "./command-queue.ts";
+import { createDeadline } from "./deadline.ts";
 import { parseFetch } from "./fetch-answer.ts";
 import { type Quirks, quirksOf } from "./quirks.ts";
 import { noteReading } from "./read-turns.ts";
@@ -83,6 +84,8 @@ export interface ConnectionOptions {
 const logoutTimeoutMs = 2_000;
 /** `* 12345 FETCH (UID 123456 FLAGS (\\Seen))`: lines that are taken many at a time are not counted one by one. */
 const typicalLineBytes = 40;
+/** So much is read at one go. */
+const pieceBytes = 8 << 10;
 
 export function createImapConnection(options: ConnectionOptions): ImapConnection {
   const { socket, greeting, logger, commandTimeoutMs = defaultCommandMs } = options;
@@ -202,18 +205,28 @@ export function createImapConnection(options: ConnectionOptions): ImapConnection
     restartDeadline();
     if (!isClosed) socket.resume();
   };
-  /** What has to be sent in pieces costs Dovecot dear: only where there is much of it, and nobody waits for its end. */
-  const bringsMuch = (): boolean => allowance.isMuch || queue.inFlight[0]?.command.onContent !== undefined;
+  const bringsContent = (): boolean => queue.inFlight[0]?.command.onContent !== undefined;
+  /** What has to be sent in pieces costs Dovecot dear: where there is little of it, or nobody waits for its end, seldom. */
+  const bringsLittle = (): boolean => !allowance.isMuch && !bringsContent();
+  /** Of small lines a whole chunk would take several turns. */
+  const read = (chunk: Buffer): undefined | Promise<void> => {
+    const startedAt = performance.now();
+    const piece = bringsContent() ? chunk : chunk.subarray(0, pieceBytes);
+    const taken = reader.push(piece);
+    const isEnough = noteReading(performance.now() - startedAt, bringsLittle());
+    const wait = taken ?? (isEnough ? breathe() : undefined);
+    if (piece.length === chunk.length) return wait;
+    const left = chunk.subarray(piece.length);
+    return wait ? wait.then(() => (isClosed ? undefined : read(left))) : read(left);
+  };
   const onData = (chunk: Buffer): void => {
     if (isClosed) return;
     heardAt = performance.now();
     try {
       noteIfIdle();
       allowance.noteBytes(chunk.length);
-      const wait = reader.push(chunk);
-      const isEnough = noteReading(performance.now() - heardAt) && bringsMuch();
+      const wait = read(chunk);
       if (wait) void holdBack(wait);
-      else if (isEnough) void holdBack(breathe());
       else restartDeadline();
     } catch (error) {
       destroy(error);
@@ -360,20 +373,6 @@ function takeOver(socket: Socket, onData: (chunk: Buffer) => void, onLost: (caus
   socket.setKeepAlive(true, 60_000);
   // It was paused when its former reader let go of it.
   socket.resume();
-}
-
-function createDeadline(timeoutMs: number, onExpired: () => void): { restart(): void; stop(): void } {
-  let timer: NodeJS.Timeout | undefined;
-  return {
-    restart() {
-      if (timer) timer.refresh();
-      else timer = setTimeout(onExpired, timeoutMs).unref();
-    },
-    stop() {
-      clearTimeout(timer);
-      timer = undefined;
-    },
-  };
 }
 
 function isBye(untagged: Untagged): boolean {

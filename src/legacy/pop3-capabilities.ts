@@ -3,6 +3,7 @@
  * the list. It is noticed by the silence that follows, and such a server is not asked again.
  */
 import { MailError } from "../errors.ts";
+import { gatheringAllowance } from "./pop3-allowance.ts";
 import type { Pop3Connection } from "./pop3-connection.ts";
 import type { LegacyServerConfig } from "./server-config.ts";
 
@@ -17,7 +18,7 @@ export class NoListFollows extends MailError {
 const listless = new WeakSet<LegacyServerConfig>();
 /** The list comes with `+OK`, in the same packet mostly. */
 const maxPauseMs = 3_000;
-const maxBytes = 1 << 20;
+const maxBytes = 64 << 10;
 
 /** None where the server does not know CAPA. Throws NoListFollows, once for a server. */
 export async function readCapabilities(
@@ -26,7 +27,7 @@ export async function readCapabilities(
 ): Promise<ReadonlyMap<string, string>> {
   if (listless.has(config)) return new Map();
   const pieces: Buffer[] = [];
-  let sizeBytes = 0;
+  const allow = gatheringAllowance(maxBytes);
   let timer: NodeJS.Timeout | undefined;
   const onBegun = (): void => {
     timer = setTimeout(() => {
@@ -36,8 +37,7 @@ export async function readCapabilities(
   };
   const onBytes = (piece: Buffer): undefined => {
     clearTimeout(timer);
-    sizeBytes += piece.length;
-    if (sizeBytes > maxBytes) throw new MailError("UNAVAILABLE", "The old server's answer is too long");
+    allow(piece.length);
     pieces.push(piece);
   };
   try {

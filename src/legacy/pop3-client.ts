@@ -10,6 +10,7 @@ import { type Uidl, uidl } from "../mail/ids.ts";
 import type { Secret } from "../mail/secret.ts";
 import { anyOf } from "../waiting.ts";
 import { hostFailure } from "./host-failure.ts";
+import { contentAllowance, createPairReader, gatheringAllowance } from "./pop3-allowance.ts";
 import { NoListFollows, readCapabilities } from "./pop3-capabilities.ts";
 import { createPop3Connection, type Pop3Connection } from "./pop3-connection.ts";
 import { logIn } from "./pop3-login.ts";
@@ -25,6 +26,8 @@ export interface Pop3Credentials {
   readonly isToken?: boolean;
 }
 
+type Pop3Write = (bytes: Buffer) => undefined | Promise<void>;
+
 /** Messages are named by their number in this session, from 1. */
 export interface Pop3Session {
   /** CAPA's lines: name in upper case, and what stands behind it. */
@@ -37,9 +40,9 @@ export interface Pop3Session {
   /** UIDLs by number; throws CANNOT where the server has none. */
   uidls(): Promise<ReadonlyMap<number, Uidl>>;
   /** A promise of `write` holds the server back. */
-  retrieve(number: number, write: (bytes: Buffer) => undefined | Promise<void>): Promise<void>;
+  retrieve(number: number, write: Pop3Write): Promise<void>;
   /** The same by TOP, for which no server marks it as read; throws CANNOT where the server has no TOP. */
-  peek(number: number, write: (bytes: Buffer) => undefined | Promise<void>): Promise<void>;
+  peek(number: number, write: Pop3Write): Promise<void>;
   /** The header, the blank line and so many lines of the body; throws CANNOT where the server has no TOP. */
   top(number: number, lines: number): Promise<Buffer>;
   /** Marks it; QUIT removes it. */
@@ -59,8 +62,8 @@ export interface Pop3Session {
 
 /** More than any message has, and what each server can read as a number. */
 const allLines = 2_147_483_647;
-/** A listing, or what TOP gives. */
-const maxAnswerBytes = 64 << 20;
+/** What TOP gives is held in memory. */
+const maxTopBytes = 64 << 20;
 
 /**
  * Throws AUTHENTICATIONFAILED with the server's text when it refuses these credentials, INUSE when somebody else has
@@ -135,7 +138,7 @@ function sessionOf(connection: Pop3Connection, capabilities: ReadonlyMap<string,
   /** What it has told of all, and tells of one: it cannot be known to who has written a message. */
   let told: { readonly command: "LIST" | "UIDL"; readonly texts: ReadonlyMap<number, string> } | undefined;
   const tell = async (command: "LIST" | "UIDL"): Promise<ReadonlyMap<number, string>> => {
-    const texts = new Map(await readPairs(connection, command));
+    const texts = await readPairs(connection, command);
     if (told?.command !== "UIDL") told = { command, texts };
     return texts;
   };
@@ -146,6 +149,16 @@ function sessionOf(connection: Pop3Connection, capabilities: ReadonlyMap<string,
     const expected = told?.command === command ? told.texts.get(number) : undefined;
     return Number(ofNumber) === number && (expected === undefined || rest === expected);
   };
+  /** By LIST, where it was asked. */
+  let sizes: ReadonlyMap<number, number> = new Map();
+  const stream = async (number: number, command: string, write: Pop3Write): Promise<void> => {
+    const allow = contentAllowance(sizes.get(number));
+    const onBytes: Pop3Write = (bytes) => {
+      allow(bytes.length);
+      return write(bytes);
+    };
+    expectOk(await connection.run({ line: command, onBytes }));
+  };
   return {
     capabilities,
     get isClosed() {
@@ -154,19 +167,16 @@ function sessionOf(connection: Pop3Connection, capabilities: ReadonlyMap<string,
     closed: connection.closed,
     list: async () => {
       // RFC 1939 5: more may follow the size.
-      const sizes = [...(await tell("LIST"))].map(
+      const listed = [...(await tell("LIST"))].map(
         ([number, text]) => [number, Number.parseInt(text, 10)] as const,
       );
-      return new Map(sizes.filter(([, size]) => Number.isSafeInteger(size)));
+      sizes = new Map(listed.filter(([, size]) => Number.isSafeInteger(size)));
+      return sizes;
     },
     uidls: async () => new Map([...(await tell("UIDL"))].map(([number, text]) => [number, uidl(text)])),
-    async retrieve(number, write) {
-      expectOk(await connection.run({ line: `RETR ${number}`, onBytes: write }));
-    },
-    async peek(number, write) {
-      expectOk(await connection.run({ line: `TOP ${number} ${allLines}`, onBytes: write }));
-    },
-    top: (number, lines) => readBytes(connection, `TOP ${number} ${lines}`),
+    retrieve: (number, write) => stream(number, `RETR ${number}`, write),
+    peek: (number, write) => stream(number, `TOP ${number} ${allLines}`, write),
+    top: (number, lines) => readBytes(connection, `TOP ${number} ${lines}`, gatheringAllowance(maxTopBytes)),
     remove(number) {
       hasMarks = true;
       return plain(`DELE ${number}`);
@@ -225,37 +235,27 @@ export function closeWhenAborted(session: Pick<Pop3Session, "close">, signal: Ab
   return () => signal.removeEventListener("abort", close);
 }
 
-/** `1 text` on each line; a line that is none is passed over. */
-async function readPairs(connection: Pop3Connection, command: "LIST" | "UIDL"): Promise<[number, string][]> {
-  return linesOf(await readBytes(connection, command)).flatMap((line): [number, string][] => {
-    const match = /^(\d{1,9}) +(\S(?:.*\S)?) *$/.exec(line);
-    return match?.[2] === undefined ? [] : [[Number(match[1]), match[2]]];
-  });
+async function readPairs(
+  connection: Pop3Connection,
+  command: "LIST" | "UIDL",
+): Promise<ReadonlyMap<number, string>> {
+  const { pairs, onBytes } = createPairReader();
+  expectOk(await connection.run({ line: command, onBytes }));
+  return pairs;
 }
 
-async function readBytes(connection: Pop3Connection, command: string): Promise<Buffer> {
-  const { bytes, ...reply } = await readAnswer(connection, command);
-  expectOk(reply);
-  return bytes;
-}
-
-async function readAnswer(
+async function readBytes(
   connection: Pop3Connection,
   line: string,
-): Promise<Pop3Reply & { readonly bytes: Buffer }> {
+  allow: (bytes: number) => void,
+): Promise<Buffer> {
   const pieces: Buffer[] = [];
-  let sizeBytes = 0;
   const onBytes = (piece: Buffer): undefined => {
-    sizeBytes += piece.length;
-    if (sizeBytes > maxAnswerBytes) throw new MailError("UNAVAILABLE", "The old server's answer is too long");
+    allow(piece.length);
     pieces.push(piece);
   };
-  const reply = await connection.run({ line, onBytes });
-  return { ...reply, bytes: Buffer.concat(pieces) };
-}
-
-function linesOf(bytes: Buffer): string[] {
-  return bytes.toString("latin1").split(/\r?\n/).slice(0, -1);
+  expectOk(await connection.run({ line, onBytes }));
+  return Buffer.concat(pieces);
 }
 
 function expectOk({ ok, code, text }: Pop3Reply): void {

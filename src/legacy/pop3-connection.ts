@@ -9,6 +9,7 @@
  */
 import type { Socket } from "node:net";
 import { MailError } from "../errors.ts";
+import { progressBytes } from "./pop3-allowance.ts";
 import { createPop3Reader, type Pop3Asker, type Pop3Reply } from "./pop3-replies.ts";
 
 export interface Pop3Command {
@@ -34,7 +35,7 @@ export interface Pop3Connection {
 
 export interface Pop3ConnectionOptions {
   readonly socket: Socket;
-  /** Silence of the server while it owes an answer. */
+  /** How long the server may owe an answer, or the next part of a long one: single bytes are none. */
   readonly silenceMs: number;
 }
 
@@ -53,6 +54,9 @@ export function createPop3Connection({ socket, silenceMs }: Pop3ConnectionOption
   let isTaking = false;
   let hasEnded = false;
   let silence: NodeJS.Timeout | undefined;
+  /** When the server has come further last; what it is kept waiting for does not count. */
+  let progressAt = performance.now();
+  let bytesSince = 0;
   const reader = createPop3Reader(() => inFlight[0]);
 
   const fail = (reason: unknown): void => {
@@ -62,31 +66,47 @@ export function createPop3Connection({ socket, silenceMs }: Pop3ConnectionOption
     socket.destroy();
     for (const entry of [...inFlight.splice(0), ...waiting.splice(0)]) entry.reject(failure);
   };
-  const heard = (): void => {
+  const watch = (): void => {
     clearTimeout(silence);
     if (inFlight.length === 0 || isTaking || failure !== undefined) return;
-    silence = setTimeout(() => fail(new Error(`no answer within ${silenceMs} ms`)), silenceMs);
+    const leftMs = Math.max(0, progressAt + silenceMs - performance.now());
+    silence = setTimeout(() => fail(new Error(`no answer within ${silenceMs} ms`)), leftMs);
+  };
+  const noteProgress = (): void => {
+    progressAt = performance.now();
+    bytesSince = 0;
+    watch();
+  };
+  const take = async (chunk: Buffer): Promise<void> => {
+    // While what has come is taken, by a slow client maybe, it is not the server that keeps silent.
+    const before = performance.now();
+    isTaking = true;
+    watch();
+    await reader.push(chunk);
+    isTaking = false;
+    const now = performance.now();
+    progressAt = Math.min(now, progressAt + now - before);
+    bytesSince += chunk.length;
+    if (bytesSince >= progressBytes) noteProgress();
+    else watch();
   };
   const sendWaiting = (): void => {
+    const wasOwed = inFlight.length > 0;
     while (waiting[0] && failure === undefined && (pipelining || inFlight.length === 0)) {
       const entry = waiting.shift();
       if (!entry) return;
       inFlight.push(entry);
       if (entry.line !== undefined) socket.write(`${entry.line}\r\n`, "latin1");
     }
-    heard();
+    if (wasOwed) watch();
+    else noteProgress();
   };
   const read = async (): Promise<void> => {
     if (isReading) return;
     isReading = true;
     try {
       for (let chunk = socket.read(); chunk && failure === undefined; chunk = socket.read()) {
-        // While what has come is taken, by a slow client maybe, it is not the server that keeps silent.
-        isTaking = true;
-        heard();
-        await reader.push(chunk as Buffer);
-        isTaking = false;
-        heard();
+        await take(chunk as Buffer);
       }
     } catch (error) {
       fail(error);
@@ -123,9 +143,14 @@ export function createPop3Connection({ socket, silenceMs }: Pop3ConnectionOption
         const onReply = (reply: Pop3Reply): void => {
           inFlight.shift();
           resolve(reply);
+          noteProgress();
           sendWaiting();
         };
-        waiting.push({ line, onBytes, onBegun, onReply, reject });
+        const begun = (): void => {
+          noteProgress();
+          onBegun?.();
+        };
+        waiting.push({ line, onBytes, onBegun: begun, onReply, reject });
         sendWaiting();
       }),
     detach() {

@@ -3,12 +3,17 @@
  * at a time otherwise, and twenty of them one behind the other. It is the event loop's, and therefore one for all.
  */
 const turnMs = 5;
+/** And where a pause costs the old server something. */
+const longTurnMs = 15;
 
 let spentMs = 0;
 let isCounting = false;
 
-/** Notes the time that a piece has taken; true where others are to have their turn before the next. */
-export function noteReading(ms: number): boolean {
+/**
+ * Notes the time that a piece has taken; true where others are to have their turn before the next. `isLittle`: it is
+ * hoped that no more than a few pieces are to come.
+ */
+export function noteReading(ms: number, isLittle: boolean): boolean {
   spentMs += ms;
   if (!isCounting) {
     isCounting = true;
@@ -17,5 +22,5 @@ export function noteReading(ms: number): boolean {
       isCounting = false;
     });
   }
-  return spentMs >= turnMs;
+  return spentMs >= (isLittle ? longTurnMs : turnMs);
 }

@@ -5,11 +5,11 @@
  * far, or contradicts itself.
  */
 import type { Examined, FlagsOf, LeaseOptions, MailboxLease, MailboxNews } from "../legacy/source.ts";
-import { maxUid, type UidValidity, uid } from "../mail/ids.ts";
+import { maxUid, uid } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { describeDoubts, doubtsOf, expireGap, isKnownGap } from "./mailbox-doubts.ts";
 import type { MailboxState } from "./mailbox-state.ts";
-import { takeDelta } from "./sync-mailbox.ts";
+import { type FirstLook, takeDelta } from "./sync-mailbox.ts";
 import { noting } from "./unreadable.ts";
 
 export interface SyncOptions extends LeaseOptions {
@@ -23,10 +23,6 @@ export interface SyncOptions extends LeaseOptions {
   readonly thorough?: boolean;
   /** At the first look: what is told of the mailbox ahead of its UIDs, which take long where there are many. */
   readonly onFirstLook?: ((first: FirstLook) => void) | undefined;
-}
-
-export interface FirstLook extends Examined {
-  readonly uidValidity: UidValidity;
 }
 
 /** A server that was asked so lately is not asked again for who only wants to know what there is. */
@@ -92,8 +88,7 @@ export async function catchUp(
     taken.add(lease.examined);
     // All of it is looked at each time.
     if (mailbox.isTransient) lease.told.take();
-    tellFirst(mailbox, lease, examined, options);
-    return takeDelta(mailbox, lease, examined);
+    return takeDelta(mailbox, lease, examined, undefined, options.onFirstLook);
   }
   if (isWorthListing(mailbox, lease, options)) return takeDelta(mailbox, lease, await lease.examineAgain());
   const asked = performance.now();
@@ -111,18 +106,6 @@ export async function catchUp(
     mailbox.follow(undefined);
     throw error;
   });
-}
-
-function tellFirst(
-  { listed, isTransient, record }: MailboxState,
-  { told }: MailboxLease,
-  examined: Examined,
-  { onFirstLook }: CatchUpOptions,
-): void {
-  const { uidValidity, permanentFlags } = examined;
-  const isOther = record.uidValidity !== undefined && record.uidValidity !== uidValidity;
-  if (listed || isTransient || uidValidity === undefined || isOther) return;
-  onFirstLook?.({ ...examined, uidValidity, permanentFlags: told.permanentFlags ?? permanentFlags });
 }
 
 /** Its last listing was not whole: a new selection may tell other counts. */

@@ -4,14 +4,16 @@
  */
 import type { ImapSource, Listing } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
-import type { MailboxId } from "../mail/ids.ts";
+import type { MailboxId, UidValidity } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
 import { singleFlight, takeTurns } from "../waiting.ts";
 import { type AbsentMailboxes, createAbsentMailboxes, type StatusAnswer } from "./absent-mailboxes.ts";
+import { noteLeft } from "./left-names.ts";
 import { commitListing, fetchListing, isSelectable, nothingListed } from "./listing.ts";
 import { noteAbsence } from "./mailbox-doubts.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import { noteForgotten } from "./mod-seqs.ts";
+import { shownValidities } from "./shown-validities.ts";
 import { noteLoss } from "./slow-losses.ts";
 
 /** What it takes for a mailbox to be gone, and how long its files are kept then. */
@@ -66,6 +68,7 @@ export function followNames(options: FollowNamesOptions): NameFollower {
     opened.delete(record.id);
     if (mirror?.state.countsModSeqs) noteForgotten(store, mirror.state.record.highestModSeq);
     if (!isWanted) noteLoss(store, store.countMessages(record.id));
+    if (mirror) noteLeft(store, mirror.state.record, mirror.state.table);
     mirror?.state.announceGone("Mailbox was deleted");
     // What is held is here only, and nobody has decided on it: a rename under a new UIDVALIDITY must not take it along.
     const isHolding = (mirror?.state.brake.held.length ?? 0) > 0;
@@ -84,6 +87,7 @@ export function followNames(options: FollowNamesOptions): NameFollower {
     const { gone, replaced, shut } = await absent.judge(async () => {
       listing = await fetchListing(source, "interactive", signal);
       const unlisted = commitListing(store, listing);
+      doubtTwins(unlisted.filter(({ id }) => absent.reasonOf(id) === undefined));
       foreign = unlisted.filter(isForeign(listing));
       return unlisted.filter((one) => !foreign.includes(one));
     });
@@ -94,6 +98,15 @@ export function followNames(options: FollowNamesOptions): NameFollower {
     tellDoubts();
     lookAgain();
     if (wereDoubted && !absent.isAny) options.onSettled();
+  };
+  /** What is not listed any more may have been put in another's place: one of the same UIDVALIDITY, whose session goes on. */
+  const doubtTwins = (unlisted: readonly MailboxRecord[]): void => {
+    const told = ({ id, uidValidity }: MailboxRecord): UidValidity | undefined =>
+      uidValidity && shownValidities(store).toldOf(id, uidValidity);
+    const left = new Set(unlisted.map(({ id }) => id));
+    const validities = new Set(unlisted.map(told));
+    for (const [id, { state }] of opened)
+      if (!left.has(id) && validities.has(told(state.record))) state.follow(undefined);
   };
   const forgetInTurn = (record: MailboxRecord, isWanted: boolean): Promise<void> => {
     // Another one may have taken our place.

@@ -4,13 +4,13 @@
  */
 import { MailError } from "../errors.ts";
 import type { Listing } from "../legacy/source.ts";
-import { type EncodedMailboxName, encodedMailboxName, type Uid } from "../mail/ids.ts";
+import { type EncodedMailboxName, encodedMailboxName, type MailboxId, type Uid } from "../mail/ids.ts";
 import { piecesOf } from "../mail/message-content.ts";
 import type { AccountStore } from "../store/store.ts";
 import { waitWith } from "../waiting.ts";
 import type { Authority } from "./authority.ts";
 import type { NameFollower } from "./follow-names.ts";
-import { forgetLost, hasLost, isShownAnew, rescueLost } from "./lost-messages.ts";
+import { forgetLost, isShownAnew, lostIn, rescueLost } from "./lost-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import { forgetLosses } from "./slow-losses.ts";
 
@@ -29,6 +29,9 @@ export interface HeldDeletions {
   accept(signal: AbortSignal, only?: readonly EncodedMailboxName[]): Promise<void>;
   /** The messages are put into a mailbox of their own, where there are any; its name. */
   refuse(signal: AbortSignal, only?: readonly EncodedMailboxName[]): Promise<EncodedMailboxName | undefined>;
+  /** The same of a mailbox that is shown anew: what the old server has no more goes, or is put into that mailbox. */
+  acceptOthers(mailbox: EncodedMailboxName): Promise<void>;
+  refuseOthers(mailbox: EncodedMailboxName, signal: AbortSignal): Promise<void>;
 }
 
 export interface HeldDeletionsOptions {
@@ -44,6 +47,8 @@ export const nothingHeld: HeldDeletions = {
   list: async () => [],
   accept: async () => undefined,
   refuse: async () => undefined,
+  acceptOthers: async () => undefined,
+  refuseOthers: async () => undefined,
 };
 
 export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletions {
@@ -58,6 +63,24 @@ export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletion
     mailbox.state.brake.release();
     forgetLosses(store);
     await mailbox.sync(signal);
+  };
+  const goOn = (mailboxes: readonly MailboxMirror[]): void => {
+    for (const { state } of mailboxes)
+      if (state.problem !== undefined && isShownAnew(state)) state.forgetProblem();
+  };
+  const rescueOthers = async (
+    mailboxes: ReadonlySet<MailboxId>,
+    signal: AbortSignal,
+  ): Promise<EncodedMailboxName | undefined> => {
+    if (mailboxes.size === 0) return undefined;
+    const target = await makeRescueMailbox(authority, await options.listing(signal));
+    await rescueLost({ store, authority, target, signal }, mailboxes);
+    return target;
+  };
+  const refuseAllOthers = async (signal: AbortSignal): Promise<EncodedMailboxName | undefined> => {
+    const target = await rescueOthers(lostIn(store), signal);
+    goOn(await options.mailboxes());
+    return target;
   };
   return {
     async list() {
@@ -85,7 +108,7 @@ export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletion
       }
       for (const mailbox of await holding(only)) await release(mailbox, signal);
       if (only) return;
-      forgetLost(store);
+      forgetLost(store, lostIn(store));
       for (const { state } of await options.mailboxes())
         if (state.problem !== undefined) state.forgetProblem();
     },
@@ -94,8 +117,7 @@ export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletion
       const { held } = names.absent;
       const missing = (await missingOf(only)).filter(({ state }) => held.has(state.record.id));
       const lost = new Set(missing.map(({ state }) => state.record.id));
-      const isRescuing = only === undefined && hasLost(store);
-      if (mailboxes.length + missing.length === 0 && !isRescuing) return undefined;
+      if (mailboxes.length + missing.length === 0) return only ? undefined : refuseAllOthers(signal);
       const target = await makeRescueMailbox(authority, await options.listing(signal));
       for (const mailbox of mailboxes) {
         for (const uid of mailbox.state.brake.held) {
@@ -115,11 +137,18 @@ export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletion
         names.absent.release(lost);
         await waitWith(names.refresh(), signal);
       }
-      if (!isRescuing) return target;
-      await rescueLost(store, authority, target, signal);
-      for (const { state } of await options.mailboxes())
-        if (state.problem !== undefined && isShownAnew(state)) state.forgetProblem();
+      if (!only) await refuseAllOthers(signal);
       return target;
+    },
+    async acceptOthers(name) {
+      const mailboxes = await mailboxesOf([name]);
+      forgetLost(store, new Set(mailboxes.map(({ state }) => state.record.id)));
+      goOn(mailboxes);
+    },
+    async refuseOthers(name, signal) {
+      const mailboxes = await mailboxesOf([name]);
+      await rescueOthers(new Set(mailboxes.map(({ state }) => state.record.id)), signal);
+      goOn(mailboxes);
     },
   };
 }

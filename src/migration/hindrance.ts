@@ -40,6 +40,8 @@ export type Hindrance =
       })
   /** A mailbox that is not migrated further. */
   | (InMailbox & { readonly kind: "mailbox"; readonly reason: string })
+  /** A mailbox in which the old server gave other messages under the same UIDVALIDITY: what it has no more is set aside. */
+  | (InMailbox & { readonly kind: "others"; readonly reason: string })
   /** A mailbox that LIST leaves out. */
   | (InMailbox & { readonly kind: "missing"; readonly reason: string })
   /** The old server does not list all messages of a mailbox. */
@@ -59,6 +61,7 @@ const choices: Readonly<Record<HindranceKind, readonly Choice[]>> = {
   deletions: ["accept", "refuse"],
   shut: ["retry", "accept"],
   mailbox: ["accept"],
+  others: ["accept", "refuse"],
   missing: ["accept", "refuse"],
   listing: ["retry"],
   unkept: ["retry", "accept"],
@@ -82,6 +85,7 @@ export function wordsOf(hindrance: Hindrance): string {
     case "shut":
       return `the old server does not open it: ${hindrance.reason}; ${messagesIn(hindrance)}`;
     case "mailbox":
+    case "others":
     case "missing":
     case "listing":
       return hindrance.reason;
@@ -116,6 +120,7 @@ function identityOf(hindrance: Hindrance): readonly unknown[] {
     case "deletions":
       return [hindrance.place, hindrance.uids];
     case "mailbox":
+    case "others":
       return [hindrance.place, hindrance.reason];
     case "missing":
     case "listing":

@@ -3,6 +3,7 @@ import { fewUidsLeft } from "./few-uids.ts";
 import type { Hindrance } from "./hindrance.ts";
 import { acceptedOf, lastAccepted } from "./left-behind.ts";
 import { putAsideIn } from "./losses.ts";
+import { isShownAnew } from "./lost-messages.ts";
 import { doubtsOf } from "./mailbox-doubts.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { Mirror } from "./mirror.ts";
@@ -22,7 +23,8 @@ export function hindrancesOf({ state }: Pick<MailboxMirror, "state">): readonly 
   const { store, record, problem, isTransient, brake } = state;
   const where = { mailbox: record.name, place: `${record.id}:${record.uidValidity}` };
   const found: Hindrance[] = [];
-  if (problem !== undefined) found.push({ kind: "mailbox", ...where, reason: problem });
+  if (problem !== undefined)
+    found.push({ kind: isShownAnew(state) ? "others" : "mailbox", ...where, reason: problem });
   if (isTransient && !shownValidities(store).hasForNone(record.id)) found.push({ kind: "unkept", ...where });
   const left = fewUidsLeft(store, record);
   if (left !== undefined) found.push({ kind: "numbers", ...where, left });

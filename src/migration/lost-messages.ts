@@ -4,7 +4,7 @@
  */
 import type { Logger } from "../log.ts";
 import { flagsOf } from "../mail/flags.ts";
-import type { EncodedMailboxName, Uid, UidValidity } from "../mail/ids.ts";
+import type { EncodedMailboxName, MailboxId, Uid, UidValidity } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
 import type { Authority } from "./authority.ts";
@@ -12,6 +12,8 @@ import type { MessageTable } from "./message-table.ts";
 import { shownValidities } from "./shown-validities.ts";
 
 interface Lost extends Pick<MessageMeta, "flags" | "internalDate"> {
+  /** Whose they are, under whatever name. */
+  readonly id: MailboxId;
   readonly mailbox: EncodedMailboxName;
   readonly fileName: string;
 }
@@ -22,8 +24,9 @@ function lostOf(store: AccountStore): readonly Lost[] {
   return JSON.parse(store.readSetting(key) || "[]");
 }
 
-export function hasLost(store: AccountStore): boolean {
-  return lostOf(store).length > 0;
+/** Of which mailboxes. */
+export function lostIn(store: AccountStore): ReadonlySet<MailboxId> {
+  return new Set(lostOf(store).map(({ id }) => id));
 }
 
 function keepLost(store: AccountStore, lost: readonly Lost[]): void {
@@ -49,12 +52,12 @@ export function setLostAside(
     const fileName = message?.presence === "full" ? store.fileOf(record, uid) : undefined;
     if (message?.presence !== "full" || fileName === undefined) continue;
     const { flags, internalDate } = message;
-    kept.set(fileName, { mailbox: record.name, fileName, flags, internalDate });
+    kept.set(fileName, { id: record.id, mailbox: record.name, fileName, flags, internalDate });
   }
   keepLost(store, [...kept.values()]);
   store.setAside(record, uids, "lost");
   logger.error({ mailbox: record.name, messages: uids.length }, "other messages under the same UIDVALIDITY");
-  const problem = `the old server gives other messages under the same UIDVALIDITY ${record.uidValidity}, as after a restore: the mailbox is shown anew, and ${uids.length} messages that are not there any more are set aside until you decide (deletions --help)`;
+  const problem = `the old server gives other messages under the same UIDVALIDITY ${record.uidValidity}, as after a restore: the mailbox is shown anew, and ${uids.length} messages that are not there any more are set aside until you decide (problems --help)`;
   store.writeSetting(problemKey, problem);
   return problem;
 }
@@ -74,20 +77,30 @@ export function isShownAnew({
   return uidValidity !== undefined && shownValidities(store).has(id, uidValidity);
 }
 
-/** The operator lets them go. */
-export function forgetLost(store: AccountStore): void {
-  for (const { fileName } of lostOf(store)) store.removeAside(fileName);
-  keepLost(store, []);
+/** The operator lets those of these mailboxes go. */
+export function forgetLost(store: AccountStore, mailboxes: ReadonlySet<MailboxId>): void {
+  const lost = lostOf(store);
+  for (const { id, fileName } of lost) if (mailboxes.has(id)) store.removeAside(fileName);
+  keepLost(
+    store,
+    lost.filter(({ id }) => !mailboxes.has(id)),
+  );
 }
 
-/** The operator keeps them, in `target`. */
+export interface Rescuing {
+  readonly store: AccountStore;
+  readonly authority: Authority;
+  readonly target: EncodedMailboxName;
+  readonly signal: AbortSignal;
+}
+
+/** The operator keeps those of these mailboxes, in `target`. */
 export async function rescueLost(
-  store: AccountStore,
-  authority: Authority,
-  target: EncodedMailboxName,
-  signal: AbortSignal,
+  { store, authority, target, signal }: Rescuing,
+  mailboxes: ReadonlySet<MailboxId>,
 ): Promise<void> {
-  for (const { fileName, flags, internalDate } of lostOf(store)) {
+  for (const { id, fileName, flags, internalDate } of lostOf(store)) {
+    if (!mailboxes.has(id)) continue;
     signal.throwIfAborted();
     const bytes = await store.readAside(fileName);
     if (bytes !== undefined) {

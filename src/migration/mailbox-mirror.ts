@@ -12,7 +12,7 @@ import type { ThreadAlgorithm, ThreadNode } from "../mail/thread.ts";
 import type { MailboxRecord } from "../store/store.ts";
 import { singleFlight, waitWith } from "../waiting.ts";
 import { expungedSince } from "./expunged-since.ts";
-import { type FirstLook, isUnchanged, type SyncOptions, takeTold } from "./follow-mailbox.ts";
+import { isUnchanged, type SyncOptions, takeTold } from "./follow-mailbox.ts";
 import { forgetChanged } from "./given-back.ts";
 import { type Losses, lossesOf, putAsideIn } from "./losses.ts";
 import { withMailbox, withMailboxApart } from "./mailbox-lease.ts";
@@ -23,6 +23,7 @@ import { createFlagsPull } from "./pull-flags.ts";
 import { createMetaPull, type MetaPull } from "./pull-meta.ts";
 import { type ContentOnItsWay, createSameContent } from "./same-content.ts";
 import { syncAround } from "./sync-around.ts";
+import type { FirstLook } from "./sync-mailbox.ts";
 import { unreadableOf } from "./unreadable.ts";
 import { createWatch, type WatchOptions } from "./watch.ts";
 

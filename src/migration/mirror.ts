@@ -18,6 +18,7 @@ import { createNameChanges } from "./change-names.ts";
 import { type DeletionRules, defaultDeletionRules, followNames } from "./follow-names.ts";
 import { createHeldDeletions, type HeldDeletions } from "./held-deletions.ts";
 import { isLeftBehind } from "./left-behind.ts";
+import { mayTake, noteLeft } from "./left-names.ts";
 import { isSelectable, keptListing, nothingListed, writeSubscriptions } from "./listing.ts";
 import { doubtsOf, noteAbsence } from "./mailbox-doubts.ts";
 import { type MailboxMirror, noSuchMailbox, openMailboxMirror } from "./mailbox-mirror.ts";
@@ -134,7 +135,9 @@ export function openMirror(options: MirrorOptions): Mirror {
       if (name === undefined || record.uidValidity === undefined) continue;
       try {
         const uidValidity = await validityAs({ store, source, signal }, record, name);
-        if (uidValidity === record.uidValidity) {
+        const { table } = (await open(record)).state;
+        noteLeft(store, record, table);
+        if (uidValidity === record.uidValidity && mayTake(store, name, record, table)) {
           await renameMailbox({ store, mirrors }, record, name);
         } else names.absent.expect([record.name], "done");
       } catch (error) {

@@ -12,10 +12,8 @@ import { uidSetOf } from "../mail/number-set.ts";
 import type { StoredMessage } from "../store/store.ts";
 import type { ComparedListing } from "./deletion-brake.ts";
 import type { MailboxState } from "./mailbox-state.ts";
+import { sampleWithHighest } from "./sample.ts";
 import { noting, unreadableOf } from "./unreadable.ts";
-
-/** The highest, and as many anywhere. */
-const sampleSize = 5;
 
 /** The UIDs of messages that the old server has no more; undefined where nothing contradicts what is known. */
 export async function findOthers(
@@ -40,13 +38,6 @@ function isBelow({ record, countsModSeqs }: MailboxState, examined: Examined): b
   const { uidNext, highestModSeq, isUidNextDerived } = examined;
   if (isUidNextDerived !== true && uidNext < record.uidNext) return true;
   return !countsModSeqs && highestModSeq !== undefined && highestModSeq < record.highestModSeq;
-}
-
-function sampleWithHighest(uids: readonly Uid[]): readonly Uid[] {
-  const others = uids.slice(0, -sampleSize);
-  const step = Math.max(1, Math.ceil(others.length / sampleSize));
-  const offset = Math.floor(Math.random() * step);
-  return [...others.filter((_, index) => index % step === offset), ...uids.slice(-sampleSize)];
 }
 
 async function differing(

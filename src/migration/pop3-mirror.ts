@@ -12,7 +12,7 @@ import type { AccountStore } from "../store/store.ts";
 import { anyOf, singleFlight, waitWith } from "../waiting.ts";
 import { type BackgroundPull, createBackgroundPull, type PullOutcome } from "./background-pull.ts";
 import { type DeletionRules, defaultDeletionRules } from "./follow-names.ts";
-import { type HeldDeletions, makeRescueMailbox } from "./held-deletions.ts";
+import { type HeldDeletions, makeRescueMailbox, nothingHeld } from "./held-deletions.ts";
 import { keptListing } from "./listing.ts";
 import { beginLocalAccount, openLocalMirror } from "./local-mirror.ts";
 import { isTransferring } from "./local-transfer.ts";
@@ -240,6 +240,7 @@ function heldOf({ store, local, inboxHere, feed, run }: HeldParts): HeldDeletion
     }
   };
   return {
+    ...nothingHeld,
     async list() {
       return brake.held.length === 0 ? [] : [{ mailbox: inbox, messages: brake.held.length }];
     },

@@ -7,7 +7,6 @@ import { type Choice, choicesOf, type Hindrance, type HindranceKind, idOf, words
 import { hindrancesIn } from "./hindrances.ts";
 import { acceptMailbox } from "./left-behind.ts";
 import { lossesOf } from "./losses.ts";
-import { forgetLost, isShownAnew } from "./lost-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { Mirror } from "./mirror.ts";
 import { noteWord } from "./operator-words.ts";
@@ -94,11 +93,10 @@ async function accept(
     case "deletions":
     case "missing":
       return mirror.held.accept(signal, [hindrance.mailbox]);
-    case "mailbox": {
-      const { state } = await mailboxOf(mirror, hindrance, signal);
-      if (isShownAnew(state)) forgetLost(mirror.store);
-      return state.forgetProblem();
-    }
+    case "others":
+      return mirror.held.acceptOthers(hindrance.mailbox);
+    case "mailbox":
+      return (await mailboxOf(mirror, hindrance, signal)).state.forgetProblem();
     case "unkept": {
       const { record } = (await mailboxOf(mirror, hindrance, signal)).state;
       return shownValidities(mirror.store).setForNone(record.id, mirror.store.nextUidValidity());
@@ -121,6 +119,8 @@ async function refuse(mirror: Mirror, hindrance: Hindrance, signal: AbortSignal)
     case "missing":
       await mirror.held.refuse(signal, [hindrance.mailbox]);
       return;
+    case "others":
+      return mirror.held.refuseOthers(hindrance.mailbox, signal);
     case "message":
     case "mailbox":
     case "shut":

@@ -2,7 +2,7 @@
  * UIDVALIDITYs made here for mailboxes whose old server gives other messages under the same one, or tells none: what it
  * tells is shown as ours wherever it is told, so that nobody above the connections knows of two.
  */
-import type { EncodedMailboxName, MailboxId, UidValidity } from "../mail/ids.ts";
+import { type EncodedMailboxName, type MailboxId, type UidValidity, uidValidity } from "../mail/ids.ts";
 import type { AccountStore } from "../store/store.ts";
 
 interface Shown {
@@ -18,6 +18,8 @@ export interface ShownValidities {
   /** Where the old server tells none. */
   hasForNone(id: MailboxId): boolean;
   setForNone(id: MailboxId, shown: UidValidity): void;
+  /** What the old server tells where `shown` is shown. */
+  toldOf(id: MailboxId, shown: UidValidity): UidValidity;
   /** From now on; written down before anybody is told. `now` is what has been shown so far. */
   replace(id: MailboxId, now: UidValidity, shown: UidValidity): void;
 }
@@ -48,6 +50,10 @@ function open(store: AccountStore): ShownValidities {
     hasForNone: (id) => all.get(id)?.told === 0,
     setForNone: (id, shown) => keep(id, { told: 0, shown }),
     has: (id, shown) => all.get(id)?.shown === shown,
+    toldOf(id, shown) {
+      const own = all.get(id);
+      return own?.shown === shown && own.told !== 0 ? uidValidity(own.told) : shown;
+    },
     replace(id, now, shown) {
       const before = all.get(id);
       keep(id, { told: before?.shown === now ? before.told : now, shown });

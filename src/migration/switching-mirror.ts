@@ -75,6 +75,8 @@ export function createSwitchingMirror(first: Mirror): SwitchingMirror {
       list: () => current.held.list(),
       accept: (...args) => gate.pass(() => current.held.accept(...args)),
       refuse: (...args) => gate.pass(() => current.held.refuse(...args)),
+      acceptOthers: (...args) => gate.pass(() => current.held.acceptOthers(...args)),
+      refuseOthers: (...args) => gate.pass(() => current.held.refuseOthers(...args)),
     },
     authority,
     legacyStatus: (name, signal) => current.legacyStatus(name, signal),

@@ -19,6 +19,8 @@ import { includes } from "../mail/range-sets.ts";
 import { isAccountLoss } from "./account-loss.ts";
 import { compareUids, type UidDifference } from "./compare.ts";
 import type { ComparedListing } from "./deletion-brake.ts";
+import { isGivenAgain } from "./left-names.ts";
+import { showOther } from "./lost-messages.ts";
 import { doubtsOf, isKnownGap, noteGap } from "./mailbox-doubts.ts";
 import type { CommittedListing, MailboxState } from "./mailbox-state.ts";
 import { findOthers, isOther } from "./other-messages.ts";
@@ -34,6 +36,11 @@ export interface ToldBefore {
   readonly flags: readonly FlagsOf[] | undefined;
 }
 
+/** What is told of a mailbox that is looked at first, ahead of its UIDs. */
+export interface FirstLook extends Examined {
+  readonly uidValidity: UidValidity;
+}
+
 /**
  * Takes in what `examined` tells and what it asks for; from then on the mailbox follows this selection. Only inside
  * `exclusive`.
@@ -43,12 +50,20 @@ export async function takeDelta(
   lease: MailboxLease,
   firstExamined: Examined,
   told?: ToldBefore,
+  onFirstLook?: (first: FirstLook) => void,
 ): Promise<void> {
   // Whoever waited for his turn while the mailbox got another master.
   if (mailbox.isLocal) throw new MailError("UNAVAILABLE", "The mailbox has another home now");
   const first = underKnown(mailbox, await askedTwice(mailbox, lease, firstExamined));
+  if (await isOfAnother(mailbox, lease, first)) return takeDelta(mailbox, lease, await lease.examineAgain());
   const uidValidity = await validityOf(mailbox, first);
   if (first.hasNoModSeqs) mailbox.countModSeqs(uidValidity);
+  if (!mailbox.listed && !mailbox.isTransient)
+    onFirstLook?.({
+      ...first,
+      uidValidity,
+      permanentFlags: lease.told.permanentFlags ?? first.permanentFlags,
+    });
   const { examined, ...listing } = await listUids(mailbox, lease, first, told);
   const others = await findOthers(mailbox, lease, examined, listing);
   if (others) {
@@ -87,6 +102,18 @@ async function askedTwice(
 ): Promise<Examined> {
   const isKnown = (examined.uidValidity ?? record.uidValidity) !== undefined;
   return isKnown ? examined : lease.examineAgain();
+}
+
+/** A mailbox that is new here, under the name and UIDVALIDITY of one that was: it is shown under one made here. */
+async function isOfAnother(
+  { store, record, isTransient }: MailboxState,
+  lease: MailboxLease,
+  { uidValidity, exists }: Examined,
+): Promise<boolean> {
+  if (isTransient || record.uidValidity !== undefined || uidValidity === undefined) return false;
+  if (!(await isGivenAgain(store, record, lease, { told: uidValidity, exists }))) return false;
+  showOther(store, { ...record, uidValidity });
+  return true;
 }
 
 /** Under which UIDVALIDITY the mailbox goes on. */

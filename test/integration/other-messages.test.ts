@@ -5,35 +5,15 @@ import { plainAccount } from "../helpers/account-plans.ts";
 import { startBehindOdd } from "../helpers/behind-odd.ts";
 import { startDovecot } from "../helpers/dovecot.ts";
 import { fillAccount } from "../helpers/filler.ts";
-import type { ImapClient } from "../helpers/imap-client.ts";
-import { fetchItems, textOf } from "../helpers/imap-values.ts";
 import { type Mailferry, runCli, startMailferry } from "../helpers/mailferry.ts";
 import { type OddImap, oddMailbox, oddMessage } from "../helpers/odd-imap.ts";
+import { cacheOf, expectNoneChanged } from "../helpers/uid-cache.ts";
 
 const user = "alice@example.com";
 const numbers = Array.from({ length: 20 }, (_, index) => index + 1);
 
 async function start(): Promise<{ odd: OddImap; mailferry: Mailferry }> {
   return startBehindOdd({ INBOX: oddMailbox(numbers.map((uid) => oddMessage(uid))) });
-}
-
-/** What a client has: bytes by UIDVALIDITY and UID. */
-async function cacheOf(client: ImapClient, mailbox = "INBOX"): Promise<Map<string, string>> {
-  const { untagged: selected } = await client.ok(`SELECT "${mailbox}"`);
-  const validity = /UIDVALIDITY (\d+)/.exec(selected.join("\n"))?.[1];
-  const { untagged } = await client.ok("UID FETCH 1:* (UID BODY.PEEK[])");
-  const cache = new Map<string, string>();
-  for (const response of untagged) {
-    const items = fetchItems(response);
-    const body = items?.get("BODY[]");
-    if (items?.has("UID") && body !== undefined)
-      cache.set(`${validity}/${textOf(items.get("UID"))}`, textOf(body));
-  }
-  return cache;
-}
-
-function expectNoneChanged(before: Map<string, string>, after: Map<string, string>): void {
-  for (const [identity, text] of after) expect(before.get(identity) ?? text).toBe(text);
 }
 
 function restoreWith(odd: OddImap, kept: number, news: readonly string[]): void {
