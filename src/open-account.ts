@@ -113,7 +113,10 @@ export async function openAccount(place: AccountPlace, options: AccountOptions):
   };
   // What is here of an account with POP3 only has no other home: flags, and mailboxes but INBOX.
   const durable = isLocal() || host?.imap === undefined;
-  const store = await openAccountStore(folder, { writer, flusher, logger, durable }).catch(async (error) => {
+  const store = await openAccountStore(folder, {
+    ...{ writer, flusher, logger, durable },
+    mustExist: isLocal(),
+  }).catch(async (error) => {
     await leaveLegacy();
     throw error;
   });

@@ -16,7 +16,8 @@ import {
 } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 
-export const indexVersion = 2;
+/** Another one, too, where the sidecar's is: the index has a copy of its tables (sidecar-copy.ts). */
+export const indexVersion = 3;
 
 /** `messages.flags` is NULL while only the UID is known; otherwise names with a space between. */
 export const indexSchema = `
