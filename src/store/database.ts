@@ -27,6 +27,8 @@ export interface AccountDatabase {
   readonly sidecar: SidecarFound;
   /** The sidecar was made again from what the index has of it. */
   readonly isRestored: boolean;
+  /** There was an index, and it is not of this sidecar: what is in the Maildir may not be, either. */
+  readonly isOtherSidecar: boolean;
   /** All of `work` or nothing (of each file; see above). Not nested. */
   transaction<T>(work: () => T): T;
   /** From now on each commit is on stable storage when it returns. */
@@ -46,7 +48,7 @@ export function openAccountDatabase(directory: string, durable = false): Account
   const paths = [join(directory, "index.db"), join(directory, "sidecar.db")] as const;
   const isNew = !paths.every((path) => existsSync(path));
   const found = provideSidecar(paths[1]);
-  const { db, indexWasDamaged, isRestored } = openBoth(...paths);
+  const { db, indexWasDamaged, isRestored, isOtherSidecar } = openBoth(...paths);
   if (durable) beDurable(db);
   let isStamped = false;
   return {
@@ -55,6 +57,7 @@ export function openAccountDatabase(directory: string, durable = false): Account
     indexWasDamaged,
     sidecar: found === "sound" && isRestored ? "older than index.db" : found,
     isRestored,
+    isOtherSidecar,
     transaction: (work) =>
       transaction(db, () => {
         if (!isStamped) writeStamp(db);
@@ -77,21 +80,22 @@ interface OpenedBoth {
   readonly db: DatabaseSync;
   readonly indexWasDamaged: boolean;
   readonly isRestored: boolean;
+  readonly isOtherSidecar: boolean;
 }
 
 function openBoth(indexPath: string, sidecarPath: string): OpenedBoth {
   const { db, wasDamaged, isNew } = openIndex(indexPath);
-  let isRestored = false;
+  let isOtherSidecar = false;
   try {
     attachSidecar(db, sidecarPath);
     if (isNew) transaction(db, () => copyToIndex(db));
     const newer = newerOf(db);
-    isRestored = newer === "index";
-    if (isRestored) transaction(db, () => restoreSidecar(db));
-    if (newer !== "sidecar") {
+    if (newer === "index") transaction(db, () => restoreSidecar(db));
+    if (newer === "index" || newer === "neither") {
       keepCopy(db);
-      return { db, indexWasDamaged: wasDamaged, isRestored };
+      return { db, indexWasDamaged: wasDamaged, isRestored: newer === "index", isOtherSidecar };
     }
+    isOtherSidecar = newer === "strangers";
     db.close();
   } catch (error) {
     db.close();
@@ -105,7 +109,7 @@ function openBoth(indexPath: string, sidecarPath: string): OpenedBoth {
   }
   // What it says of flags and dates is of another time, or cannot be read.
   removeDatabase(indexPath);
-  return { ...openBoth(indexPath, sidecarPath), indexWasDamaged: true };
+  return { ...openBoth(indexPath, sidecarPath), indexWasDamaged: true, isOtherSidecar };
 }
 
 /** Afterwards there is one. */

@@ -23,7 +23,10 @@ export function putMailAside(directory: string, logger: Logger): void {
   const aside = `${maildir}.without-sidecar-${Date.now()}`;
   if (existsSync(maildir)) renameSync(maildir, aside);
   for (const suffix of ["", "-wal", "-shm"]) rmSync(join(directory, `index.db${suffix}`), { force: true });
-  logger.warn({ aside }, "sidecar.db is gone: all is fetched again, what was here is put aside");
+  logger.warn(
+    { aside },
+    "sidecar.db was lost, or is another one: all is fetched again, what was here is put aside",
+  );
 }
 
 function namesIn(path: string): readonly string[] {

@@ -96,7 +96,8 @@ function openDatabase(directory: string, options: AccountStoreOptions): AccountD
   if (mustExist && !existsSync(maildir)) throw nothingThere(directory, logger);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const database = openAccountDatabase(directory, durable);
-  if (durable || !isEmpty(database) || !holdsMail(maildir)) {
+  const isKnown = !isEmpty(database) && !database.isOtherSidecar;
+  if (durable || isKnown || !holdsMail(maildir)) {
     makeFolder(maildir, true);
     return database;
   }

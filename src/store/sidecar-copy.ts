@@ -2,8 +2,9 @@
  * index.db's copy of sidecar.db, kept in step by triggers within the same transactions: all but the rows of
  * messages, which the index has in its own form. From it a sidecar that is missing, damaged or from a backup is made
  * again, just as it was. Which of the two files is the newer one tells a stamp that goes up with each opening that
- * writes, and within one opening UIDNEXT and HIGHESTMODSEQ.
+ * writes, and within one opening UIDNEXT and HIGHESTMODSEQ; it tells, too, whether they belong together.
  */
+import { randomBytes } from "node:crypto";
 import type { DatabaseSync } from "node:sqlite";
 import { sidecarSchema } from "./sidecar-db.ts";
 
@@ -35,7 +36,7 @@ const copiedTables: Readonly<Record<string, CopiedTable>> = {
 export const copySchema = sidecarSchema
   .split(";")
   .filter((statement) => !/CREATE INDEX|side\.messages/.test(statement))
-  .map((statement) => statement.replace(/\bside\./, "main.kept_"))
+  .map((statement) => statement.replace(/\bside\./, "main.kept_").replaceAll(" UNIQUE", ""))
   .join(";");
 
 /** From now on each change of the sidecar is one of the copy. */
@@ -77,12 +78,11 @@ export function restoreSidecar(db: DatabaseSync): void {
       FROM main.messages m WHERE flags IS NOT NULL;`);
 }
 
-/** Which of the two has what the other does not have (yet). */
-export function newerOf(db: DatabaseSync): "sidecar" | "index" | "neither" {
-  const stampIn = (table: string): number =>
-    Number(db.prepare(`SELECT value FROM ${table} WHERE key = '${stampKey}'`).get()?.["value"] ?? 0);
-  const [sidecar, index] = [stampIn("side.settings"), stampIn("main.kept_settings")];
-  if (sidecar !== index) return sidecar > index ? "sidecar" : "index";
+/** Which of the two has what the other does not have (yet); `strangers`: they were never together. */
+export function newerOf(db: DatabaseSync): "sidecar" | "index" | "neither" | "strangers" {
+  const [sidecar, index] = [readStamp(db, "side.settings"), readStamp(db, "main.kept_settings")];
+  if (sidecar.openings > 0 && index.openings > 0 && sidecar.origin !== index.origin) return "strangers";
+  if (sidecar.openings !== index.openings) return sidecar.openings > index.openings ? "sidecar" : "index";
   return isAhead(db, "main.kept_mailboxes", "side.mailboxes") ? "index" : "neither";
 }
 
@@ -102,8 +102,22 @@ const stampKey = "stamp";
 
 /** Within the first transaction of an opening. */
 export function writeStamp(db: DatabaseSync): void {
-  db.exec(`INSERT OR REPLACE INTO side.settings VALUES ('${stampKey}',
-    1 + coalesce((SELECT CAST(value AS INTEGER) FROM side.settings WHERE key = '${stampKey}'), 0))`);
+  const { origin, openings } = readStamp(db, "side.settings");
+  const value = JSON.stringify({ origin, openings: openings + 1 } satisfies Stamp);
+  db.prepare("INSERT OR REPLACE INTO side.settings VALUES (?, ?)").run(stampKey, value);
+}
+
+interface Stamp {
+  /** The same for all that a sidecar is made of, or made from. */
+  readonly origin: string;
+  /** In which something was written. */
+  readonly openings: number;
+}
+
+function readStamp(db: DatabaseSync, table: string): Stamp {
+  const row = db.prepare(`SELECT value FROM ${table} WHERE key = ?`).get(stampKey);
+  if (row) return JSON.parse(String(row["value"])) as Stamp;
+  return { origin: randomBytes(8).toString("hex"), openings: 0 };
 }
 
 function copyAll(from: string, to: string): string {

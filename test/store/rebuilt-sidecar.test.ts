@@ -3,7 +3,7 @@ import { copyFileSync, readdirSync, readFileSync, rmSync, truncateSync, writeFil
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { flagsOf } from "../../src/mail/flags.ts";
-import { encodedMailboxName, modSeq, uid, uidl } from "../../src/mail/ids.ts";
+import { encodedMailboxName, modSeq, uid, uidl, uidValidity } from "../../src/mail/ids.ts";
 import type { AccountStore, MailboxRecord, StoredMessage } from "../../src/store/store.ts";
 import { addMailbox, createFixture, fileAndSave, type StoreFixture, toFile } from "./fixture.ts";
 
@@ -159,6 +159,27 @@ it.each(["while it was closed", "while it was open"])(
     expect(await reopened(true)).toEqual(before);
   },
 );
+
+it("where another sidecar is put back, no file counts as a message of it", async () => {
+  let store = await fixture.open();
+  await fill(store);
+  await store.close();
+  copyFileSync(pathOf("sidecar.db"), pathOf("backup"));
+  for (const name of ["sidecar.db", "index.db"]) remove(name);
+  store = await fixture.open();
+  const first = addMailbox(store, { name: "First", validity: 3 });
+  await fileAndSave(store, first, [toFile(1, "Subject: first\r\n\r\n1\r\n")]);
+  await store.close();
+  copyFileSync(pathOf("backup"), pathOf("sidecar.db"));
+  store = await fixture.open();
+  const [inbox] = store.mailboxes();
+  if (!inbox) throw new Error("no INBOX");
+  expect(await store.loadMessages(inbox)).toEqual([]);
+  expect(readdirSync(pathOf("Maildir", "cur"))).toEqual([]);
+  const later = await store.resetMailbox(inbox.id, uidValidity(99));
+  expect(later.uidValidity).toBe(99);
+  await store.close();
+});
 
 it("an index from a backup takes no flag back", async () => {
   let store = await fixture.open({ durable: true });
