@@ -11,6 +11,7 @@ import { readAside, removeAside } from "./aside-files.ts";
 import { createCacheMethods } from "./cache-methods.ts";
 import { appendToUidlist, writtenUidNext } from "./checkpoint.ts";
 import { createCheckpoints } from "./checkpoints.ts";
+import { noteClosed } from "./database-damage.ts";
 import { nextUidValidity, raiseUidValidity } from "./dovecot-uidvalidity.ts";
 import { beginAdoption, endAdoption, readDropped, toAdd, watchNew } from "./dropped-mail.ts";
 import { makeDurable } from "./durable.ts";
@@ -112,6 +113,7 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
     await context.flushAhead.ended();
     if (context.isLocal) names.write();
     context.database.close();
+    noteClosed(context.directory, context.logger);
     await parts.release();
   };
 

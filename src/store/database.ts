@@ -123,13 +123,17 @@ function provideSidecar(path: string): SidecarFound {
   return "damaged";
 }
 
-/** For people, and makes a new one. */
 function putSidecarAside(path: string): void {
+  keepAside(path);
+  sidecarTemplate.copyTo(path, true);
+}
+
+/** For people. */
+export function keepAside(path: string): void {
   const at = Date.now();
   for (const suffix of ["", "-wal", "-shm"]) {
     if (existsSync(`${path}${suffix}`)) renameSync(`${path}${suffix}`, `${path}.damaged-${at}${suffix}`);
   }
-  sidecarTemplate.copyTo(path, true);
 }
 
 function isSoundSidecar(path: string, maxBytes = maxCheckedBytes): boolean {
@@ -197,7 +201,7 @@ function openFound(path: string): DatabaseSync | undefined {
 }
 
 /** A check reads all of the file: one that is larger would hold up everybody else. */
-const maxCheckedBytes = 8 * 1024 * 1024;
+export const maxCheckedBytes = 8 * 1024 * 1024;
 
 function isSound(db: DatabaseSync, path: string, maxBytes = maxCheckedBytes): boolean {
   if (statSync(path).size > maxBytes) return true;
@@ -241,6 +245,6 @@ function transaction<T>(db: DatabaseSync, work: () => T): T {
   }
 }
 
-function removeDatabase(path: string): void {
+export function removeDatabase(path: string): void {
   for (const suffix of ["", "-wal", "-shm"]) rmSync(`${path}${suffix}`, { force: true });
 }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { type Logger, silentLogger } from "../log.ts";
 import { createAccountStore } from "./account-store.ts";
 import { type AccountDatabase, openAccountDatabase } from "./database.ts";
+import { noteDamage, settleDamage } from "./database-damage.ts";
 import { createFlushAhead } from "./durable.ts";
 import { createExpungeLog } from "./expunge-log.ts";
 import { createFlusher, type Flusher } from "./flusher.ts";
@@ -19,8 +20,9 @@ import { isRebuilding, rebuildFromFolders } from "./rebuild-sidecar.ts";
 import { createSidecarDb } from "./sidecar-db.ts";
 import type { AccountStore } from "./store.ts";
 import type { StoreContext } from "./store-context.ts";
-import { errorCode, StoreTrouble, storing, storingAsync } from "./store-errors.ts";
+import { errorCode, isCorrupt, StoreTrouble, storing, storingAsync } from "./store-errors.ts";
 import { sweepTemporaries } from "./sweep.ts";
+import { watchDamage } from "./watch-damage.ts";
 import { createWriter, jobsOf, type Writer } from "./writer.ts";
 
 export interface AccountStoreOptions {
@@ -28,6 +30,8 @@ export interface AccountStoreOptions {
   readonly durable?: boolean;
   /** It was opened before, and has a mailbox at least: found empty, it is not served. */
   readonly mustExist?: boolean;
+  /** A database was found damaged in use: opened anew, the store makes it again. */
+  readonly onDamage?: () => void;
   /** Ends opening, and waits for locks later. */
   readonly signal?: AbortSignal;
   readonly logger?: Logger;
@@ -42,12 +46,38 @@ export async function openAccountStore(
   directory: string,
   options: AccountStoreOptions = {},
 ): Promise<AccountStore> {
-  const { signal = new AbortController().signal, logger = silentLogger } = options;
-  signal.throwIfAborted();
-  const maildir = join(directory, "Maildir");
-  const database = storing(() => openDatabase(directory, options));
+  const { logger = silentLogger, onDamage } = options;
   const writer = options.writer ?? createWriter();
   const release = options.writer ? async () => {} : () => writer.close();
+  const open = (): Promise<AccountStore> => openChecked(directory, { ...options, writer }, release);
+  try {
+    const store = await open().catch((error: unknown) => {
+      if (!(error instanceof StoreTrouble) || !isCorrupt(error.cause)) throw error;
+      logger.warn({ err: error, directory }, "a database is damaged");
+      noteDamage(directory, logger);
+      return open();
+    });
+    return watchDamage(store, (error) => {
+      logger.error({ err: error, directory }, "a database is damaged: the account is opened anew");
+      noteDamage(directory, logger);
+      onDamage?.();
+    });
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+async function openChecked(
+  directory: string,
+  options: AccountStoreOptions & { readonly writer: Writer },
+  release: () => Promise<void>,
+): Promise<AccountStore> {
+  const { signal = new AbortController().signal, logger = silentLogger, writer } = options;
+  signal.throwIfAborted();
+  const maildir = join(directory, "Maildir");
+  await settleDamage({ directory, writer, logger });
+  const database = storing(() => openDatabase(directory, options));
   try {
     return await storingAsync(async () => {
       const { db } = database;
@@ -84,7 +114,6 @@ export async function openAccountStore(
     });
   } catch (error) {
     database.close();
-    await release();
     throw error;
   }
 }

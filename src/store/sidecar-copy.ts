@@ -103,8 +103,7 @@ const stampKey = "stamp";
 /** Within the first transaction of an opening. */
 export function writeStamp(db: DatabaseSync): void {
   const { origin, openings } = readStamp(db, "side.settings");
-  const value = JSON.stringify({ origin, openings: openings + 1 } satisfies Stamp);
-  db.prepare("INSERT OR REPLACE INTO side.settings VALUES (?, ?)").run(stampKey, value);
+  db.prepare("INSERT OR REPLACE INTO side.settings VALUES (?, ?)").run(stampKey, `${origin} ${openings + 1}`);
 }
 
 interface Stamp {
@@ -116,8 +115,8 @@ interface Stamp {
 
 function readStamp(db: DatabaseSync, table: string): Stamp {
   const row = db.prepare(`SELECT value FROM ${table} WHERE key = ?`).get(stampKey);
-  if (row) return JSON.parse(String(row["value"])) as Stamp;
-  return { origin: randomBytes(8).toString("hex"), openings: 0 };
+  const [origin, openings] = String(row?.["value"] ?? "").split(" ");
+  return { origin: origin || randomBytes(8).toString("hex"), openings: Number(openings) || 0 };
 }
 
 function copyAll(from: string, to: string): string {
