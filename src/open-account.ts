@@ -65,6 +65,8 @@ export interface AccountPlace {
   readonly writer: Writer;
   readonly flusher: Flusher;
   readonly logger: Logger;
+  /** What is known of the account on disk is damaged: it has to be opened anew. */
+  readonly onDamage: () => void;
 }
 
 export interface AccountOptions {
@@ -82,7 +84,7 @@ export interface OpenedAccount extends OpenedMirror<LegacyLogin> {
 
 /** As its stage has it. */
 export async function openAccount(place: AccountPlace, options: AccountOptions): Promise<OpenedAccount> {
-  const { user, folder, directory, writer, flusher, logger } = place;
+  const { user, folder, directory, writer, flusher, logger, onDamage } = place;
   const { host, login, maildrop, sweepDays, deletions } = options;
   let credentials: LegacyCredentials | undefined = login?.credentials;
   let sources: LegacySources | undefined;
@@ -113,7 +115,10 @@ export async function openAccount(place: AccountPlace, options: AccountOptions):
   };
   // What is here of an account with POP3 only has no other home: flags, and mailboxes but INBOX.
   const durable = isLocal() || host?.imap === undefined;
-  const store = await openAccountStore(folder, { writer, flusher, logger, durable }).catch(async (error) => {
+  const store = await openAccountStore(folder, {
+    ...{ writer, flusher, logger, durable, onDamage },
+    mustExist: isLocal(),
+  }).catch(async (error) => {
     await leaveLegacy();
     throw error;
   });

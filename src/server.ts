@@ -101,6 +101,8 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
       writer,
       flusher,
       logger: logger.child({ account: user }),
+      // Not within the work that has met it.
+      onDamage: () => setImmediate(() => accounts.drop(user).catch(() => undefined)),
     };
     const host = login?.legacy ?? legacyFor(hosts, name);
     if (directory.account(user)?.stage !== "local") {

@@ -23,6 +23,7 @@ import { type MailboxMirror, noSuchMailbox } from "./mailbox-mirror.ts";
 import type { MailboxState, OnRemoving } from "./mailbox-state.ts";
 import type { Mirror } from "./mirror.ts";
 import { openMailboxState } from "./open-mailbox-state.ts";
+import { listRebuilt } from "./rebuilt-names.ts";
 import { renameMailbox } from "./rename-mailbox.ts";
 import type { Sweep } from "./straggler-sweep.ts";
 import { takeDropped, watchDropped } from "./take-dropped.ts";
@@ -102,6 +103,7 @@ export async function openLocalMirror(options: LocalMirrorOptions): Promise<Mirr
   };
   const all = (): Promise<readonly MailboxMirror[]> => Promise.all(store.mailboxes().map(open));
 
+  listRebuilt(store);
   dropForeignNames(store);
   dropAbsent(store);
   await finishRename();

@@ -11,6 +11,7 @@ import { readAside, removeAside } from "./aside-files.ts";
 import { createCacheMethods } from "./cache-methods.ts";
 import { appendToUidlist, writtenUidNext } from "./checkpoint.ts";
 import { createCheckpoints } from "./checkpoints.ts";
+import { noteClosed } from "./database-damage.ts";
 import { nextUidValidity, raiseUidValidity } from "./dovecot-uidvalidity.ts";
 import { beginAdoption, endAdoption, readDropped, toAdd, watchNew } from "./dropped-mail.ts";
 import { makeDurable } from "./durable.ts";
@@ -21,6 +22,7 @@ import { findRenamed, scanFolder } from "./folder-scan.ts";
 import { handOver } from "./hand-over.ts";
 import { loadMessages } from "./load-messages.ts";
 import { curPath, type MailboxFolder } from "./mailbox-folder.ts";
+import type { NamesFile } from "./mailbox-names-file.ts";
 import type { MailboxRegistry } from "./mailbox-registry.ts";
 import type { MaildropTable } from "./maildrop-table.ts";
 import { openFiledMessage } from "./open-filed-message.ts";
@@ -40,6 +42,7 @@ import { compareSubscriptions, writeSubscriptions } from "./write-subscriptions.
 export interface AccountStoreParts {
   readonly context: StoreContext;
   readonly registry: MailboxRegistry;
+  readonly names: NamesFile;
   /** Ends waits for locks. */
   readonly signal: AbortSignal;
   /** Runs last in `close`. */
@@ -47,7 +50,7 @@ export interface AccountStoreParts {
 }
 
 export function createAccountStore(parts: AccountStoreParts): AccountStore {
-  const { context, registry } = parts;
+  const { context, registry, names } = parts;
   const running = new Set<Promise<void>>();
   const closing = new AbortController();
   const signal = anyOf(parts.signal, closing.signal);
@@ -108,7 +111,9 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
     closing.abort();
     while (running.size > 0) await Promise.all(running);
     await context.flushAhead.ended();
+    if (context.isLocal) names.write();
     context.database.close();
+    noteClosed(context.directory, context.logger);
     await parts.release();
   };
 
@@ -186,6 +191,7 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
       storing(() => {
         context.isLocal = true;
         context.database.becomeDurable();
+        names.changed();
       }),
     becomeMirrored: () =>
       storing(() => {
@@ -198,15 +204,21 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
 
 type Track = <T>(work: () => Promise<T>) => Promise<T>;
 
-function mailboxMethods({ context, registry }: AccountStoreParts, track: Track) {
+function mailboxMethods({ context, registry, names }: AccountStoreParts, track: Track) {
   const drop = async (id: MailboxId): Promise<void> => {
+    if (context.isLocal) names.changed();
     for (const path of registry.drop(id)) await context.writer.run({ kind: "removeTree", path });
+  };
+  const changingNames = <T>(work: () => T): T => {
+    const result = work();
+    if (context.isLocal) names.changed();
+    return result;
   };
   return {
     mailboxes: () => registry.records(),
-    addMailbox: (fields) => storing(() => registry.add(fields)),
+    addMailbox: (fields) => storing(() => changingNames(() => registry.add(fields))),
     saveMailbox: (record) => storing(() => registry.save(record)),
-    renameMailbox: (id, name) => storing(() => registry.rename(id, name)),
+    renameMailbox: (id, name) => storing(() => changingNames(() => registry.rename(id, name))),
     dropMailbox: (id) => track(() => drop(id)),
     setMailboxAside: (id) =>
       track(async () => {

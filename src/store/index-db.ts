@@ -15,8 +15,10 @@ import {
   uid,
 } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
+import { DamagedDatabase } from "./store-errors.ts";
 
-export const indexVersion = 2;
+/** Another one, too, where the sidecar's is: the index has a copy of its tables (sidecar-copy.ts). */
+export const indexVersion = 3;
 
 /** `messages.flags` is NULL while only the UID is known; otherwise names with a space between. */
 export const indexSchema = `
@@ -150,6 +152,10 @@ type MessageRow = readonly [number, string | null, number, number, number, numbe
 function toMessage(row: MessageRow, parseFlags: (text: string) => Flags): IndexedMessage {
   const [number, flags, epochSeconds, zoneMinutes, sizeBytes, high, low, emailId] = row;
   if (flags === null) return { known: false, uid: uid(number) };
+  // SQLite notices garbage only where it is in its own structures.
+  const numbers = [number, epochSeconds, zoneMinutes, sizeBytes, high, low];
+  if (typeof flags !== "string" || !numbers.every((value) => typeof value === "number"))
+    throw new DamagedDatabase(`index.db has garbage for UID ${number}`);
   const message = {
     known: true,
     uid: uid(number),

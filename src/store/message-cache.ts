@@ -1,7 +1,9 @@
-/** Cached header blocks and structures of messages, in index.db. */
+/** Cached header blocks and structures of messages, in index.db. Each has a check sum behind it: SQLite has none. */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { crc32 } from "node:zlib";
 import type { MailboxId, Uid } from "../mail/ids.ts";
 import type { StoredStructure } from "./store.ts";
+import { DamagedDatabase } from "./store-errors.ts";
 
 export interface MessageCache {
   putHeader(mailbox: MailboxId, uid: Uid, header: Buffer): void;
@@ -28,17 +30,17 @@ export function createMessageCache(db: DatabaseSync): MessageCache {
     db.prepare(`DELETE FROM main.${table} WHERE mailbox = ? AND uid = ?`),
   );
   return {
-    putHeader: (mailbox, uid, bytes) => void putHeader.run(mailbox, uid, bytes),
+    putHeader: (mailbox, uid, bytes) => void putHeader.run(mailbox, uid, withSum(bytes)),
     header(mailbox, uid) {
       const row = header.get(mailbox, uid);
-      return row && toBuffer(row["header"]);
+      return row && withoutSum(row["header"]);
     },
     missingHeaders: finder(db, "headers"),
     putStructure: (mailbox, uid, { body, bodyStructure }) =>
-      void putStructure.run(mailbox, uid, body, bodyStructure),
+      void putStructure.run(mailbox, uid, withSum(body), withSum(bodyStructure)),
     structure(mailbox, uid) {
       const row = structure.get(mailbox, uid);
-      return row && { body: toBuffer(row["body"]), bodyStructure: toBuffer(row["body_structure"]) };
+      return row && { body: withoutSum(row["body"]), bodyStructure: withoutSum(row["body_structure"]) };
     },
     missingStructures: finder(db, "structures"),
     forget(mailbox, uid) {
@@ -69,7 +71,19 @@ function uidsWithin(range: StatementSync, mailbox: MailboxId, uids: readonly Uid
   return new Set(rows.map(([uid]) => uid));
 }
 
-function toBuffer(value: unknown): Buffer {
-  if (!(value instanceof Uint8Array)) throw new TypeError("not a BLOB");
-  return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+const sumBytes = 4;
+
+function withSum(bytes: Buffer): Buffer {
+  const sum = Buffer.allocUnsafe(sumBytes);
+  sum.writeUInt32LE(crc32(bytes));
+  return Buffer.concat([bytes, sum]);
+}
+
+/** Throws DamagedDatabase where it is not what was written. */
+function withoutSum(value: unknown): Buffer {
+  if (!(value instanceof Uint8Array) || value.length < sumBytes) throw new DamagedDatabase("not a BLOB");
+  const all = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  const bytes = all.subarray(0, -sumBytes);
+  if (crc32(bytes) !== all.readUInt32LE(bytes.length)) throw new DamagedDatabase("a BLOB with garbage in it");
+  return bytes;
 }

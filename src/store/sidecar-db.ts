@@ -84,6 +84,8 @@ export interface SidecarDb {
   /** `highestModSeq` is what both databases agree on: after a power failure one may reach further. */
   mailboxes(): KeptMailbox[];
   addMailbox(kept: Omit<KeptMailbox, "record"> & { readonly record: Omit<MailboxRecord, "id"> }): MailboxId;
+  /** With the id that it had. */
+  restoreMailbox(kept: KeptMailbox): void;
   saveMailbox(record: MailboxRecord): void;
   setGuid(mailbox: MailboxId, guid: string): void;
   /** Gives it another name, and the folder that goes with it. */
@@ -121,11 +123,22 @@ function mailboxTable(db: DatabaseSync) {
     `UPDATE side.mailboxes SET name = ?, separator = ?, attributes = ?, subscribed = ?, uid_validity = ?,
      uid_next = ?, highest_modseq = ?, flags = ?, permanent_flags = ? WHERE id = ?`,
   );
+  const insertAs = db.prepare(
+    `INSERT OR REPLACE INTO side.mailboxes (id, name, prefix, directory, guid, attributes, subscribed)
+     VALUES (?, ?, ?, ?, ?, '[]', 0)`,
+  );
   const rename = db.prepare("UPDATE side.mailboxes SET name = ?, directory = ? WHERE id = ?");
   const setGuid = db.prepare("UPDATE side.mailboxes SET guid = ? WHERE id = ?");
   const removals = ["mailboxes WHERE id", "messages WHERE mailbox", "keywords WHERE mailbox"].map((where) =>
     db.prepare(`DELETE FROM side.${where} = ?`),
   );
+  const saveMailbox = (record: MailboxRecord): void => {
+    const { id, name, separator, attributes, subscribed, flags, permanentFlags } = record;
+    const { uidValidity: validity, uidNext, highestModSeq } = record;
+    const lists = [JSON.stringify(flags), JSON.stringify(permanentFlags)] as const;
+    const told = [JSON.stringify(attributes), Number(subscribed)] as const;
+    update.run(name, separator, ...told, validity ?? null, uidNext, highestModSeq, ...lists, id);
+  };
   return {
     mailboxes: (): KeptMailbox[] => select.all().map(toKeptMailbox),
     addMailbox({ record, prefix, guid }: Parameters<SidecarDb["addMailbox"]>[0]): MailboxId {
@@ -134,12 +147,10 @@ function mailboxTable(db: DatabaseSync) {
       const added = insert.run(name, separator, prefix, directory, guid, list, Number(subscribed));
       return mailboxId(Number(added.lastInsertRowid));
     },
-    saveMailbox(record: MailboxRecord): void {
-      const { id, name, separator, attributes, subscribed, flags, permanentFlags } = record;
-      const { uidValidity: validity, uidNext, highestModSeq } = record;
-      const lists = [JSON.stringify(flags), JSON.stringify(permanentFlags)] as const;
-      const told = [JSON.stringify(attributes), Number(subscribed)] as const;
-      update.run(name, separator, ...told, validity ?? null, uidNext, highestModSeq, ...lists, id);
+    saveMailbox,
+    restoreMailbox({ record, prefix, guid }: KeptMailbox): void {
+      insertAs.run(record.id, record.name, prefix, record.directory, guid);
+      saveMailbox(record);
     },
     renameMailbox: (mailbox: MailboxId, name: EncodedMailboxName, directory: string): void =>
       void rename.run(name, directory, mailbox),

@@ -18,6 +18,11 @@ export class MessageLost extends MailError {
   }
 }
 
+/** What a database says cannot be what was written to it. */
+export class DamagedDatabase extends Error {
+  override readonly name = "DamagedDatabase";
+}
+
 /** Primary result codes of SQLite that the disk is to blame for: PERM BUSY NOMEM READONLY IOERR FULL CANTOPEN. */
 const sqliteDiskErrors: ReadonlySet<number> = new Set([3, 5, 7, 8, 10, 13, 14]);
 const sqliteCorrupt = 11;
@@ -36,6 +41,7 @@ export function errorCode(error: unknown): string | undefined {
 
 /** index.db or sidecar.db is damaged. */
 export function isCorrupt(error: unknown): boolean {
+  if (error instanceof DamagedDatabase) return true;
   const code = sqliteCode(error);
   return code === sqliteCorrupt || code === sqliteNotADatabase;
 }
@@ -45,10 +51,8 @@ export function toStoreError(error: unknown): unknown {
   if (error instanceof MailError) return error;
   const sqlite = sqliteCode(error);
   const blamesDisk =
-    sqlite === undefined
-      ? diskErrors.has(errorCode(error) ?? "")
-      : sqliteDiskErrors.has(sqlite) || isCorrupt(error);
-  return blamesDisk ? new StoreTrouble(error) : error;
+    sqlite === undefined ? diskErrors.has(errorCode(error) ?? "") : sqliteDiskErrors.has(sqlite);
+  return blamesDisk || isCorrupt(error) ? new StoreTrouble(error) : error;
 }
 
 /** Runs `work`, its errors turned by `toStoreError`. */

@@ -15,8 +15,9 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { countBareLf } from "./bare-lf.ts";
-import { errorCode } from "./store-errors.ts";
+import { errorCode, isCorrupt } from "./store-errors.ts";
 import { syncPath } from "./sync-path.ts";
 
 /** One message of a batch; its bytes are `offset..offset+length-1` of the batch's data. */
@@ -41,6 +42,8 @@ export type WriterJob =
   | { readonly kind: "removeTree"; readonly path: string }
   /** Size and mtime of files in one folder. */
   | { readonly kind: "stat"; readonly folder: string; readonly names: readonly string[] }
+  /** Whether all of a database can be read. */
+  | { readonly kind: "checkDatabase"; readonly path: string }
   /** fsync of every file and folder below. */
   | { readonly kind: "sync"; readonly directory: string };
 
@@ -67,6 +70,7 @@ export interface WriterResults {
   readonly remove: readonly string[];
   readonly removeTree: undefined;
   readonly stat: FileStats;
+  readonly checkDatabase: boolean;
   readonly sync: undefined;
 }
 
@@ -81,6 +85,8 @@ export function runJob(job: WriterJob, nextTemporary: () => number): WriterResul
       return undefined;
     case "stat":
       return statFiles(job.folder, job.names);
+    case "checkDatabase":
+      return isSoundDatabase(job.path);
     case "sync":
       syncTree(job.directory);
       return undefined;
@@ -142,6 +148,18 @@ function statFiles(folder: string, names: readonly string[]): FileStats {
     mtimesSeconds[index] = stat ? Math.floor(stat.mtimeMs / 1000) : -1;
   });
   return { sizesBytes, mtimesSeconds };
+}
+
+function isSoundDatabase(path: string): boolean {
+  const db = new DatabaseSync(path);
+  try {
+    return db.prepare("PRAGMA quick_check(1)").get()?.["quick_check"] === "ok";
+  } catch (error) {
+    if (!isCorrupt(error)) throw error;
+    return false;
+  } finally {
+    db.close();
+  }
 }
 
 function syncTree(directory: string): void {

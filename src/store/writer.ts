@@ -96,12 +96,14 @@ export function createWriter({ maxWaitingBytes = 64 << 20 }: WriterOptions = {})
   };
 }
 
+const readingJobs: ReadonlySet<WriterJob["kind"]> = new Set(["stat", "sync", "checkDatabase"]);
+
 /** The jobs that one account gives: `wrote` is called after each that changes files, however it has ended. */
 export function jobsOf(writer: WriterJobs, wrote: () => void): WriterJobs {
   return {
     run(job) {
       const done = writer.run(job);
-      return job.kind === "stat" || job.kind === "sync" ? done : done.finally(wrote);
+      return readingJobs.has(job.kind) ? done : done.finally(wrote);
     },
   };
 }

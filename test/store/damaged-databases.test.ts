@@ -1,8 +1,12 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { silentLogger } from "../../src/log.ts";
+import { uid } from "../../src/mail/ids.ts";
+import { noteClosed } from "../../src/store/database-damage.ts";
 import { createDatabaseTemplate } from "../../src/store/database-template.ts";
-import { addMailbox, createFixture, metaOf, type StoreFixture, toFile } from "./fixture.ts";
+import type { AccountStore } from "../../src/store/store.ts";
+import { addMailbox, createFixture, fileAndSave, metaOf, type StoreFixture, toFile } from "./fixture.ts";
 
 let fixture: StoreFixture;
 beforeEach(() => {
@@ -24,8 +28,9 @@ async function fillStore(durable: boolean): Promise<void> {
   await store.close();
 }
 
-function removeSidecar(): void {
-  for (const suffix of ["", "-wal", "-shm"]) rmSync(pathOf(`sidecar.db${suffix}`), { force: true });
+function removeDatabases(...names: string[]): void {
+  for (const name of names)
+    for (const suffix of ["", "-wal", "-shm"]) rmSync(pathOf(`${name}${suffix}`), { force: true });
 }
 
 it.each(["inside its pages", "all over", "cut off"])(
@@ -47,31 +52,93 @@ it.each(["inside its pages", "all over", "cut off"])(
   },
 );
 
-it("does not serve mail that has no other home as empty where its sidecar is gone", async () => {
-  await fillStore(true);
-  removeSidecar();
-  const before = readdirSync(fixture.directory, { recursive: true }).sort();
-  for (let attempt = 0; attempt < 2; attempt++) {
-    await expect(fixture.open({ durable: true })).rejects.toMatchObject({ code: "UNAVAILABLE" });
-  }
-  expect(readdirSync(fixture.directory, { recursive: true }).sort()).toEqual(before);
+/** Larger than what an opening reads. */
+async function fillLargeStore(): Promise<void> {
+  const store = await fixture.open({ durable: true });
+  const inbox = addMailbox(store);
+  const uids = Array.from({ length: 150 }, (_, at) => at + 1);
+  await fileAndSave(
+    store,
+    inbox,
+    uids.map((one) => toFile(one, `Subject: ${one}\r\n\r\ntext\r\n`)),
+  );
+  store.saveHeaders(inbox, new Map(uids.map((one) => [uid(one), Buffer.alloc(70_000, one)])));
+  await store.close();
+  expect(statSync(pathOf("index.db")).size).toBeGreaterThan(9 << 20);
+}
+
+function damageIndex(when: (at: number) => boolean): void {
+  const bytes = readFileSync(pathOf("index.db"));
+  for (let at = 4096; at < bytes.length; at += 4096) if (when(at)) bytes.fill(0xa5, at, at + 512);
+  writeFileSync(pathOf("index.db"), bytes);
+}
+
+async function uidsOf(store: AccountStore): Promise<readonly number[]> {
+  const [inbox] = store.mailboxes();
+  const messages = inbox ? await store.loadMessages(inbox) : [];
+  return messages.filter(({ presence }) => presence === "full").map((one) => one.uid);
+}
+
+it("notices that somebody has damaged a large index while it was closed", async () => {
+  await fillLargeStore();
+  damageIndex((at) => at % 8192 !== 0);
+  const onDamage = vi.fn();
+  const store = await fixture.open({ durable: true, onDamage });
+  expect(await uidsOf(store)).toHaveLength(150);
+  expect(onDamage).not.toHaveBeenCalled();
+  await store.close();
 });
 
-it("refuses it without its index, too", async () => {
-  await fillStore(true);
-  const store = await fixture.open({ durable: true });
+it("tells once of damage that is met in use, and is whole when it is opened anew", async () => {
+  await fillLargeStore();
+  damageIndex((at) => at > 1 << 20);
+  // As a disk does it: nobody can see that the file was changed.
+  noteClosed(fixture.directory, silentLogger);
+  const onDamage = vi.fn();
+  let store = await fixture.open({ durable: true, onDamage });
   const [inbox] = store.mailboxes();
-  const messages = inbox && (await store.loadMessages(inbox));
-  if (messages) await store.checkpoint(inbox, { revision: 1, all: () => messages });
+  if (!inbox) throw new Error("no INBOX");
+  for (const one of [99, 100]) expect(() => store.header(inbox, uid(one))).toThrow("cannot be used");
+  expect(onDamage).toHaveBeenCalledTimes(1);
   await store.close();
-  removeSidecar();
-  rmSync(pathOf("index.db"));
-  await expect(fixture.open({ durable: true })).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  store = await fixture.open({ durable: true });
+  expect(await uidsOf(store)).toHaveLength(150);
+  await store.close();
+});
+
+it("is made anew at once where an opening meets the damage", async () => {
+  await fillLargeStore();
+  damageIndex(() => true);
+  noteClosed(fixture.directory, silentLogger);
+  const store = await fixture.open({ durable: true });
+  expect(await uidsOf(store)).toHaveLength(150);
+  await store.close();
+});
+
+it("serves no header with garbage in it", async () => {
+  await fillLargeStore();
+  const bytes = readFileSync(pathOf("index.db"));
+  const at = bytes.indexOf(Buffer.alloc(3_000, 77));
+  bytes.fill(0xa5, at + 1_000, at + 1_010);
+  writeFileSync(pathOf("index.db"), bytes);
+  const onDamage = vi.fn();
+  let store = await fixture.open({ durable: true, onDamage });
+  const [inbox] = store.mailboxes();
+  if (!inbox) throw new Error("no INBOX");
+  expect(store.header(inbox, uid(76))?.length).toBe(70_000);
+  for (let attempt = 0; attempt < 2; attempt++)
+    expect(() => store.header(inbox, uid(77))).toThrow("cannot be used");
+  expect(onDamage).toHaveBeenCalledTimes(1);
+  await store.close();
+  store = await fixture.open({ durable: true });
+  expect(store.header(inbox, uid(77))).toBeUndefined();
+  expect(await uidsOf(store)).toHaveLength(150);
+  await store.close();
 });
 
 it("begins anew where the legacy server has it all, and gives no mailbox the rows of another", async () => {
   await fillStore(false);
-  removeSidecar();
+  removeDatabases("sidecar.db", "index.db");
   const store = await fixture.open();
   expect(store.mailboxes()).toEqual([]);
   const other = addMailbox(store, { name: "Other" });
@@ -80,6 +147,13 @@ it("begins anew where the legacy server has it all, and gives no mailbox the row
   const aside = readdirSync(fixture.directory).filter((name) => name.startsWith("Maildir.without-sidecar-"));
   expect(aside).toHaveLength(1);
   expect(readdirSync(pathOf(`${aside[0]}/cur`))).toHaveLength(1);
+});
+
+it("serves nothing of a local account of which nothing is there", async () => {
+  await expect(fixture.open({ durable: true, mustExist: true })).rejects.toMatchObject({
+    code: "UNAVAILABLE",
+  });
+  expect(readdirSync(fixture.directory)).toEqual([]);
 });
 
 it("makes databases where the temporary folder cannot be used", () => {
