@@ -117,12 +117,26 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
   const losses = (): Losses => lossesOf(state.store, state.record);
   /** Put aside, and not asked for until then. */
   const retryAt = new Map<Uid, number>();
-  for (const uid of losses().putAside.keys()) retryAt.set(uid, performance.now() + retryMs);
+  let known: Losses | undefined;
+  /** Those of now: under another UIDVALIDITY the UIDs are other messages'. */
+  const lossesNow = (): Losses => {
+    const now = losses();
+    if (now === known) return now;
+    retryAt.clear();
+    attempts.clear();
+    for (const uid of now.putAside.keys()) retryAt.set(uid, performance.now() + retryMs);
+    known = now;
+    return now;
+  };
+  lossesNow();
   const quarantine = {
-    has: (uid: Uid): boolean => retryAt.has(uid) || losses().accepted.has(uid),
+    has(uid: Uid): boolean {
+      const { accepted } = lossesNow();
+      return retryAt.has(uid) || accepted.has(uid);
+    },
     set(uid: Uid, reason: string, tries: number): void {
+      lossesNow().putAsideNow(uid, reason, tries);
       retryAt.set(uid, performance.now() + retryMs);
-      losses().putAsideNow(uid, reason, tries);
     },
   };
   const flights = new Map<string, () => Promise<void>>();

@@ -129,6 +129,21 @@ describe("pullTurn", () => {
     expect(source.bodyFetches).toEqual(["background 3,7,9", "background 7", "background 7"]);
   });
 
+  it("asks for a message under the UID of one that was put aside, in a mailbox that is another one now", async () => {
+    const silent = new Set([7]);
+    let validity = 1_275_660_208;
+    const { mirror } = await mirrorOf({ silent, uidValidity: () => validity });
+    await pullAll(mirror);
+    expect([...mirror.quarantine.keys()]).toEqual([7]);
+    silent.clear();
+    validity++;
+    await mirror.sync(signal);
+    mirror.state.forgetProblem();
+    await pullAll(mirror);
+    expect(mirror.state.table.fullCount).toBe(3);
+    expect(mirror.quarantine).toEqual(new Map());
+  });
+
   it("asks for it once more when somebody asks for all", async () => {
     const silent = new Set([7]);
     const { mirror } = await mirrorOf({ silent });
@@ -183,7 +198,7 @@ describe("a legacy server without UIDVALIDITY", () => {
     expect(events[0]).toBe("gone");
     expect(mirror.state.record.uidValidity).toBeGreaterThan(before);
     expect((await mirror.content(uid(3), signal))?.sizeBytes).toBe(messages.get(7)?.length);
-    await expect.poll(() => mirror.state.table.fullCount).toBe(1);
+    await expect.poll(() => mirror.state.table.fullCount, { timeout: 20_000 }).toBe(1);
     expect(await mirror.pullTurn(1_000)).toBe("done");
     expect(mirror.state.table.fullCount).toBe(1);
   });
