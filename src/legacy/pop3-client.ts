@@ -10,6 +10,7 @@ import { type Uidl, uidl } from "../mail/ids.ts";
 import type { Secret } from "../mail/secret.ts";
 import { anyOf } from "../waiting.ts";
 import { hostFailure } from "./host-failure.ts";
+import { noteLogin } from "./login-pace.ts";
 import { contentAllowance, createPairReader, gatheringAllowance } from "./pop3-allowance.ts";
 import { NoListFollows, readCapabilities } from "./pop3-capabilities.ts";
 import { createPop3Connection, type Pop3Connection } from "./pop3-connection.ts";
@@ -114,6 +115,7 @@ async function openOnce(
     clearTimeout(timer);
     await logIn(channel, offered, credentials);
     const capabilities = await readCapabilities(channel, config);
+    noteLogin(config, credentials.login, capabilities);
     channel.pipelining = capabilities.has("PIPELINING");
     return sessionOf(channel, capabilities);
   } catch (error) {

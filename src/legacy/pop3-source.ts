@@ -7,6 +7,7 @@ import { isWrongLogin, MailError } from "../errors.ts";
 import { anyOf, waitWith } from "../waiting.ts";
 import type { ConnectionBudget, Permit } from "./budget.ts";
 import type { ImapConnectionPool } from "./imap-source.ts";
+import { mayLogInAfterMs, untilLogin } from "./login-pace.ts";
 import { leave, type Pop3Credentials, type Pop3Session } from "./pop3-client.ts";
 import { openMarked } from "./pop3-marked.ts";
 import { openWithin, type ProvenPop3 } from "./prove-pop3-login.ts";
@@ -26,6 +27,8 @@ export interface Pop3Source {
     signal: AbortSignal,
     work: (session: Pop3Session, signal: AbortSignal) => Promise<T>,
   ): Promise<T>;
+  /** In how long the background may log in; 0 for now. */
+  backgroundInMs(): number;
   /** A session on which the login was proven: the next one who wants one gets it. */
   adopt(proven: ProvenPop3): void;
   close(): Promise<void>;
@@ -72,6 +75,8 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
   /** The other ways to the mail wait meanwhile, where the server does not bear both. */
   const aside = options.aside ?? ((work) => work(false));
   const connect = async (priority: Priority, signal: AbortSignal): Promise<Pop3Session> => {
+    const waiting = credentials();
+    if (!adopted && waiting) await untilLogin(config, waiting.login, priority, signal);
     const permit = await budget.acquire(user, { priority, signal });
     const known = takeAdopted();
     const isLone = await aside(async (isAlone) => isAlone);
@@ -147,6 +152,10 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
       const ended = result.catch(() => undefined).finally(() => (background = undefined));
       background = { giveWay, ended };
       return result;
+    },
+    backgroundInMs() {
+      const login = credentials()?.login;
+      return login === undefined || adopted ? 0 : mayLogInAfterMs(config, login, "background");
     },
     adopt(proven) {
       void adopted?.leave();

@@ -100,7 +100,7 @@ export async function openPop3Mirror({
   });
   /** New mail may wait where the old server cannot be asked, or takes long: what comes later is announced. */
   const lookWithPatience = async (waiting: AbortSignal): Promise<void> => {
-    if (performance.now() - triedAt < pollMs) return;
+    if (performance.now() - triedAt < pollMs || source.backgroundInMs() > 0) return;
     if (!news) void run().catch((error: unknown) => logger.warn({ err: error }, "new mail has to wait"));
     const patience = anyOf(waiting, AbortSignal.timeout(patienceMs));
     await waitWith(news?.promise ?? Promise.resolve(), patience).catch(() => waiting.throwIfAborted());

@@ -12,6 +12,8 @@ export interface AlteringPop3Options {
   readonly capabilities?: readonly string[];
   /** After so many refusals in a row it hangs up; default: never. */
   readonly patience?: number;
+  /** What CAPA tells as LOGIN-DELAY (RFC 2449 6.5), and is kept. */
+  readonly loginDelaySeconds?: number;
   /** In place of the messages' own UIDLs, by index and by the session, from 1. */
   readonly uidlOf?: (index: number, session: number) => string;
   /** It sends messages as they are, with no fields of its own. */
@@ -30,6 +32,8 @@ export interface AlteringPop3 extends TcpServer {
   readonly messages: ServedMessage[];
   /** Answers PASS with this instead of +OK. */
   refusal: string | undefined;
+  /** How many logins came too soon after another. */
+  readonly tooSoon: number;
   /** UIDL is answered with -ERR. */
   refuseUidl: boolean;
   /** How often a command came, since the last `forget()`. */
@@ -42,14 +46,25 @@ export async function startAlteringPop3(
   {
     capabilities = ["TOP", "UIDL", "USER"],
     patience = Number.POSITIVE_INFINITY,
+    loginDelaySeconds = 0,
     ...manners
   }: AlteringPop3Options = {},
 ): Promise<AlteringPop3> {
   const counts = new Map<string, number>();
   let sessions = 0;
+  let tooSoon = 0;
+  let lastLogin = Number.NEGATIVE_INFINITY;
+  const told = loginDelaySeconds > 0 ? [...capabilities, `LOGIN-DELAY ${loginDelaySeconds}`] : capabilities;
+  const refused = (verb: string): string | undefined => {
+    if (verb !== "PASS") return undefined;
+    const isTooSoon = performance.now() - lastLogin < loginDelaySeconds * 1_000;
+    if (isTooSoon) tooSoon++;
+    else lastLogin = performance.now();
+    return isTooSoon ? "-ERR [LOGIN-DELAY] minimum time between mail checks" : undefined;
+  };
   const server = await serveTcp((socket) => {
     const session = ++sessions;
-    const answer = sessionOf(pop3, capabilities, manners, session);
+    const answer = sessionOf(pop3, told, manners, session);
     let received = "";
     let refusals = 0;
     socket.write("+OK ready\r\n");
@@ -60,7 +75,7 @@ export async function startAlteringPop3(
         received = received.slice(end + 2);
         const [verb = "", ...args] = line.split(" ");
         counts.set(verb, (counts.get(verb) ?? 0) + 1);
-        const answered = answer(verb, args);
+        const answered = refused(verb) ?? answer(verb, args);
         refusals = answered.startsWith("-ERR") ? refusals + 1 : 0;
         socket.write(`${answered}\r\n`, "latin1");
         if (verb === "QUIT" || refusals >= patience) socket.end();
@@ -72,6 +87,9 @@ export async function startAlteringPop3(
     ...server,
     messages: [...messages],
     refusal: undefined,
+    get tooSoon() {
+      return tooSoon;
+    },
     refuseUidl: false,
     count: (command) => counts.get(command) ?? 0,
     forget: () => counts.clear(),

@@ -44,6 +44,7 @@ export function createMemoryPop3(box: readonly MemoryMail[]): MemoryPop3 {
         await session.quit();
         return result;
       },
+      backgroundInMs: () => 0,
       adopt: () => undefined,
       close: async () => undefined,
     },

@@ -77,6 +77,52 @@ it("tells a client at once that somebody else is there", async () => {
   await (await source.open(signal)).quit();
 });
 
+describe("a server that wants time between two logins", () => {
+  const wait = { seconds: 1, last: Number.NEGATIVE_INFINITY };
+  async function patientServer(peer: Peer): Promise<void> {
+    peer.send("+OK ready\r\n");
+    for (let line = ""; line !== "QUIT"; ) {
+      line = await peer.line();
+      if (line === "CAPA") peer.send(`+OK\r\nLOGIN-DELAY ${wait.seconds}\r\n.\r\n`);
+      else if (line.startsWith("PASS") && performance.now() - wait.last < wait.seconds * 1_000)
+        peer.send("-ERR [LOGIN-DELAY] too soon\r\n");
+      else {
+        if (line.startsWith("PASS")) wait.last = performance.now();
+        peer.send("+OK\r\n");
+      }
+    }
+  }
+  const start = async (seconds: number): Promise<Pop3Source> => {
+    Object.assign(wait, { seconds, last: Number.NEGATIVE_INFINITY });
+    await server.close();
+    server = await scriptedServer(patientServer);
+    config = { ...config, port: server.port };
+    source = createPop3Source({ config, credentials: () => credentials, budget, user: "alice" });
+    return source;
+  };
+
+  it("gets no login of ours too soon, whoever is behind it", async () => {
+    const paced = await start(1);
+    await paced.inBackground(signal, async () => undefined);
+    expect(paced.backgroundInMs()).toBeGreaterThan(0);
+    await (await paced.open(signal)).quit();
+    const proven = await provePop3Login({ config, credentials, budget, user: "alice" }, signal);
+    paced.adopt(proven);
+    await (await paced.open(signal)).quit();
+    await paced.inBackground(signal, async () => undefined);
+    expect(server.accepted).toBe(4);
+  });
+
+  it("keeps no client waiting for minutes: it is told when to come again", async () => {
+    const paced = await start(900);
+    await (await paced.open(signal)).quit();
+    await expect(paced.open(signal)).rejects.toThrow(/^The next login may be in (900|899) seconds\.$/);
+    expect(server.accepted).toBe(1);
+    // The next one is to be the client's own.
+    expect(paced.backgroundInMs()).toBeGreaterThan(1_700_000);
+  });
+});
+
 it("uses the session on which the login was proven", async () => {
   source.adopt(await provePop3Login({ config, credentials, budget, user: "alice" }, signal));
   const session = await source.open(signal);
