@@ -44,6 +44,15 @@ export function givingUids<T>(mailbox: MailboxState, work: () => Promise<T>): Pr
   });
 }
 
+/** Before the legacy server has the last word again. The caller is alone with the mailbox. */
+export async function keepAsOurs(mailbox: MailboxState): Promise<void> {
+  const { store, record, table } = mailbox;
+  const renamed = await store.nameAsOurs(record, table.all());
+  if (renamed.length === 0) return;
+  table.put(renamed);
+  await store.checkpoint(record, table);
+}
+
 async function takeSome(
   mailbox: MailboxState,
 ): Promise<{ readonly isMore: boolean; readonly isUnfinished: boolean }> {

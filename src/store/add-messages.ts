@@ -40,7 +40,7 @@ export async function addMessages(
       const { meta } = message;
       const name =
         message.copyOf === undefined
-          ? await writeFile(folder, meta, message.content)
+          ? await writeMessageFile(folder, meta, message.content)
           : await copyFile(folder, meta, originalOf(message));
       noteFile(folder, meta.uid, name);
       names.set(meta.uid, name);
@@ -73,13 +73,14 @@ export type Original = { readonly path: string } | { readonly content: MessageCo
 async function copyFile(folder: MailboxFolder, meta: MessageMeta, original: Original): Promise<string> {
   if ("path" in original) return linkFile(folder, meta, original.path);
   try {
-    return await writeFile(folder, meta, original.content);
+    return await writeMessageFile(folder, meta, original.content);
   } finally {
     original.content.close();
   }
 }
 
-async function writeFile(folder: MailboxFolder, meta: MessageMeta, content: MessageContent): Promise<string> {
+/** Its file in cur/, under a name of ours; the name is on stable storage once cur/ is. */
+export async function writeMessageFile(folder: MailboxFolder, meta: MessageMeta, content: MessageContent): Promise<string> {
   const identity = identityOf(folder, meta.uid);
   const spool = createSpool(join(folder.path, "tmp", `${identityName(identity)}.s0`), content.sizeBytes);
   try {

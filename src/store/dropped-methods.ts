@@ -11,6 +11,7 @@ import {
 import { hasChanged } from "./folder-changes.ts";
 import { scanFolder } from "./folder-scan.ts";
 import type { MailboxFolder } from "./mailbox-folder.ts";
+import { nameAsOurs } from "./name-as-ours.ts";
 import type { AccountStore, MailboxRecord } from "./store.ts";
 import type { StoreContext } from "./store-context.ts";
 import { storing } from "./store-errors.ts";
@@ -49,6 +50,7 @@ export function droppedMethods(context: StoreContext, { current, track, lineWrit
       }),
     flagsOfFile: (mailbox, before, fileName) =>
       storing(() => flagsOfFile(current(mailbox), before, fileName)),
+    nameAsOurs: (mailbox, messages) => track(() => nameAsOurs(context, current(mailbox), messages)),
     lockUids: (mailbox, work) => underUidlistLock(current(mailbox), signal, work),
     listedUidNext: (mailbox) =>
       track(async () => {

@@ -84,7 +84,11 @@ async function placeUnknown(folder: MailboxFolder, names: readonly string[]): Pr
   if (isOpening && names.length > 0) await listed.read(folder.path, folder.uidValidity);
   for (const name of names) {
     const line = isOpening && isPlain(name) ? listed.lines.get(baseOf(name)) : undefined;
-    if (line && freshFrom !== undefined && line.uid < freshFrom && !files.has(line.uid)) {
+    const isKnown = line !== undefined && line.uid < (freshFrom ?? 0);
+    const present = isKnown ? files.get(line.uid) : undefined;
+    // It was about to get a name of ours when a kill came (see name-as-ours.ts).
+    if (present !== undefined && wholeFile(folder, present)) removeFile(folder, name);
+    else if (isKnown && present === undefined) {
       others.set(baseOf(name), line);
       listed.lines.delete(baseOf(name));
       files.set(line.uid, name);

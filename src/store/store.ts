@@ -208,6 +208,11 @@ export interface AccountStore {
     before: Pick<StoredMessage & { presence: "full" }, "flags" | "fileName">,
     fileName: string,
   ): Flags;
+  /**
+   * Local: gives files that others have named names of ours; those of `messages` that have another name now. To be
+   * written to dovecot-uidlist by the next checkpoint.
+   */
+  nameAsOurs(mailbox: MailboxRecord, messages: readonly StoredMessage[]): Promise<readonly StoredMessage[]>;
   /** Local: nobody else gives UIDs of the mailbox while `work` runs. */
   lockUids<T>(mailbox: MailboxRecord, work: () => Promise<T>): Promise<T>;
   /** Local: the lowest UID that nobody has given yet, as dovecot-uidlist tells. Under the lock. */

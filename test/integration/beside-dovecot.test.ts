@@ -50,7 +50,7 @@ describe("a Dovecot beside us on one Maildir", () => {
   };
   const subjects = async (client: ImapClient): Promise<[number, string][]> =>
     (await lines(client, "FETCH 1:* (UID BODY.PEEK[HEADER.FIELDS (SUBJECT)])")).flatMap((line) => {
-      const found = /UID (\d+) [^]*Subject: ([^\r]*)\r\n/.exec(line);
+      const found = /UID (\d+) .*Subject: ([^\r]*)\r\n/s.exec(line);
       return found?.[2] === undefined ? [] : [[Number(found[1]), found[2]] as [number, string]];
     });
   /** UIDs are the same, and all else that a client sees. */
