@@ -12,7 +12,7 @@ import { loadConfig } from "../config.ts";
 import { createLogger } from "../log.ts";
 import { contentOf } from "../mail/message-content.ts";
 import { Secret } from "../mail/secret.ts";
-import { type Addition, addMessages } from "../migration/local-messages.ts";
+import { type Addition, addMessages } from "../migration/add-local-messages.ts";
 import type { Mirror } from "../migration/mirror.ts";
 import type { Mailferry } from "../server.ts";
 import { printLine, withSignals } from "./command.ts";

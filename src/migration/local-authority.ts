@@ -8,12 +8,14 @@ import { type EncodedMailboxName, inbox, type Uid } from "../mail/ids.ts";
 import type { InternalDate } from "../mail/internal-date.ts";
 import type { AccountStore, StoredMessage } from "../store/store.ts";
 import { breathe, takeTurns } from "../waiting.ts";
+import { addMessages } from "./add-local-messages.ts";
 import type { Authority } from "./authority.ts";
-import { addMessages, dropLost, isFull, noteKeywords, removeAlone } from "./local-messages.ts";
+import { dropLost, isFull, noteKeywords, removeAlone } from "./local-messages.ts";
 import { type Renamed, renamedMailboxes, withCreated, withDeleted, withSubscription } from "./local-names.ts";
 import { createTransfers } from "./local-transfer.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import { isMarkedDeleted } from "./message-table.ts";
+import { takeAlone } from "./take-dropped.ts";
 import { byUnchangedSince } from "./unchanged-since.ts";
 
 /** Changed before others get a turn. */
@@ -100,6 +102,7 @@ export function createLocalAuthority(options: LocalAuthorityOptions): Authority 
     },
     store: ({ state }, uids, change, unchangedSince) =>
       state.exclusive(async () => {
+        await takeAlone(state);
         const modified: Uid[] = [];
         for (let from = 0; from < uids.length; from += messagesPerTurn) {
           if (from > 0) await breathe();
@@ -122,6 +125,7 @@ export function createLocalAuthority(options: LocalAuthorityOptions): Authority 
     async expunge({ state }, uids = state.table.uids) {
       await settle();
       await state.exclusive(async () => {
+        await takeAlone(state);
         const marked = uids.filter((one) => isMarkedDeleted(state.table, one));
         await removeAlone(store, state, marked);
       });

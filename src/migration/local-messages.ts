@@ -1,52 +1,15 @@
-/** Messages of a local account come and go, on stable storage when it resolves. */
-import { flagsOf, isSystemFlag } from "../mail/flags.ts";
-import { type Uid, uid } from "../mail/ids.ts";
-import type { InternalDate } from "../mail/internal-date.ts";
-import type { MessageContent } from "../mail/message.ts";
-import type { AccountStore, MailboxRecord, MessageToAdd, StoredMessage } from "../store/store.ts";
+/** Messages of a local account go, on stable storage when it resolves (`add-local-messages.ts`: and come). */
+import { isSystemFlag } from "../mail/flags.ts";
+import type { Uid } from "../mail/ids.ts";
+import type { AccountStore, StoredMessage } from "../store/store.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState, RemovalCause } from "./mailbox-state.ts";
 import { noteRemoved } from "./removed-here.ts";
-
-/** What is added, but for its UID. */
-export interface Addition {
-  readonly flags: readonly string[];
-  readonly internalDate: InternalDate;
-  readonly sizeBytes: number;
-  readonly bytes:
-    | { readonly content: MessageContent }
-    | { readonly copyOf: { readonly mailbox: MailboxRecord; readonly uid: Uid } };
-}
 
 export type FullMessage = StoredMessage & { readonly presence: "full" };
 
 export function isFull(message: StoredMessage | undefined): message is FullMessage {
   return message?.presence === "full";
-}
-
-/** Their UIDs, in order. `onReserved` is told the first before anything is written. */
-export async function addMessages(
-  store: AccountStore,
-  { state }: MailboxMirror,
-  additions: readonly Addition[],
-  onReserved?: (first: Uid) => void,
-): Promise<readonly Uid[]> {
-  if (additions.length === 0) return [];
-  return state.exclusive(async () => {
-    const first = state.reserveUids(additions.length);
-    onReserved?.(first);
-    const modSeq = state.nextModSeq();
-    const messages = additions.map(({ flags, internalDate, sizeBytes, bytes }, index): MessageToAdd => {
-      const number = uid(first + index);
-      const meta = { uid: number, flags: flagsOf(flags), internalDate, sizeBytes, modSeq };
-      return { meta, ...bytes };
-    });
-    // Before: what is stored must not be refused afterwards.
-    noteKeywords(state, additions);
-    const added = await store.addMessages(state.record, messages);
-    state.commitAdded(added);
-    return added.map((message) => message.uid);
-  });
 }
 
 export function removeMessages(

@@ -50,8 +50,15 @@ export async function openLocalMirror(options: LocalMirrorOptions): Promise<Mirr
   const open = (record: MailboxRecord): Promise<MailboxMirror> => {
     const known = mirrors.get(record.id);
     if (known) return known;
-    const opening = stateOf(record).then((state) => {
+    const opening = stateOf(record).then(async (state) => {
       const mailbox = localMailbox(state, signal);
+      // A Dovecot beside us would give it another UIDVALIDITY.
+      if (state.table.uids.length === 0)
+        await mailbox
+          .checkpoint()
+          .catch((error: unknown) =>
+            logger.warn({ err: error, mailbox: record.name }, "dovecot-uidlist was not written"),
+          );
       opened.set(record.id, mailbox);
       return mailbox;
     });
@@ -83,7 +90,11 @@ export async function openLocalMirror(options: LocalMirrorOptions): Promise<Mirr
       };
       await (mailbox ? mailbox.state.exclusive(drop) : drop());
     }
-    for (const record of store.mailboxes()) if (record.uidValidity === undefined) begin(store, record);
+    for (const record of store.mailboxes()) {
+      if (record.uidValidity !== undefined) continue;
+      begin(store, record);
+      await open(recordOf(record.name));
+    }
   };
   const rename = async (renamed: readonly Renamed[]): Promise<void> => {
     store.writeSetting(renamingKey, JSON.stringify(renamed));

@@ -9,7 +9,8 @@ import { type EncodedMailboxName, type MailboxId, type Uid, uid } from "../mail/
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
 import { MessageLost } from "../store/store-errors.ts";
 import { takeTurns } from "../waiting.ts";
-import { addMessages, dropLost, type FullMessage, isFull, removeMessages } from "./local-messages.ts";
+import { addMessages } from "./add-local-messages.ts";
+import { dropLost, type FullMessage, isFull, removeMessages } from "./local-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 
 type Kind = "copy" | "move";

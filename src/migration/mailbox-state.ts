@@ -103,8 +103,8 @@ export interface MailboxState {
   commitTold(flags: readonly FlagsOf[], arrived: readonly MessageMeta[]): boolean;
   /** Messages that were filed, each with the metadata it was filed under. */
   commitFiles(asked: MailboxRecord, filed: readonly FiledMessage[]): void;
-  /** Local: takes `count` UIDs for good; the first of them. */
-  reserveUids(count: number): Uid;
+  /** Local: takes `count` UIDs for good, from `least` on; the first of them. */
+  reserveUids(count: number, least?: Uid): Uid;
   /** Local: messages that were added, ascending, above all others. */
   commitAdded(messages: readonly StoredMessage[]): void;
   /** Local: before messages are removed, so that what has left is known whatever comes in between. */

@@ -307,8 +307,8 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       table.put(unchanged);
       save(changed);
     },
-    reserveUids(count) {
-      const first = firstOwnUid(record.uidNext, atCutover, count);
+    reserveUids(count, least = record.uidNext) {
+      const first = firstOwnUid(uid(Math.max(record.uidNext, least)), atCutover, count);
       saveRecord({ uidNext: uid(first + count) });
       return first;
     },

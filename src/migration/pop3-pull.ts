@@ -12,7 +12,7 @@ import { type Uid, uid } from "../mail/ids.ts";
 import type { MaildropEntry } from "../store/maildrop-table.ts";
 import type { AccountStore } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
-import { addMessages } from "./local-messages.ts";
+import { addMessages } from "./add-local-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { ListedMessage } from "./maildrop-listing.ts";
 import type { MaildropSizes } from "./maildrop-sizes.ts";

@@ -9,8 +9,8 @@ import { headerOf } from "../mail/read-header.ts";
 import { receivedDate } from "../mail/received-date.ts";
 import type { MaildropEntry } from "../store/maildrop-table.ts";
 import type { AccountStore } from "../store/store.ts";
+import type { Addition } from "./add-local-messages.ts";
 import { now } from "./local-authority.ts";
-import type { Addition } from "./local-messages.ts";
 import type { ListedMessage } from "./maildrop-listing.ts";
 import { createPop3Print, type Pop3Answer } from "./pop3-print.ts";
 

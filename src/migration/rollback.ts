@@ -21,6 +21,7 @@ import { isFull } from "./local-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import type { Mirror } from "./mirror.ts";
+import { keepAsOurs } from "./take-dropped.ts";
 
 export interface RollbackOptions extends SideChange {
   /** Of the legacy server; not closed. undefined where it has POP3 only: it has kept its mail, and takes none. */
@@ -98,6 +99,7 @@ async function giveBack(account: Account, parts: GiveBackParts, isLast: boolean)
     noteRollback(parts.store);
     let { changes } = names;
     for (const mailbox of await account.mirror.all()) {
+      await mailbox.sync(parts.signal);
       const needsUid = isLast && account.returns.get(mailbox.state)?.progress.modSeqs === "empty";
       if (!isDone(account, mailbox.state) || needsUid)
         changes += await giveBackOne(account, parts, mailbox, isLast);
@@ -116,11 +118,11 @@ async function giveBackOne(
   const { state } = mailbox;
   const progress = returns.get(state)?.progress ?? createProgress();
   // Alone: a UID that is taken for a message that is still being added is not free.
-  const { moment, ...here } = await state.exclusive(async () => ({
-    moment: momentOf(state),
-    record: state.record,
-    messages: state.table.uids.map((uid) => state.table.get(uid)).filter(isFull),
-  }));
+  const { moment, ...here } = await state.exclusive(async () => {
+    await keepAsOurs(state);
+    const messages = state.table.uids.map((uid) => state.table.get(uid)).filter(isFull);
+    return { moment: momentOf(state), record: state.record, messages };
+  });
   const changes = await giveBackMailbox(parts, mailbox, here, progress, isLast);
   returns.set(state, { moment, changes, progress });
   return changes;

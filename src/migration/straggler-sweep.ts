@@ -10,6 +10,7 @@ import type { MessageMeta } from "../mail/message.ts";
 import type { IncomingMessage } from "../mail/new-message.ts";
 import { uidSetOf } from "../mail/number-set.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
+import { addMessages } from "./add-local-messages.ts";
 import {
   broughtOverAs,
   type CutoverMark,
@@ -19,7 +20,6 @@ import {
   readMark,
   writeMark,
 } from "./cutover-marks.ts";
-import { addMessages } from "./local-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import { removedHere } from "./removed-here.ts";

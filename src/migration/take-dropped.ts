@@ -1,40 +1,126 @@
-/** Mail that another agent drops into a local account's folders: it gets its UID here. */
+/**
+ * What others do in a local account's folders: mail that they put there becomes messages, flags that they change in
+ * the names of files are taken, and what they remove is gone.
+ */
 import { setTimeout as delay } from "node:timers/promises";
+import { sameFlags } from "../mail/flags.ts";
+import type { Uid } from "../mail/ids.ts";
+import { breathe } from "../waiting.ts";
+import { type FullMessage, isFull, noteKeywords, removeAlone } from "./local-messages.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 
+/** Looked at before others get a turn. */
+const messagesPerTurn = 5_000;
+
 /**
- * Adds what was dropped since the last look; resolves when the sessions know of it. `again`: something was not
- * whole yet.
+ * Takes what others have done since the last look; resolves when the sessions know of it. `again`: something may not
+ * have been whole yet.
  */
 export async function takeDropped(mailbox: MailboxState): Promise<"done" | "again"> {
   for (;;) {
     mailbox.signal.throwIfAborted();
-    const { count, waiting } = await takeSome(mailbox);
-    if (count === 0) return waiting ? "again" : "done";
+    if (!mailbox.isLocal || mailbox.store.isUnchanged(mailbox.record)) return "done";
+    const { isMore, isUnfinished } = await mailbox.exclusive(() => takeSome(mailbox));
+    if (!isMore) return isUnfinished ? "again" : "done";
   }
 }
 
-function takeSome(mailbox: MailboxState): Promise<{ readonly count: number; readonly waiting: boolean }> {
-  return mailbox.exclusive(async () => {
-    // Who waited for his turn while the mailbox got another master.
-    if (!mailbox.isLocal) return { count: 0, waiting: false };
-    const { store, record } = mailbox;
-    const { dropped, waiting } = await store.readDropped(record);
-    if (dropped.length > 0) {
-      const modSeq = mailbox.nextModSeq();
-      const first = { uid: mailbox.reserveUids(dropped.length), modSeq };
-      mailbox.commitAdded(await store.adoptDropped(mailbox.record, dropped, first));
-    }
-    return { count: dropped.length, waiting };
+/** All of it; the caller is alone with the mailbox. */
+export async function takeAlone(mailbox: MailboxState): Promise<void> {
+  if (mailbox.store.isUnchanged(mailbox.record)) return;
+  while ((await takeSome(mailbox)).isMore);
+}
+
+/**
+ * `work` gives UIDs, which nobody else does meanwhile; all that were given by others are known. The caller is alone
+ * with the mailbox.
+ */
+export function givingUids<T>(mailbox: MailboxState, work: () => Promise<T>): Promise<T> {
+  const { store } = mailbox;
+  return store.lockUids(mailbox.record, async () => {
+    await takeAlone(mailbox);
+    raiseUidNext(mailbox, await store.listedUidNext(mailbox.record));
+    return work();
   });
+}
+
+/** Before the legacy server has the last word again. The caller is alone with the mailbox. */
+export async function keepAsOurs(mailbox: MailboxState): Promise<void> {
+  const { store, record, table } = mailbox;
+  const renamed = await store.nameAsOurs(record, table.all());
+  if (renamed.length === 0) return;
+  table.put(renamed);
+  await store.checkpoint(record, table);
+}
+
+async function takeSome(
+  mailbox: MailboxState,
+): Promise<{ readonly isMore: boolean; readonly isUnfinished: boolean }> {
+  // Who waited for his turn while the mailbox got another master.
+  if (!mailbox.isLocal) return { isMore: false, isUnfinished: false };
+  const { store } = mailbox;
+  const { isScanned, hasMail, isUnfinished } = await store.lookAround(mailbox.record);
+  if (isScanned) await followFiles(mailbox);
+  if (!hasMail) return { isMore: false, isUnfinished };
+  const { messages, isMore } = await store.takeDropped(mailbox.record, {
+    modSeq: mailbox.nextModSeq(),
+    aboveAll: (mailbox.table.uids.at(-1) ?? 0) + 1,
+    reserve: (count, least) => mailbox.reserveUids(count, least),
+    raiseUidNext: (uidNext) => raiseUidNext(mailbox, uidNext),
+  });
+  if (messages.length > 0) {
+    noteKeywords(mailbox, messages.filter(isFull));
+    mailbox.commitAdded(messages);
+  }
+  return { isMore, isUnfinished: isUnfinished || messages.length > 0 };
+}
+
+function raiseUidNext(mailbox: MailboxState, uidNext: Uid): void {
+  if (uidNext > mailbox.record.uidNext) mailbox.reserveUids(0, uidNext);
+}
+
+/** The messages, as their files are now. */
+async function followFiles(mailbox: MailboxState): Promise<void> {
+  const { store, record, table, logger } = mailbox;
+  const { uids } = table;
+  const gone: Uid[] = [];
+  for (let from = 0; from < uids.length; from += messagesPerTurn) {
+    if (from > 0) await breathe();
+    const renamed: FullMessage[] = [];
+    for (const one of uids.slice(from, from + messagesPerTurn)) {
+      const message = table.get(one);
+      const fileName = store.fileOf(record, one);
+      if (fileName === undefined) gone.push(one);
+      else if (isFull(message) && message.fileName !== fileName) renamed.push({ ...message, fileName });
+    }
+    followNames(mailbox, renamed);
+  }
+  if (gone.length === 0) return;
+  logger.info({ mailbox: record.name, messages: gone.length }, "others have removed messages");
+  await removeAlone(store, mailbox, gone, "lost");
+}
+
+/** Each with the name that its file has now. */
+function followNames(mailbox: MailboxState, renamed: readonly FullMessage[]): void {
+  const { store, record, table } = mailbox;
+  const changed = renamed.flatMap((message) => {
+    const before = table.get(message.uid);
+    if (!isFull(before)) return [];
+    const flags = store.flagsOfFile(record, before, message.fileName);
+    return sameFlags(flags, message.flags) ? [] : [{ ...message, flags }];
+  });
+  // Whose name says the same as before has just another one.
+  table.put(renamed);
+  noteKeywords(mailbox, changed);
+  mailbox.commitFlags(changed);
 }
 
 /** Where the system does not tell of new files: on a network file system, or when it has no watch to give. */
 const pollMs = 15_000;
-/** Until what was still being written is looked at again. */
+/** Until what may not have been whole is looked at again. */
 const againMs = 1_000;
 
-/** Looks whenever something comes into new/, until `ended`. `look` is shared with who else looks. */
+/** Looks whenever something happens in the folder, until `ended`. `look` is shared with who else looks. */
 export async function watchDropped(
   { store, record, logger }: MailboxState,
   look: () => Promise<"done" | "again">,
@@ -51,7 +137,7 @@ export async function watchDropped(
   };
   let unwatch: (() => void) | undefined;
   try {
-    unwatch = store.watchNew(record, () => void lookNow());
+    unwatch = store.watchFolder(record, () => void lookNow());
   } catch (error) {
     note(error);
   }

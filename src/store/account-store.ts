@@ -3,17 +3,17 @@
  * disk become UNAVAILABLE here, at the border. What runs asynchronously is waited for by `close`.
  */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { type EncodedMailboxName, type MailboxId, type Uid, uidValidity } from "../mail/ids.ts";
 import { anyOf } from "../waiting.ts";
-import { addMessages } from "./add-messages.ts";
+import { addMessages, type Original } from "./add-messages.ts";
 import { readAside, removeAside } from "./aside-files.ts";
 import { createCacheMethods } from "./cache-methods.ts";
 import { appendToUidlist, writtenUidNext } from "./checkpoint.ts";
 import { createCheckpoints } from "./checkpoints.ts";
 import { noteClosed } from "./database-damage.ts";
 import { nextUidValidity, raiseUidValidity } from "./dovecot-uidvalidity.ts";
-import { beginAdoption, endAdoption, readDropped, toAdd, watchNew } from "./dropped-mail.ts";
+import { droppedMethods } from "./dropped-methods.ts";
 import { makeDurable } from "./durable.ts";
 import type { ExpungeLog } from "./expunge-log.ts";
 import { fileCopies } from "./file-copies.ts";
@@ -24,7 +24,9 @@ import { loadMessages } from "./load-messages.ts";
 import { curPath, type MailboxFolder } from "./mailbox-folder.ts";
 import type { NamesFile } from "./mailbox-names-file.ts";
 import type { MailboxRegistry } from "./mailbox-registry.ts";
+import { parseMaildirName } from "./maildir-name.ts";
 import type { MaildropTable } from "./maildrop-table.ts";
+import { noteNamesAgree } from "./names-agree.ts";
 import { openFiledMessage } from "./open-filed-message.ts";
 import { pop3FieldsOf } from "./pop3-fields.ts";
 import { removeMailboxFiles, removeMessages } from "./remove-messages.ts";
@@ -75,26 +77,32 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
     if (!folder.scanned) await scanFolder(folder);
     return folder;
   };
+  const lineWriter =
+    (folder: MailboxFolder, mailbox: MailboxRecord) =>
+    (names: ReadonlyMap<Uid, string>): Promise<void> => {
+      const { guid } = registry.kept(mailbox.id);
+      const fieldsOf = pop3FieldsOf(context, mailbox, false);
+      return appendToUidlist({ folder, mailbox, guid, names, fieldsOf, signal });
+    };
   const add = async (mailbox: MailboxRecord, messages: readonly MessageToAdd[]): Promise<StoredMessage[]> => {
     const folder = await scanned(mailbox);
-    const { guid } = registry.kept(mailbox.id);
-    const names = await addMessages(context, folder, messages, pathOf, (added) =>
-      appendToUidlist({
-        folder,
-        mailbox,
-        guid,
-        names: added,
-        fieldsOf: pop3FieldsOf(context, mailbox, false),
-        signal,
-      }),
-    );
+    const names = await addMessages(context, folder, messages, originalOf, lineWriter(folder, mailbox));
     return messages.map(({ meta }) => ({
       presence: "full",
       fileName: names.get(meta.uid) ?? "",
       ...meta,
     }));
   };
-  const pathOf = ({ mailbox, uid }: NonNullable<MessageToAdd["copyOf"]>): string => {
+  /** A file that others have named may have other line ends than ours have. */
+  const originalOf = ({ meta, copyOf }: MessageToAdd & { copyOf: CopyOf }): Original => {
+    const path = pathOf(copyOf);
+    const fileName = basename(path);
+    if (parseMaildirName(fileName)) return { path };
+    const folder = current(copyOf.mailbox);
+    const original = { ...meta, presence: "full", uid: copyOf.uid, fileName } as const;
+    return { content: openFiledMessage(context, folder, original) };
+  };
+  const pathOf = ({ mailbox, uid }: CopyOf): string => {
     const folder = current(mailbox);
     const name = folder.files.get(uid);
     if (name !== undefined && existsSync(curPath(folder, name))) return curPath(folder, name);
@@ -143,27 +151,8 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
         fileCopies(context, await scanned(mailbox), messages, folderOf, () => ++temporaryCopies),
       ),
     addMessages: (mailbox, messages) => track(() => add(mailbox, messages)),
-    readDropped: (mailbox) => track(async () => readDropped(context, await scanned(mailbox), spools.receive)),
-    adoptDropped: (mailbox, dropped, first) =>
-      track(async () => {
-        const folder = await scanned(mailbox);
-        const messages = toAdd(dropped, first);
-        try {
-          beginAdoption(context, folder, dropped, first.uid);
-          return await add(mailbox, messages);
-        } finally {
-          for (const { content } of messages) content?.close();
-          for (const { incoming } of dropped) incoming.discard();
-          endAdoption(context, folder, dropped);
-        }
-      }),
-    watchNew: (mailbox, onChange) =>
-      storing(() =>
-        watchNew(current(mailbox), onChange, (error) =>
-          context.logger.debug({ err: error }, "new mail is not watched any more"),
-        ),
-      ),
-    writtenUidNext: (mailbox) => track(() => writtenUidNext(current(mailbox))),
+    ...droppedMethods(context, { current, track, lineWriter, signal }),
+    writtenUidNext: (mailbox) => track(() => writtenUidNext(current(mailbox), mailbox.uidNext)),
     setAside: (mailbox, uids, place) =>
       storing(() => {
         for (const uid of uids) setAside(context, current(mailbox), uid, place);
@@ -182,6 +171,7 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
       track(async () => {
         const { guid } = registry.kept(mailbox.id);
         const isSame = await checkpoint({ folder: current(mailbox), mailbox, guid, messages, signal });
+        if (context.isLocal) noteNamesAgree(context, mailbox.id);
         if (isSame) return;
         if (raiseUidValidity(context.maildir, highestUidValidity(registry))) context.flusher.wrote();
       }),
@@ -203,6 +193,7 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
 }
 
 type Track = <T>(work: () => Promise<T>) => Promise<T>;
+type CopyOf = NonNullable<MessageToAdd["copyOf"]>;
 
 function mailboxMethods({ context, registry, names }: AccountStoreParts, track: Track) {
   const drop = async (id: MailboxId): Promise<void> => {

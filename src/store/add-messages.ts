@@ -9,6 +9,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Uid } from "../mail/ids.ts";
 import type { MessageContent, MessageMeta } from "../mail/message.ts";
 import { piecesOf } from "../mail/message-content.ts";
+import { changeFolder } from "./folder-changes.ts";
 import { curPath, identityIn, type MailboxFolder, noteFile, removeFile } from "./mailbox-folder.ts";
 import { formatMaildirName, identityName, parseMaildirName } from "./maildir-name.ts";
 import { putExtras } from "./save-messages.ts";
@@ -25,8 +26,8 @@ export async function addMessages(
   context: StoreContext,
   folder: MailboxFolder,
   messages: readonly MessageToAdd[],
-  /** Where a message to copy is now; throws where it is not. */
-  pathOf: (copyOf: NonNullable<MessageToAdd["copyOf"]>) => string,
+  /** Where a message to copy is now, or its bytes where its file cannot be linked to; throws where it is not. */
+  originalOf: (message: MessageToAdd & { copyOf: object }) => Original,
   writeLines: (names: ReadonlyMap<Uid, string>) => Promise<void>,
 ): Promise<Map<Uid, string>> {
   context.database.transaction(() => {
@@ -39,8 +40,8 @@ export async function addMessages(
       const { meta } = message;
       const name =
         message.copyOf === undefined
-          ? await writeFile(folder, meta, message.content)
-          : linkFile(folder, meta, pathOf(message.copyOf));
+          ? await writeMessageFile(folder, meta, message.content)
+          : await copyFile(folder, meta, originalOf(message));
       noteFile(folder, meta.uid, name);
       names.set(meta.uid, name);
     }
@@ -66,7 +67,24 @@ export async function addMessages(
   return names;
 }
 
-async function writeFile(folder: MailboxFolder, meta: MessageMeta, content: MessageContent): Promise<string> {
+/** The path of a file of ours. */
+export type Original = { readonly path: string } | { readonly content: MessageContent };
+
+async function copyFile(folder: MailboxFolder, meta: MessageMeta, original: Original): Promise<string> {
+  if ("path" in original) return linkFile(folder, meta, original.path);
+  try {
+    return await writeMessageFile(folder, meta, original.content);
+  } finally {
+    original.content.close();
+  }
+}
+
+/** Its file in cur/, under a name of ours; the name is on stable storage once cur/ is. */
+export async function writeMessageFile(
+  folder: MailboxFolder,
+  meta: MessageMeta,
+  content: MessageContent,
+): Promise<string> {
   const identity = identityOf(folder, meta.uid);
   const spool = createSpool(join(folder.path, "tmp", `${identityName(identity)}.s0`), content.sizeBytes);
   try {
@@ -75,7 +93,7 @@ async function writeFile(folder: MailboxFolder, meta: MessageMeta, content: Mess
     const { letters } = folder.keywords.letters(meta.flags);
     const { crlfBytes } = spool;
     const name = formatMaildirName({ ...identity, sizeBytes: content.sizeBytes, crlfBytes, letters });
-    spool.commit(curPath(folder, name), meta.internalDate.epochSeconds);
+    changeFolder(folder, () => spool.commit(curPath(folder, name), meta.internalDate.epochSeconds));
     return name;
   } catch (error) {
     spool.abort(error);
@@ -89,7 +107,7 @@ function linkFile(folder: MailboxFolder, meta: MessageMeta, path: string): strin
   if (!parsed) throw new Error(`${path} is no name of ours`);
   const { letters } = folder.keywords.letters(meta.flags);
   const name = formatMaildirName({ ...parsed, ...identityOf(folder, meta.uid), letters });
-  linkSync(path, curPath(folder, name));
+  changeFolder(folder, () => linkSync(path, curPath(folder, name)));
   return name;
 }
 

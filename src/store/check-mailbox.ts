@@ -109,9 +109,9 @@ async function checkFiles(
   return messages.flatMap(({ uid, fileName, internalDate: { epochSeconds } }, index) => {
     const [sizeBytes, mtimeSeconds] = [sizesBytes[index], mtimesSeconds[index]];
     const named = parseMaildirName(fileName);
-    if (!named || sizeBytes === -1) return [`UID ${uid}: there is no file cur/${fileName}`];
+    if (sizeBytes === -1) return [`UID ${uid}: there is no file cur/${fileName}`];
     const problems: string[] = [];
-    if (sizeBytes !== named.sizeBytes)
+    if (named && sizeBytes !== named.sizeBytes)
       problems.push(`UID ${uid}: cur/${fileName} has ${sizeBytes} bytes, not ${named.sizeBytes}`);
     if (mtimeSeconds !== epochSeconds)
       problems.push(

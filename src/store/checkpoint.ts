@@ -6,19 +6,22 @@ import { type BigIntStats, statSync } from "node:fs";
 import { type FileHandle, open, rename, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { maxUid, type Uid, uid } from "../mail/ids.ts";
-import { acquireDotlock, type Dotlock, uidlistLock } from "./dotlock.ts";
+import type { Dotlock } from "./dotlock.ts";
 import {
   formatUidlistHeader,
   formatUidlistRecord,
   parseUidlistHeader,
   type UidlistHeader,
+  type UidlistRecord,
 } from "./dovecot-uidlist.ts";
 import type { MailboxFolder } from "./mailbox-folder.ts";
 import { baseOf } from "./maildir-name.ts";
+import { endOfRun, versionOf } from "./others-lines.ts";
 import type { Pop3FieldsOf } from "./pop3-fields.ts";
 import type { MailboxRecord, StoredMessage } from "./store.ts";
 import { errorCode } from "./store-errors.ts";
 import { syncPath } from "./sync-path.ts";
+import { underUidlistLock } from "./uidlist-lock.ts";
 
 const linesPerPiece = 5_000;
 const maxHeaderBytes = 4096;
@@ -53,44 +56,50 @@ export function uidlistVersion(folder: MailboxFolder): string | undefined {
   return stats && versionOf(stats);
 }
 
-function versionOf({ ino, size, mtimeNs }: BigIntStats): string {
-  return `${ino} ${size} ${mtimeNs}`;
-}
-
 async function underLock<T>(
   checkpoint: Checkpoint,
   work: (path: string, pieces: () => Iterable<string>, lock: Dotlock) => Promise<T>,
 ): Promise<T | undefined> {
   const { folder, mailbox, guid, messages, signal } = checkpoint;
   if (mailbox.uidValidity === undefined) return undefined;
+  const { uidValidity } = mailbox;
   const path = join(folder.path, "dovecot-uidlist");
-  const lock = await acquireDotlock(path, uidlistLock, signal);
-  try {
+  return underUidlistLock(folder, signal, async (lock) => {
     folder.keywords.write();
-    const header = await nextHeader(path, { ...mailbox, uidValidity: mailbox.uidValidity }, guid, messages);
-    return await work(path, () => piecesOf(header, checkpoint), lock);
-  } finally {
-    lock.release();
-  }
+    if (folder.isLocal) await folder.listed.read(folder.path, folder.uidValidity);
+    const fresh = folder.isLocal ? freshLines(folder, mailbox.uidNext) : [];
+    const header = await nextHeader(path, { ...mailbox, uidValidity }, guid, messages);
+    const above = folder.isLocal ? Math.max(header.uidNext, folder.listed.uidNext) : header.uidNext;
+    return work(path, () => piecesOf({ ...header, uidNext: uid(above) }, checkpoint, fresh), lock);
+  });
+}
+
+/** What others have written that is not taken yet: new mail of a Dovecot beside us. */
+function freshLines(folder: MailboxFolder, uidNext: Uid): readonly UidlistRecord[] {
+  const from = folder.freshFrom ?? uidNext;
+  return [...folder.listed.lines]
+    .filter(([base, line]) => line.uid >= from && !folder.others.has(base))
+    .map(([fileName, line]) => ({ ...line, fileName }))
+    .sort((a, b) => a.uid - b.uid);
 }
 
 /** Gives its version. */
 async function replace(
   path: string,
-  { folder }: Checkpoint,
+  { folder, mailbox }: Checkpoint,
   pieces: Iterable<string>,
   lock: Dotlock,
 ): Promise<string> {
   const temporary = `${path}.tmp`;
   const file = await open(temporary, "w", 0o600);
-  let version: string;
+  let stats: BigIntStats;
   try {
     for (const piece of pieces) {
       await file.writeFile(piece, "latin1");
       lock.touch();
     }
     if (folder.isLocal) await file.sync();
-    version = versionOf(await file.stat({ bigint: true }));
+    stats = await file.stat({ bigint: true });
   } catch (error) {
     await unlink(temporary);
     throw error;
@@ -99,8 +108,11 @@ async function replace(
   }
   await rename(temporary, path);
   folder.wrote();
-  if (folder.isLocal) syncPath(folder.path);
-  return version;
+  if (folder.isLocal) {
+    syncPath(folder.path);
+    folder.listed.noteWritten(stats, mailbox.uidNext);
+  }
+  return versionOf(stats);
 }
 
 /** The version of a file that says exactly this; undefined where it says anything else. */
@@ -149,19 +161,20 @@ export interface UidlistAddition {
 export async function appendToUidlist(addition: UidlistAddition): Promise<void> {
   const { folder, mailbox, guid, names, fieldsOf, signal } = addition;
   if (mailbox.uidValidity === undefined) throw new Error("a mailbox without UIDVALIDITY has no uidlist");
+  const { uidValidity, uidNext } = mailbox;
   const path = join(folder.path, "dovecot-uidlist");
-  const lock = await acquireDotlock(path, uidlistLock, signal);
-  try {
+  await underUidlistLock(folder, signal, async () => {
     folder.keywords.write();
-    const header = await readHeader(path);
-    const isNew = header?.uidValidity !== mailbox.uidValidity;
+    await folder.listed.read(folder.path, folder.uidValidity);
+    const isNew = folder.listed.endBytes === 0;
     const lines = [...names].map(([number, name]) =>
       formatUidlistRecord({ uid: number, fields: fieldsOf(number), fileName: baseOf(name) }),
     );
-    const { uidValidity, uidNext } = mailbox;
     const head = isNew ? formatUidlistHeader({ uidValidity, uidNext, guid, otherFields: [] }) : "";
     await using file = await open(path, isNew ? "w" : "a", 0o600);
-    const { size } = await file.stat();
+    const size = isNew ? 0 : folder.listed.endBytes;
+    // Half a line that a kill has left.
+    await file.truncate(size);
     try {
       await file.writeFile(head + lines.join(""), "latin1");
       await file.datasync();
@@ -171,25 +184,37 @@ export async function appendToUidlist(addition: UidlistAddition): Promise<void> 
       await file.truncate(size);
       throw error;
     }
+    folder.listed.noteWritten(await file.stat({ bigint: true }), Math.max(0, ...names.keys()) + 1);
     if (isNew) syncPath(folder.path);
-  } finally {
-    lock.release();
-  }
+  });
 }
 
 /** The list, made as it is asked for. */
-function* piecesOf(header: UidlistHeader, { messages, fieldsOf }: Checkpoint): Generator<string> {
+function* piecesOf(
+  header: UidlistHeader,
+  { folder, messages, fieldsOf }: Checkpoint,
+  fresh: readonly UidlistRecord[],
+): Generator<string> {
   yield formatUidlistHeader(header);
   for (let from = 0; from < messages.length; from += linesPerPiece) {
     let lines = "";
     for (const message of messages.slice(from, from + linesPerPiece)) {
       // Dovecot takes 2^32-1 for damage and would throw the whole list away.
       if (message.presence !== "full" || message.uid >= maxUid) continue;
-      const { uid: number, fileName } = message;
-      lines += formatUidlistRecord({ uid: number, fields: fieldsOf(number), fileName: baseOf(fileName) });
+      const { uid: number } = message;
+      const fileName = baseOf(message.fileName);
+      const fields = withOthers(fieldsOf(number), folder.others.get(fileName)?.fields);
+      lines += formatUidlistRecord({ uid: number, fields, fileName });
     }
     if (lines !== "") yield lines;
   }
+  if (fresh.length > 0) yield fresh.map(formatUidlistRecord).join("");
+}
+
+/** What a Dovecot beside us has written of a file of its own stays, but for what POP3 clients know it by. */
+function withOthers(fields: readonly string[], others: readonly string[] = []): readonly string[] {
+  const kept = others.filter((other) => !fields.some((field) => field[0] === other[0]));
+  return kept.length === 0 ? fields : [...fields, ...kept];
 }
 
 /** Under the same UIDVALIDITY the GUID stays, N never goes down and other fields are kept. */
@@ -206,10 +231,16 @@ async function nextHeader(
   return { uidValidity, uidNext: next, guid: before?.guid ?? guid, otherFields: before?.otherFields ?? [] };
 }
 
-/** What the list of this UIDVALIDITY tells; 1 where there is none. */
-export async function writtenUidNext({ path, uidValidity }: MailboxFolder): Promise<Uid> {
-  const header = await readHeader(join(path, "dovecot-uidlist"));
-  return header && header.uidValidity === uidValidity ? header.uidNext : uid(1);
+/**
+ * What the list of this UIDVALIDITY tells; 1 where there is none. `known`, where all that it tells above that is
+ * new mail of a Dovecot beside us.
+ */
+export async function writtenUidNext(folder: MailboxFolder, known: Uid): Promise<Uid> {
+  const header = await readHeader(join(folder.path, "dovecot-uidlist"));
+  if (header?.uidValidity !== folder.uidValidity || header === undefined) return uid(1);
+  if (header.uidNext <= known) return header.uidNext;
+  await folder.listed.read(folder.path, folder.uidValidity);
+  return endOfRun(folder.listed.lines, known) >= header.uidNext ? known : header.uidNext;
 }
 
 async function readHeader(path: string): Promise<UidlistHeader | undefined> {

@@ -62,7 +62,7 @@ export function parseUidlist(text: string): Uidlist | undefined {
   const records: UidlistRecord[] = [];
   let last = 0;
   for (const line of lines.slice(1)) {
-    const record = parseRecord(line);
+    const record = parseUidlistRecord(line);
     if (!record || record.uid <= last || record.uid >= header.uidNext) return undefined;
     last = record.uid;
     records.push(record);
@@ -74,7 +74,8 @@ export function formatUidlist({ header, records }: Uidlist): string {
   return formatUidlistHeader(header) + records.map(formatUidlistRecord).join("");
 }
 
-function parseRecord(line: string): UidlistRecord | undefined {
+/** A line without its end; undefined where Dovecot would call it corrupt. */
+export function parseUidlistRecord(line: string): UidlistRecord | undefined {
   const match = /^(\d{1,10})((?: [A-Z][^ ]*)*) :([^/]+)$/.exec(line);
   if (!match?.[3]) return undefined;
   const number = Number(match[1]);

@@ -3,7 +3,7 @@
  * first; dovecot-keywords says the same of the first 26. Keywords are told apart without case, as Dovecot
  * does: the spelling of the slot is that of the first to come.
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Flags } from "../mail/flags.ts";
 import type { MailboxId } from "../mail/ids.ts";
@@ -19,6 +19,8 @@ export interface KeywordTable {
   readonly isBehind: boolean;
   /** Gives slots to keywords that have none. */
   letters(flags: Flags): FlagLetters;
+  /** Takes in what others have added to dovecot-keywords. */
+  refresh(): void;
   /** Writes dovecot-keywords if it is behind and nobody holds the lock; else the next checkpoint does. */
   flush(): void;
   /** The same; the caller holds the lock. */
@@ -49,12 +51,23 @@ export function createKeywordTable(
     slots.set(name.toLowerCase(), slot);
     sidecar.putKeyword(mailbox, slot, name);
   };
-  readKeywords(path()).forEach((name, slot) => {
-    if (names[slot] === undefined && !slots.has(name.toLowerCase())) add(name, slot);
-  });
+  let readVersion: string | undefined;
+  const refresh = (): void => {
+    const stats = statSync(path(), { bigint: true, throwIfNoEntry: false });
+    const version = stats && `${stats.ino} ${stats.size} ${stats.mtimeNs}`;
+    if (version === readVersion) return;
+    readVersion = version;
+    readKeywords(path()).forEach((name, slot) => {
+      if (names[slot] === undefined && !slots.has(name.toLowerCase())) add(name, slot);
+    });
+  };
+  refresh();
   const slotOf = (name: string): number => {
     const known = slots.get(name.toLowerCase());
     if (known !== undefined) return known;
+    refresh();
+    const added = slots.get(name.toLowerCase());
+    if (added !== undefined) return added;
     let slot = 0;
     while (names[slot] !== undefined) slot++;
     add(name, slot);
@@ -63,6 +76,7 @@ export function createKeywordTable(
   };
   const write = (): void => {
     if (!behind) return;
+    refresh();
     writeKeywordsFile(path(), names);
     wrote();
     behind = false;
@@ -90,6 +104,7 @@ export function createKeywordTable(
         lock.release();
       }
     },
+    refresh,
     write,
   };
 }

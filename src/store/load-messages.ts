@@ -9,10 +9,12 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { modSeq, type Uid } from "../mail/ids.ts";
 import { lowerBound } from "../mail/number-set.ts";
 import { flagsOfLetters } from "./flag-letters.ts";
+import { noteDoubt } from "./folder-changes.ts";
 import { findRenamed, scanFolder } from "./folder-scan.ts";
 import type { IndexedMessage } from "./index-db.ts";
 import { curPath, type MailboxFolder, removeFile, renameForFlags } from "./mailbox-folder.ts";
-import { parseMaildirName } from "./maildir-name.ts";
+import { baseOf, lettersOf, parseMaildirName, withLetters } from "./maildir-name.ts";
+import { doNamesAgree } from "./names-agree.ts";
 import { putExtras } from "./save-messages.ts";
 import { setAside } from "./set-aside.ts";
 import type { MessageExtras } from "./sidecar-db.ts";
@@ -28,15 +30,17 @@ export async function loadMessages(
   folder: MailboxFolder,
   uidNext: Uid,
 ): Promise<StoredMessage[]> {
+  if (folder.isLocal) folder.freshFrom = uidNext;
   await scanFolder(folder);
   await dropDamagedFiles(context, folder);
   const unknown = new Set(folder.files.keys());
   const messages: StoredMessage[] = [];
+  const doOthersRename = folder.isLocal && doNamesAgree(context, folder.id);
   for (let after = 0; ; ) {
     const rows = context.index.messagesAfter(folder.id, after, messagesPerTurn);
     for (const row of rows) {
       unknown.delete(row.uid);
-      messages.push(withFile(folder, row));
+      messages.push(withFile(folder, row, doOthersRename));
     }
     if (rows.length < messagesPerTurn) break;
     after = rows.at(-1)?.uid ?? after;
@@ -47,10 +51,20 @@ export async function loadMessages(
   return merge(messages, await restore(context, folder, uidNext, [...unknown]));
 }
 
-/** Presence is what the folder says; flags are what the index says. */
-function withFile(folder: MailboxFolder, row: IndexedMessage): StoredMessage {
+/**
+ * Presence is what the folder says; flags are what the index says. What others have changed in a name since is left for
+ * the first look, which finds a name that is not the one told here.
+ */
+function withFile(folder: MailboxFolder, row: IndexedMessage, doOthersRename: boolean): StoredMessage {
   if (!row.known) return { presence: "remote", uid: row.uid };
   const { known: _, ...meta } = row;
+  const present = folder.files.get(meta.uid);
+  if (doOthersRename && present !== undefined) {
+    const { letters } = folder.keywords.letters(meta.flags);
+    if (letters !== lettersOf(present)) noteDoubt(folder);
+    const fileName = letters === lettersOf(present) ? present : withLetters(present, letters);
+    return { presence: "full", fileName, ...meta };
+  }
   const fileName = renameForFlags(folder, meta.uid, meta.flags);
   return fileName === undefined ? { presence: "meta", ...meta } : { presence: "full", fileName, ...meta };
 }
@@ -71,7 +85,10 @@ async function dropDamagedFiles(context: StoreContext, folder: MailboxFolder): P
     for (const [at, [uid, name]] of part.entries()) {
       const sizeBytes = sizesBytes[at];
       // Renamed or removed since: whoever did that has looked after `files`.
-      if (sizeBytes === parseMaildirName(name)?.sizeBytes || folder.files.get(uid) !== name) continue;
+      const named = parseMaildirName(name);
+      if (sizeBytes === named?.sizeBytes || folder.files.get(uid) !== name) continue;
+      // What others have named is looked at where it is read.
+      if (!named && sizeBytes !== -1) continue;
       if (sizeBytes === -1) {
         missing.push(uid);
         continue;
@@ -110,6 +127,7 @@ async function restore(
         if (!kept && folder.isLocal && uid < uidNext) {
           // Expunged once, and put back from a backup: no UID is given twice.
           folder.files.delete(uid);
+          folder.others.delete(baseOf(fileName));
           folder.strangers.add(join("cur", fileName));
           continue;
         }
@@ -139,7 +157,7 @@ function restoredMessage(
   epochSeconds: number,
   { uid, zoneMinutes, sizeBytes, modSeq, extraSlots }: MessageExtras,
 ): StoredMessage & { presence: "full" } {
-  const letters = parseMaildirName(fileName)?.letters ?? "";
+  const letters = lettersOf(fileName);
   return {
     presence: "full",
     fileName,

@@ -6,9 +6,12 @@ import { existsSync, mkdirSync, renameSync, unlinkSync, writeFileSync } from "no
 import { join } from "node:path";
 import type { Flags } from "../mail/flags.ts";
 import type { MailboxId, Uid, UidValidity } from "../mail/ids.ts";
+import type { Dotlock } from "./dotlock.ts";
 import { foreignLetters } from "./flag-letters.ts";
+import { changeFolder, type SeenFolder } from "./folder-changes.ts";
 import type { KeywordTable } from "./keyword-table.ts";
-import { identityName, lettersOf, type MessageIdentity, withLetters } from "./maildir-name.ts";
+import { baseOf, lettersOf, type MessageIdentity, parseMaildirName, withLetters } from "./maildir-name.ts";
+import type { OthersLine, OthersLines } from "./others-lines.ts";
 import { errorCode } from "./store-errors.ts";
 
 export interface MailboxFolder {
@@ -25,13 +28,39 @@ export interface MailboxFolder {
   readonly isLocal: boolean;
   /** See FolderFlusher: called after a file of it was made, renamed or removed. */
   readonly wrote: () => void;
-  /** Files in cur/ that are not ours, as the last scan found them: paths below the folder. */
+  /**
+   * Files that are no messages here, as the last scan found them: paths below the folder, a character a byte. In new/
+   * only those of a local mailbox.
+   */
   readonly strangers: Set<string>;
-  /** Of those, and of what is in new/: what could not be read. */
+  /** Of those: what could not be read. */
   readonly unreadable: Set<string>;
+  /** Local: messages whose files others have named, by base name. */
+  readonly others: Map<string, OthersLine>;
+  /** Local: what dovecot-uidlist says of such files. */
+  readonly listed: OthersLines;
+  /** Local: UIDNEXT at the opening, until what others have put there since is taken. */
+  freshFrom: Uid | undefined;
+  /** Local: messages that may not have been whole when they were taken, until they are. */
+  readonly young: Map<Uid, YoungFile>;
+  readonly seen: SeenFolder;
+  /** dovecot-uidlist's, while one of us has it. */
+  lock: Dotlock | undefined;
+}
+
+export interface YoungFile {
+  readonly version: string;
+  readonly takenAt: number;
 }
 
 export const messageFolders = ["cur", "new", "tmp"] as const;
+
+/** Which message of the mailbox a file in cur/ is, by its name. */
+export function uidOfFile(folder: MailboxFolder, fileName: string): Uid | undefined {
+  const parsed = parseMaildirName(fileName);
+  if (parsed?.mailbox === folder.id && parsed.uidValidity === folder.uidValidity) return parsed.uid;
+  return folder.others.get(baseOf(fileName))?.uid;
+}
 
 /** Makes what is missing. `isRoot`: INBOX has no `maildirfolder` file. */
 export function makeFolder(path: string, isRoot: boolean): void {
@@ -50,9 +79,7 @@ export function identityIn(folder: MailboxFolder, uid: Uid): MessageIdentity | u
 
 /** Whether a name that a caller kept is one of this mailbox under its present UIDVALIDITY, and there. */
 export function hasFile(folder: MailboxFolder, uid: Uid, fileName: string): boolean {
-  const identity = identityIn(folder, uid);
-  if (!identity || !fileName.startsWith(`${identityName(identity)},`)) return false;
-  return existsSync(curPath(folder, fileName));
+  return uidOfFile(folder, fileName) === uid && existsSync(curPath(folder, fileName));
 }
 
 /** Notes that a file has come; one that the message had under another name goes. */
@@ -73,7 +100,7 @@ export function renameForFlags(folder: MailboxFolder, uid: Uid, flags: Flags): s
   const after = withLetters(before, [...letters, ...foreignLetters(present)].sort().join(""));
   if (after === before) return before;
   try {
-    renameSync(curPath(folder, before), curPath(folder, after));
+    changeFolder(folder, () => renameSync(curPath(folder, before), curPath(folder, after)));
   } catch (error) {
     if (errorCode(error) !== "ENOENT") throw error;
     folder.files.delete(uid);
@@ -86,7 +113,7 @@ export function renameForFlags(folder: MailboxFolder, uid: Uid, flags: Flags): s
 
 /** Of cur/, where it is there. */
 export function removeFile(folder: MailboxFolder, fileName: string): void {
-  removeIfThere(curPath(folder, fileName));
+  changeFolder(folder, () => removeIfThere(curPath(folder, fileName)));
   folder.wrote();
 }
 

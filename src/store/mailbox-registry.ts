@@ -7,9 +7,12 @@ import { existsSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { MailError } from "../errors.ts";
 import { type EncodedMailboxName, type MailboxId, modSeq, type UidValidity, uid } from "../mail/ids.ts";
+import { unseenFolder } from "./folder-changes.ts";
 import { createKeywordTable } from "./keyword-table.ts";
 import { directoryOf, uniqueDirectory } from "./mailbox-directory.ts";
 import { type MailboxFolder, makeFolder, messageFolders } from "./mailbox-folder.ts";
+import { parseMaildirName } from "./maildir-name.ts";
+import { createOthersLines } from "./others-lines.ts";
 import { countFiles, moveFolder, noteSetAside } from "./set-aside-mailbox.ts";
 import type { KeptMailbox } from "./sidecar-db.ts";
 import type { AccountStore, MailboxRecord } from "./store.ts";
@@ -66,6 +69,12 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
       wrote: flusher.wrote,
       strangers: new Set(),
       unreadable: new Set(),
+      others: new Map(),
+      listed: createOthersLines((name) => parseMaildirName(name)?.mailbox === id),
+      freshFrom: undefined,
+      young: new Map(),
+      seen: unseenFolder(),
+      lock: undefined,
     };
     folders.set(id, made);
     return made;
@@ -181,6 +190,7 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
       mailboxes.set(id, { ...kept(id), guid });
       folder(id).uidValidity = uidValidity;
       folder(id).files.clear();
+      folder(id).others.clear();
       return kept(id).record;
     },
   };

@@ -48,14 +48,14 @@ export function parseMaildirName(fileName: string): MaildirName | undefined {
   };
 }
 
-/** The name as dovecot-uidlist has it: without `:2,` and what follows. */
+/** The name as dovecot-uidlist has it: without `:2,` and what follows, or whatever follows a colon. */
 export function baseOf(fileName: string): string {
-  const end = fileName.lastIndexOf(infoSeparator);
+  const end = fileName.indexOf(":");
   return end < 0 ? fileName : fileName.slice(0, end);
 }
 
 export function lettersOf(fileName: string): string {
-  const end = fileName.lastIndexOf(infoSeparator);
+  const end = fileName.indexOf(infoSeparator);
   return end < 0 ? "" : fileName.slice(end + infoSeparator.length);
 }
 

@@ -2,7 +2,7 @@
  * A filed message as MessageContent. A small one is read whole at once: a file of some KB in the page
  * cache costs a fraction of an asynchronous read that way. A big one stays open and is read in pieces.
  */
-import { closeSync, fstatSync, openSync, read, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, read, readSync } from "node:fs";
 import { promisify } from "node:util";
 import { MailError } from "../errors.ts";
 import type { MessageContent } from "../mail/message.ts";
@@ -11,14 +11,18 @@ import { storingAsync } from "./store-errors.ts";
 
 const readAsync = promisify(read);
 
-const readWholeUpToBytes = 256 << 10;
+export const readWholeUpToBytes = 256 << 10;
 
-/** Throws what `open` throws; UNAVAILABLE when the file is not as long as its name says. */
-export function openMessageFile(path: string, sizeBytes: number): MessageContent {
-  const file = openSync(path, "r");
+/** What a link leads to may be anybody's; what is no file must not be waited for. */
+const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/** Throws what `open` throws; DamagedFileError where the file is not as long as its name says, if it says that. */
+export function openMessageFile(path: string, expectedBytes?: number): MessageContent {
+  const file = openSync(path, openFlags);
   let keepOpen = false;
   try {
     const { size } = fstatSync(file);
+    const sizeBytes = expectedBytes ?? size;
     if (size !== sizeBytes) throw new DamagedFileError(path, size);
     if (sizeBytes <= readWholeUpToBytes) return contentOf(readWhole(file, sizeBytes, path));
     keepOpen = true;

@@ -1,4 +1,6 @@
 import type { MessageContent } from "../mail/message.ts";
+import { crlfContent } from "./crlf-content.ts";
+import { forgetOthers } from "./dropped-mail.ts";
 import { findRenamed } from "./folder-scan.ts";
 import { curPath, hasFile, type MailboxFolder } from "./mailbox-folder.ts";
 import { parseMaildirName } from "./maildir-name.ts";
@@ -14,28 +16,35 @@ import { errorCode, MessageLost } from "./store-errors.ts";
 export function openFiledMessage(
   { index, logger }: StoreContext,
   folder: MailboxFolder,
-  { uid, fileName: kept }: StoredMessage & { presence: "full" },
+  { uid, fileName: kept, sizeBytes }: StoredMessage & { presence: "full" },
 ): MessageContent {
   const fileName = folder.files.get(uid) ?? kept;
   try {
-    return openNamed(folder, fileName);
+    return openNamed(folder, fileName, sizeBytes);
   } catch (error) {
     const path = curPath(folder, fileName);
     const other = errorCode(error) === "ENOENT" ? findRenamed(folder, [uid]).get(uid) : undefined;
-    if (other !== undefined) return openNamed(folder, other);
+    if (other !== undefined) return openNamed(folder, other, sizeBytes);
     const damaged = error instanceof DamagedFileError;
     if (!damaged && errorCode(error) !== "ENOENT") throw error;
     if (damaged) logger.error({ err: error, file: path }, "message file is damaged");
     // Whether it ought to be there the caller knows: another session may have expunged it.
     else logger.debug({ err: error, file: path }, "message file is missing");
-    if (damaged) index.setVerifiedBoot(folder.id, undefined);
+    // Others' mail that has changed is another message.
+    if (damaged && parseMaildirName(fileName) === undefined) forgetOthers(folder, uid);
+    else if (damaged) index.setVerifiedBoot(folder.id, undefined);
     else if (!hasFile(folder, uid, fileName)) folder.files.delete(uid);
     throw new MessageLost(error);
   }
 }
 
-function openNamed(folder: MailboxFolder, fileName: string): MessageContent {
-  const sizeBytes = parseMaildirName(fileName)?.sizeBytes;
-  if (sizeBytes === undefined) throw new Error(`${fileName} is no name of ours`);
-  return openMessageFile(curPath(folder, fileName), sizeBytes);
+/** `sizeBytes`: RFC822.SIZE, which for a file that others have named is its length with CRLF line ends. */
+function openNamed(folder: MailboxFolder, fileName: string, sizeBytes: number): MessageContent {
+  const path = curPath(folder, fileName);
+  const named = parseMaildirName(fileName);
+  if (named) return openMessageFile(path, named.sizeBytes);
+  const file = openMessageFile(path);
+  const content = crlfContent(file, sizeBytes);
+  if (!content) throw new DamagedFileError(path, file.sizeBytes);
+  return content;
 }

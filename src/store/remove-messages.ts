@@ -3,11 +3,13 @@
  * anew; a file without a row would look like new mail to Dovecot.
  */
 
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Uid } from "../mail/ids.ts";
+import { beforeChange } from "./folder-changes.ts";
 import { findRenamed, scanFolder } from "./folder-scan.ts";
 import { curPath, type MailboxFolder, removeIfThere } from "./mailbox-folder.ts";
+import { baseOf } from "./maildir-name.ts";
 import type { StoreContext } from "./store-context.ts";
 
 /** The writer is everybody's: others' mail goes in between. */
@@ -22,11 +24,16 @@ export async function removeMessages(
 ): Promise<void> {
   const { uidValidity } = folder;
   const paths = new Map<string, Uid>();
+  const gone = new Set<Uid>();
   for (const uid of uids) {
     const name = folder.files.get(uid);
-    if (name === undefined) continue;
+    if (name === undefined) {
+      gone.add(uid);
+      continue;
+    }
     paths.set(curPath(folder, name), uid);
     folder.files.delete(uid);
+    folder.young.delete(uid);
   }
   const remove = async (all: readonly string[]): Promise<string[]> => {
     const missing: string[] = [];
@@ -35,6 +42,7 @@ export async function removeMessages(
     }
     return missing;
   };
+  const noteChange = beforeChange(folder);
   const missing = await remove([...paths.keys()]);
   if (missing.length > 0) {
     // A mail reader on this machine may have renamed them; left, they would come back as new mail.
@@ -45,6 +53,10 @@ export async function removeMessages(
     for (const uid of renamed.keys()) folder.files.delete(uid);
     await remove([...renamed.values()].map((name) => curPath(folder, name)));
   }
+  for (const path of paths.keys()) folder.others.delete(baseOf(basename(path)));
+  if (gone.size > 0)
+    for (const [base, { uid }] of folder.others) if (gone.has(uid)) folder.others.delete(base);
+  if (paths.size > 0) noteChange();
   for (let from = 0; from < uids.length && folder.uidValidity === uidValidity; from += rowsPerTurn) {
     if (from > 0) await nextTurn();
     database.transaction(() => {

@@ -5,6 +5,7 @@
 import type { MessageMeta } from "../mail/message.ts";
 import { findRenamed } from "./folder-scan.ts";
 import { hasFile, type MailboxFolder, renameForFlags } from "./mailbox-folder.ts";
+import { noteNamesBehind } from "./names-agree.ts";
 import type { StoredMessage } from "./store.ts";
 import type { StoreContext } from "./store-context.ts";
 
@@ -13,7 +14,9 @@ export function saveMessages(
   folder: MailboxFolder,
   messages: readonly StoredMessage[],
 ): StoredMessage[] {
+  if (messages.length === 0) return [];
   context.database.transaction(() => {
+    noteNamesBehind(context, folder.id);
     for (const message of messages) {
       if (message.presence === "remote") {
         context.index.putRemote(folder.id, message.uid);

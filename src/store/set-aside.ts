@@ -1,7 +1,9 @@
 import { mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import type { Uid } from "../mail/ids.ts";
+import { changeFolder } from "./folder-changes.ts";
 import { curPath, type MailboxFolder } from "./mailbox-folder.ts";
+import { baseOf } from "./maildir-name.ts";
 import type { StoreContext } from "./store-context.ts";
 import { errorCode } from "./store-errors.ts";
 
@@ -23,7 +25,7 @@ export function setAside(
   const to = join(directory, place, name);
   mkdirSync(join(directory, place), { recursive: true, mode: 0o700 });
   try {
-    renameSync(curPath(folder, name), to);
+    changeFolder(folder, () => renameSync(curPath(folder, name), to));
     flusher.wrote();
     logger.error({ file: curPath(folder, name), to }, `${place} message file put aside`);
   } catch (error) {
@@ -31,4 +33,5 @@ export function setAside(
   }
   folder.files.delete(uid);
   cache.forget(folder.id, uid);
+  folder.others.delete(baseOf(name));
 }

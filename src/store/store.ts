@@ -81,17 +81,31 @@ export interface SpooledMessage {
   open(): MessageContent;
 }
 
-/** Mail that another agent put into a mailbox's folder, read and ready to be added. */
-export interface DroppedMessage {
-  /** Below the mailbox's folder. */
-  readonly path: string;
-  /** Tells whether the file is still what was read. */
-  readonly version: string;
-  readonly flags: Flags;
-  /** The file's mtime. */
-  readonly epochSeconds: number;
-  /** With CRLF line ends. */
-  readonly incoming: IncomingMessage;
+/** What others have done in a local mailbox's folder. */
+export interface FolderNews {
+  /** Which file each message has (`fileOf`) may have changed. */
+  readonly isScanned: boolean;
+  /** There is mail to take. */
+  readonly hasMail: boolean;
+  /** Of what was taken something may not have been whole: to be looked at again soon. */
+  readonly isUnfinished: boolean;
+}
+
+/** How mail that others put there becomes messages. */
+export interface Taking {
+  readonly modSeq: ModSeq;
+  /** Above all messages that are known. */
+  readonly aboveAll: number;
+  /** Takes so many UIDs for good, from `least` on; the first of them. */
+  reserve(count: number, least: Uid): Uid;
+  /** UIDs below it are used up. */
+  raiseUidNext(uidNext: Uid): void;
+}
+
+export interface TakenMail {
+  /** Ascending by UID, above all that were known. */
+  readonly messages: readonly StoredMessage[];
+  readonly isMore: boolean;
 }
 
 export interface AccountStore {
@@ -182,25 +196,36 @@ export interface AccountStore {
    * it resolves. Their UIDs are above all others, and below the record's UIDNEXT, which was saved before.
    */
   addMessages(mailbox: MailboxRecord, messages: readonly MessageToAdd[]): Promise<StoredMessage[]>;
-  /**
-   * Some of the mail that others put into new/ or cur/ of a local account; none when there is none (left).
-   * `waiting`: something may still be written, and is to be looked at again soon.
-   */
-  readDropped(
+  /** Local: whether `lookAround` has nothing to tell; two calls of stat. */
+  isUnchanged(mailbox: MailboxRecord): boolean;
+  /** Local: looks whether others have changed anything in the mailbox's folder. Little work where they have not. */
+  lookAround(mailbox: MailboxRecord): Promise<FolderNews>;
+  /** Local: takes some of the mail that others put there, the first to arrive first. */
+  takeDropped(mailbox: MailboxRecord, taking: Taking): Promise<TakenMail>;
+  /** What the name says that a message's file has now: as `before`, where only the rest of it is another. */
+  flagsOfFile(
     mailbox: MailboxRecord,
-  ): Promise<{ readonly dropped: readonly DroppedMessage[]; readonly waiting: boolean }>;
-  /** Adds it, from the UID of `first` on, and removes what was dropped. */
-  adoptDropped(
-    mailbox: MailboxRecord,
-    dropped: readonly DroppedMessage[],
-    first: Pick<MessageMeta, "uid" | "modSeq">,
-  ): Promise<StoredMessage[]>;
+    before: Pick<StoredMessage & { presence: "full" }, "flags" | "fileName">,
+    fileName: string,
+  ): Flags;
   /**
-   * Calls `onChange` when something comes into new/, until what is returned is called. Throws UNAVAILABLE where
-   * the system cannot watch; on a network file system nothing may be told.
+   * Local: gives files that others have named names of ours; those of `messages` that have another name now. To be
+   * written to dovecot-uidlist by the next checkpoint.
    */
-  watchNew(mailbox: MailboxRecord, onChange: () => void): () => void;
-  /** The UIDNEXT that dovecot-uidlist tells; 1 where there is none of this UIDVALIDITY. */
+  nameAsOurs(mailbox: MailboxRecord, messages: readonly StoredMessage[]): Promise<readonly StoredMessage[]>;
+  /** Local: nobody else gives UIDs of the mailbox while `work` runs. */
+  lockUids<T>(mailbox: MailboxRecord, work: () => Promise<T>): Promise<T>;
+  /** Local: the lowest UID that nobody has given yet, as dovecot-uidlist tells. Under the lock. */
+  listedUidNext(mailbox: MailboxRecord): Promise<Uid>;
+  /**
+   * Calls `onChange` when something comes into the folder or is renamed there, until what is returned is called. Throws
+   * UNAVAILABLE where the system cannot watch; on a network file system nothing may be told.
+   */
+  watchFolder(mailbox: MailboxRecord, onChange: () => void): () => void;
+  /**
+   * The UIDNEXT that dovecot-uidlist tells, but for what a Dovecot beside us may have given from the record's on; 1
+   * where there is none of this UIDVALIDITY.
+   */
   writtenUidNext(mailbox: MailboxRecord): Promise<Uid>;
   /** Takes the files of messages that cannot be read, or are lost, out of the mailbox, and keeps them beside it. */
   setAside(mailbox: MailboxRecord, uids: readonly Uid[], place?: AsidePlace): void;

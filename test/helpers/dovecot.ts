@@ -62,8 +62,11 @@ export interface Dovecot {
 }
 
 const run = promisify(execFile);
-/** `nobody`: any user but root will do, since everything is below one folder. */
-const unprivileged = { uid: 65534, gid: 65534 };
+/**
+ * Who reads and writes mail where the tests run as root, for which Dovecot does not: `nobody`, since any user will do
+ * for what is below one folder.
+ */
+export const mailOwner = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : undefined;
 
 export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
   const dovecot = await createDovecot(options);
@@ -81,7 +84,6 @@ async function createDovecot(options: DovecotOptions): Promise<Dovecot> {
   const mail = join(root, "mail");
   const configFile = join(root, "dovecot.conf");
   const logFile = join(root, "dovecot.log");
-  const mailOwner = process.getuid?.() === 0 ? unprivileged : undefined;
   const passwordOf = options.passwordOf ?? ((user) => `pass-${user}`);
   const ports = await choosePorts(options.tls === true);
   const namespace = {

@@ -1,7 +1,7 @@
 /** A Mailferry of its own for one test: the real command line in a process of its own. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chown, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -21,6 +21,8 @@ export interface MailferryOptions {
   /** Merged over the one entry of `legacy`. */
   readonly legacyExtra?: Readonly<Record<string, unknown>>;
   readonly env?: Readonly<Record<string, string>>;
+  /** Started as root it runs as this user, who may share its mail with another server. */
+  readonly runAs?: { readonly uid: number; readonly gid: number } | undefined;
 }
 
 export interface Listener {
@@ -69,6 +71,7 @@ export async function startMailferry(options: MailferryOptions): Promise<Mailfer
   const configFile = join(folder, "config.yaml");
   const logFile = join(folder, "log");
   await writeFile(configFile, stringify(configOf(options, dataDir)));
+  if (options.runAs) await chown(folder, options.runAs.uid, options.runAs.gid);
   let child: ChildProcess | undefined;
   let listening: readonly Listener[] = [];
   const log = (): Promise<string> => readFile(logFile, "utf8").catch(() => "");
@@ -108,7 +111,7 @@ export async function startMailferry(options: MailferryOptions): Promise<Mailfer
     },
     async start() {
       if (child) throw new Error("Mailferry is running");
-      child = spawnServer(configFile, logFile, options.env);
+      child = spawnServer(configFile, logFile, options);
       try {
         listening = await readListening(child);
       } catch (error) {
@@ -179,12 +182,17 @@ function configOf({ legacy, extra, legacyExtra }: MailferryOptions, dataDir: str
 }
 
 /** Starts the server; the log file is its stderr, so that nothing is lost however it ends. */
-function spawnServer(configFile: string, logFile: string, env: MailferryOptions["env"]): ChildProcess {
+function spawnServer(
+  configFile: string,
+  logFile: string,
+  { env, runAs }: Pick<MailferryOptions, "env" | "runAs">,
+): ChildProcess {
   const log = openSync(logFile, "a");
   try {
     const child = spawn(process.execPath, [cli, "serve", "-c", configFile], {
       env: { ...process.env, ...env },
       stdio: ["ignore", "pipe", log],
+      ...runAs,
     });
     const cleanup = atProcessEnd(child.pid ?? 0, [dirname(configFile)]);
     child.once("exit", () => cleanup.dismiss());

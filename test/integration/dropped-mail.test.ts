@@ -2,10 +2,10 @@
 import { mkdir, readdir, rename, rmdir, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { startDovecot } from "../helpers/dovecot.ts";
 import type { ImapClient } from "../helpers/imap-client.ts";
-import { createAccount, type Mailferry, startMailferry } from "../helpers/mailferry.ts";
+import { createAccount, type Mailferry, runCli, startMailferry } from "../helpers/mailferry.ts";
 import { takeSnapshot } from "../helpers/snapshot.ts";
 import { diffSnapshots } from "../helpers/snapshot-diff.ts";
 
@@ -127,5 +127,56 @@ describe("mail dropped into a local account's Maildir", () => {
     } finally {
       await second.close();
     }
+  });
+});
+
+describe("mail dropped into the Maildir of an account that has a legacy server", () => {
+  it("waits while that has the last word, is there from the cutover on, and once after a rollback", async () => {
+    const legacy = await startDovecot({ users: [user], protocols: ["imap"] });
+    onTestFinished(() => legacy.close());
+    const mailferry = await startMailferry({ legacy });
+    onTestFinished(() => mailferry.close());
+    const straight = await legacy.client(user);
+    for (const name of ["a", "b"])
+      await straight.ok("APPEND INBOX ", Buffer.from(`Subject: ${name}\r\n\r\n`));
+    const client = await mailferry.client(user);
+    await client.ok("SELECT INBOX");
+    const maildir = join(mailferry.dataDir, "mail", "_", user, "Maildir");
+    const cli = async (command: string): Promise<void> => {
+      const { code, stdout, stderr } = await runCli([command, "-c", mailferry.configFile, user]);
+      expect([code, stdout + stderr]).toEqual([0, expect.any(String)]);
+    };
+    const drop = (name: string, sub: string): Promise<void> =>
+      writeFile(join(maildir, sub, name), `Subject: ${name[0]}\n\nunix lines\n`);
+    const subjects = async (session: ImapClient): Promise<string[]> =>
+      (await session.ok("FETCH 1:* (UID BODY.PEEK[HEADER.FIELDS (SUBJECT)])")).untagged.map((line) =>
+        String(line).replace(/^.*UID (\d+) .*Subject: (\w+).*$/s, "$1 $2"),
+      );
+    await drop("c.there", "new");
+    await drop("d.there:2,S", "cur");
+    await client.ok("NOOP");
+    expect(await subjects(client)).toEqual(["1 a", "2 b"]);
+    await cli("migrate");
+    await cli("cutover");
+    await client.ok("NOOP");
+    const taken = await subjects(client);
+    expect(taken.map((line) => line.split(" ")[1])).toEqual(["a", "b", "c", "d"]);
+    await drop("e.there", "new");
+    await cli("rollback");
+    await client.ok("NOOP");
+    const here = await subjects(client);
+    expect(here.slice(0, 4)).toEqual(taken);
+    expect(here[4]).toMatch(/ e$/);
+    await straight.ok("SELECT INBOX");
+    expect(await subjects(straight)).toEqual(here);
+    client.close();
+    await mailferry.restart();
+    const again = await mailferry.client(user);
+    await cli("migrate");
+    await cli("cutover");
+    await again.ok("SELECT INBOX");
+    expect(await subjects(again)).toEqual(here);
+    again.close();
+    straight.close();
   });
 });

@@ -9,7 +9,15 @@ import { createFlusher, type Flusher } from "../../src/store/flusher.ts";
 import { openAccountStore } from "../../src/store/open.ts";
 import type { AccountStore, MailboxRecord, StoredMessage } from "../../src/store/store.ts";
 import { createWriter, type Writer } from "../../src/store/writer.ts";
-import { addMailbox, createFixture, fileAndSave, metaOf, type StoreFixture, toFile } from "./fixture.ts";
+import {
+  addMailbox,
+  createFixture,
+  fileAndSave,
+  metaOf,
+  type StoreFixture,
+  takingFrom,
+  toFile,
+} from "./fixture.ts";
 
 let fixture: StoreFixture;
 let writer: Writer;
@@ -114,10 +122,11 @@ const writing: Readonly<Record<string, () => unknown>> = {
     await spooled.commit(metaOf(9, { sizeBytes: 5 }));
   },
   addMessages: () => store.addMessages(inbox, [{ meta: metaOf(9), copyOf: { mailbox: inbox, uid: uid(1) } }]),
-  async adoptDropped() {
+  async takeDropped() {
+    await reopen(true);
     drop();
-    const { dropped } = await store.readDropped(inbox);
-    await store.adoptDropped(inbox, dropped, { uid: uid(9), modSeq: modSeq(1n) });
+    await store.lookAround(inbox);
+    expect((await store.takeDropped(inbox, takingFrom(1000))).messages).toHaveLength(1);
   },
   setAside: () => store.setAside(inbox, [uid(1)]),
   nextUidValidity: () => store.nextUidValidity(),
@@ -162,7 +171,7 @@ const reading: Readonly<Record<string, () => unknown>> = {
   "expunges.since": () => store.expunges.since(inbox.id, modSeq(0n)),
   "maildrop.entries": () => store.maildrop.entries(),
   writtenUidNext: () => store.writtenUidNext(inbox),
-  "readDropped, of none": () => store.readDropped(inbox),
+  "lookAround, where there is nothing new": () => store.lookAround(inbox),
   openMessage: () => store.openMessage(inbox, messages[0] as StoredMessage & { presence: "full" }).close(),
   "checkpoint, where the list says it already": async () => {
     await store.checkpoint(inbox, { revision: 1, all: () => messages });

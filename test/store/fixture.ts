@@ -5,7 +5,13 @@ import { flagsOf } from "../../src/mail/flags.ts";
 import { encodedMailboxName, modSeq, type UidValidity, uid, uidValidity } from "../../src/mail/ids.ts";
 import type { MessageMeta } from "../../src/mail/message.ts";
 import { type AccountStoreOptions, openAccountStore } from "../../src/store/open.ts";
-import type { AccountStore, MailboxRecord, MessageToFile, StoredMessage } from "../../src/store/store.ts";
+import type {
+  AccountStore,
+  MailboxRecord,
+  MessageToFile,
+  StoredMessage,
+  Taking,
+} from "../../src/store/store.ts";
 
 export interface StoreFixture {
   readonly directory: string;
@@ -88,4 +94,22 @@ export async function readAll(
   } finally {
     content.close();
   }
+}
+
+/** As a mailbox does that has no message at or above `next`. */
+export function takingFrom(next: number): Taking {
+  let uidNext = next;
+  const raiseUidNext = (least: number): void => {
+    uidNext = Math.max(uidNext, least);
+  };
+  return {
+    modSeq: modSeq(1n),
+    aboveAll: 1,
+    raiseUidNext,
+    reserve(count, least) {
+      raiseUidNext(least);
+      uidNext += count;
+      return uid(uidNext - count);
+    },
+  };
 }
