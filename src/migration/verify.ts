@@ -56,6 +56,8 @@ export interface VerifyOptions {
   readonly leftOut?: ReadonlySet<EncodedMailboxName>;
   /** Makes the mirror take in what changed on the legacy server in the meantime. */
   readonly resync: (name: EncodedMailboxName) => Promise<void>;
+  /** What differs of messages that are here is fetched anew, once, before it is told. */
+  readonly fetchAnew?: (name: EncodedMailboxName, uids: readonly Uid[]) => Promise<void>;
   /** Called after each mailbox. */
   readonly onMailbox?: (verdict: MailboxVerdict) => void;
 }
@@ -118,7 +120,17 @@ async function verifyRepeatedly(record: MailboxRecord, options: VerifyOptions): 
     await options.resync(record.name);
     verdict = await lookAgain(verdict, options);
   }
-  return verdict;
+  const others = verdict.differences.flatMap((one) => (isOfText(one) ? [one.uid] : []));
+  if (others.length === 0 || !options.fetchAnew) return verdict;
+  await options.fetchAnew(record.name, [...new Set(others)]);
+  return lookAgain(verdict, options);
+}
+
+type OfText = Difference & { readonly kind: "date" | "size" | "bytes" };
+
+function isOfText(difference: Difference): difference is OfText {
+  const { kind } = difference;
+  return kind === "date" || kind === "size" || kind === "bytes";
 }
 
 /** At what differed, and nothing else. */

@@ -5,7 +5,15 @@ import { expect, it } from "vitest";
 import { startBehindOdd } from "../helpers/behind-odd.ts";
 import type { ImapClient } from "../helpers/imap-client.ts";
 import { type Mailferry, runCli } from "../helpers/mailferry.ts";
-import { type Manners, type OddMessage, oddMailbox, oddMessage, rightItem } from "../helpers/odd-imap.ts";
+import {
+  literal,
+  type Manners,
+  type OddImap,
+  type OddMessage,
+  oddMailbox,
+  oddMessage,
+  rightItem,
+} from "../helpers/odd-imap.ts";
 
 const user = "alice@example.com";
 const texts = [1, 2, 3, 4, 5, 6].map((uid) =>
@@ -14,11 +22,13 @@ const texts = [1, 2, 3, 4, 5, 6].map((uid) =>
   ),
 );
 
-async function start(manners: Partial<Manners>): Promise<{ client: ImapClient; mailferry: Mailferry }> {
+async function start(
+  manners: Partial<Manners>,
+): Promise<{ client: ImapClient; mailferry: Mailferry; odd: OddImap }> {
   const inbox = oddMailbox(texts.map((text, index) => oddMessage(index + 1, text)));
-  const { mailferry } = await startBehindOdd({ INBOX: inbox }, manners, { legacyExtra: { timeout: 1 } });
+  const { odd, mailferry } = await startBehindOdd({ INBOX: inbox }, manners, { legacyExtra: { timeout: 1 } });
   const client = await mailferry.client(user);
-  return { client, mailferry };
+  return { client, mailferry, odd };
 }
 
 /** BODY[] of message 3 is told in another way. */
@@ -134,3 +144,53 @@ for (const told of ['""', "NIL"]) {
     }
   });
 }
+
+/** As long as it is, and another. */
+function altered({ body }: OddMessage, time = 0): string {
+  return literal(body.toString("latin1").replace("Letter", `Le${time % 10}ter`));
+}
+
+const body = (tell: (message: OddMessage, time: number) => string): Manners["item"] =>
+  third(tell).item as Manners["item"];
+
+async function verified({ configFile }: Mailferry): Promise<{ code: number | null; stdout: string }> {
+  const { code, stdout } = await runCli(["verify", "-c", configFile, user]);
+  return { code, stdout };
+}
+
+it("other bytes of the same length were given once: verify fetches them anew, and both sides are equal", async () => {
+  const { odd, mailferry, client } = await start({ item: body((message) => altered(message)) });
+  expect((await runCli(["migrate", "-c", mailferry.configFile, user])).code).toBe(0);
+  expect(pulled(mailferry).get(3)).not.toEqual(allRight.get(3));
+  odd.behave({ item: rightItem });
+  expect(await verified(mailferry)).toEqual({ code: 0, stdout: expect.stringMatching(/\nequal\n$/) });
+  expect(pulled(mailferry)).toEqual(allRight);
+  await client.ok("SELECT INBOX");
+  const [told] = (await client.ok("UID FETCH 3 (BODY.PEEK[HEADER.FIELDS (SUBJECT)])")).untagged;
+  expect(String(told)).toContain("Subject: Letter 3");
+  expect((await runCli(["cutover", "-c", mailferry.configFile, user])).code).toBe(0);
+});
+
+it("a wrong date was told once: verify takes what is told now", async () => {
+  const { odd, mailferry } = await start({
+    item: (message, what) => {
+      if (message.uid === 4 && what === "INTERNALDATE") return 'INTERNALDATE "01-Jan-2001 00:00:00 +0000"';
+      return rightItem(message, what);
+    },
+  });
+  expect((await runCli(["migrate", "-c", mailferry.configFile, user])).code).toBe(0);
+  odd.behave({ item: rightItem });
+  expect(await verified(mailferry)).toEqual({ code: 0, stdout: expect.stringMatching(/\nequal\n$/) });
+  expect(pulled(mailferry)).toEqual(allRight);
+});
+
+it("other bytes at each look, or not as long as it says: what is here stays, and the difference is told", async () => {
+  const { odd, mailferry } = await start({});
+  expect((await runCli(["migrate", "-c", mailferry.configFile, user])).code).toBe(0);
+  odd.behave({ item: body(altered) });
+  expect(await verified(mailferry)).toEqual({ code: 1, stdout: expect.stringContaining("UID 3: bytes") });
+  expect(pulled(mailferry)).toEqual(allRight);
+  odd.behave({ item: body((message) => literal(`${message.body.toString("latin1")}more\r\n`)) });
+  expect(await verified(mailferry)).toEqual({ code: 1, stdout: expect.stringContaining("UID 3: bytes") });
+  expect(pulled(mailferry)).toEqual(allRight);
+});
