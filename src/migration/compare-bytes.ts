@@ -14,6 +14,10 @@ export interface ComparedBytes {
   readonly bytesCompared: number;
   /** Which differ, and how. */
   readonly different: ReadonlyMap<Uid, string>;
+  /** Of these, which the legacy server has given. */
+  readonly given: ReadonlySet<Uid>;
+  /** Which cannot be read here. */
+  readonly damaged: ReadonlySet<Uid>;
   /** Which differ in nothing but fields that the legacy server writes into messages itself. */
   readonly rewritten: ReadonlySet<Uid>;
 }
@@ -36,6 +40,8 @@ export async function compareBytes(
 ): Promise<ComparedBytes> {
   const { messages, signal } = comparison;
   const different = new Map<Uid, string>();
+  const given = new Set<Uid>();
+  const damaged = new Set<Uid>();
   const rewritten = new Set<Uid>();
   for (const range of chunks(messages, bodyRange)) {
     signal.throwIfAborted();
@@ -48,11 +54,16 @@ export async function compareBytes(
       const hasFields = found?.there !== without?.there || found?.here !== without?.here;
       if (isEqual(without) && hasFields) rewritten.add(uid);
       else if (!isEqual(found)) different.set(uid, described(found));
+      if (found?.there !== undefined) given.add(uid);
+      if (found?.here === unreadable) damaged.add(uid);
     }
   }
   const bytesCompared = messages.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  return { bytesCompared, different, rewritten };
+  return { bytesCompared, different, given, damaged, rewritten };
 }
+
+/** In place of a digest, of a file that is damaged or gone. */
+const unreadable = "unreadable";
 
 interface BothSides {
   /** undefined: it did not answer. */
@@ -115,7 +126,7 @@ export async function digestHere(
       content.close();
     }
   } catch (error) {
-    if (isUnavailable(error)) return "unreadable";
+    if (isUnavailable(error)) return unreadable;
     throw error;
   }
 }

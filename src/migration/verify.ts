@@ -25,7 +25,16 @@ export { digestHere } from "./compare-bytes.ts";
 export type Difference =
   | { readonly kind: "mailbox" | "uidnext"; readonly detail: string }
   | { readonly kind: "missing" | "extra" | "not-pulled"; readonly uid: Uid; readonly detail: string }
-  | { readonly kind: "flags" | "date" | "size" | "bytes"; readonly uid: Uid; readonly detail: string };
+  | { readonly kind: "flags" | "date" | "size"; readonly uid: Uid; readonly detail: string }
+  | {
+      readonly kind: "bytes";
+      readonly uid: Uid;
+      readonly detail: string;
+      /** The legacy server has given it. */
+      readonly isGiven?: boolean;
+      /** Its file here is damaged or gone: that is told though it is fetched anew. */
+      readonly isDamaged?: boolean;
+    };
 
 export interface MailboxVerdict {
   readonly name: EncodedMailboxName;
@@ -116,21 +125,30 @@ const looks = 3;
 
 async function verifyRepeatedly(record: MailboxRecord, options: VerifyOptions): Promise<MailboxVerdict> {
   let verdict = await verifyAround(record, options, verifyMailbox);
+  // Reading one takes its file out of the mailbox: later looks do not find it any more.
+  const damaged = verdict.differences.filter(isDamagedHere);
   for (let look = 1; look < looks && verdict.differences.length > 0; look++) {
     await options.resync(record.name);
     verdict = await lookAgain(verdict, options);
   }
-  const others = verdict.differences.flatMap((one) => (isOfText(one) ? [one.uid] : []));
-  if (others.length === 0 || !options.fetchAnew) return verdict;
-  await options.fetchAnew(record.name, [...new Set(others)]);
-  return lookAgain(verdict, options);
+  const others = verdict.differences.flatMap((one) => (isGivenOtherwise(one) ? [one.uid] : []));
+  const uids = new Set([...others, ...damaged.map(uidOf)] as Uid[]);
+  if (uids.size === 0 || !options.fetchAnew) return verdict;
+  await options.fetchAnew(record.name, [...uids]);
+  verdict = await lookAgain(verdict, options);
+  const still = new Set(verdict.differences.map(uidOf));
+  const told = damaged.filter((one) => !still.has(uidOf(one)));
+  return { ...verdict, differences: [...verdict.differences, ...told] };
 }
 
-type OfText = Difference & { readonly kind: "date" | "size" | "bytes" };
+type OfMessage = Difference & { readonly uid: Uid };
 
-function isOfText(difference: Difference): difference is OfText {
-  const { kind } = difference;
-  return kind === "date" || kind === "size" || kind === "bytes";
+function isDamagedHere(one: Difference): boolean {
+  return one.kind === "bytes" && one.isDamaged === true;
+}
+
+function isGivenOtherwise(one: Difference): one is OfMessage {
+  return one.kind === "date" || one.kind === "size" || (one.kind === "bytes" && one.isGiven === true);
 }
 
 /** At what differed, and nothing else. */
@@ -217,7 +235,14 @@ async function verifyMailbox(
     // The bytes may explain another size.
     const messages = full.filter((one) => chosen.has(one) || sizes.has(one.uid));
     const bytes = await compareBytes({ store, record, messages, lease: connection, signal }, sizes);
-    for (const [uid, detail] of bytes.different) differences.push({ kind: "bytes", uid, detail });
+    for (const [uid, detail] of bytes.different)
+      differences.push({
+        kind: "bytes",
+        uid,
+        detail,
+        isGiven: bytes.given.has(uid),
+        isDamaged: bytes.damaged.has(uid),
+      });
     const misdated = differences.flatMap((one) => (one.kind === "date" ? [one.uid] : []));
     const undated = await withoutDate(connection, misdated, metas, signal);
     return {
