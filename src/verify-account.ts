@@ -3,6 +3,7 @@
  * legacy server has.
  */
 import type { FirstVerdict } from "./migration/cutover.ts";
+import { fetchAnew } from "./migration/fetch-anew.ts";
 import { isLeftBehind } from "./migration/left-behind.ts";
 import type { Mirror } from "./migration/mirror.ts";
 import { type OperatorWord, operatorWords } from "./migration/operator-words.ts";
@@ -46,10 +47,7 @@ export async function verifyAccount(
         source: imap,
         leftOut: new Set(without.map(({ state }) => state.record.name)),
         resync: async (name) => (await mirror.mailbox(name, signal)).sync(signal),
-        async fetchAnew(name, uids) {
-          (await mirror.mailbox(name, signal)).putOtherAside(uids);
-          await mirror.pull(signal);
-        },
+        fetchAnew: async (name, uids) => fetchAnew((await mirror.mailbox(name, signal)).state, uids, signal),
         ...(onMailbox && { onMailbox }),
       })
     : undefined;

@@ -13,15 +13,13 @@ import { chunks } from "./pull-meta.ts";
 export interface ComparedBytes {
   readonly bytesCompared: number;
   /** Which differ, and how. */
-  readonly different: ReadonlyMap<Uid, DifferentBytes>;
+  readonly different: ReadonlyMap<Uid, string>;
+  /** Of these, which the legacy server has given. */
+  readonly given: ReadonlySet<Uid>;
+  /** Which cannot be read here. */
+  readonly damaged: ReadonlySet<Uid>;
   /** Which differ in nothing but fields that the legacy server writes into messages itself. */
   readonly rewritten: ReadonlySet<Uid>;
-}
-
-export interface DifferentBytes {
-  readonly detail: string;
-  /** The legacy server has given them. */
-  readonly isGiven: boolean;
 }
 
 export interface BytesToCompare {
@@ -41,7 +39,9 @@ export async function compareBytes(
   sizes: ReadonlySet<Uid>,
 ): Promise<ComparedBytes> {
   const { messages, signal } = comparison;
-  const different = new Map<Uid, DifferentBytes>();
+  const different = new Map<Uid, string>();
+  const given = new Set<Uid>();
+  const damaged = new Set<Uid>();
   const rewritten = new Set<Uid>();
   for (const range of chunks(messages, bodyRange)) {
     signal.throwIfAborted();
@@ -54,11 +54,16 @@ export async function compareBytes(
       const hasFields = found?.there !== without?.there || found?.here !== without?.here;
       if (isEqual(without) && hasFields) rewritten.add(uid);
       else if (!isEqual(found)) different.set(uid, described(found));
+      if (found?.there !== undefined) given.add(uid);
+      if (found?.here === unreadable) damaged.add(uid);
     }
   }
   const bytesCompared = messages.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  return { bytesCompared, different, rewritten };
+  return { bytesCompared, different, given, damaged, rewritten };
 }
+
+/** In place of a digest, of a file that is damaged or gone. */
+const unreadable = "unreadable";
 
 interface BothSides {
   /** undefined: it did not answer. */
@@ -70,10 +75,10 @@ function isEqual(digests: BothSides | undefined): boolean {
   return digests?.there !== undefined && digests.there === digests.here;
 }
 
-function described(digests: BothSides | undefined): DifferentBytes {
+function described(digests: BothSides | undefined): string {
   return digests?.there === undefined
-    ? { detail: "the legacy server did not answer", isGiven: false }
-    : { detail: `sha256 ${digests.there} there, ${digests.here} here`, isGiven: true };
+    ? "the legacy server did not answer"
+    : `sha256 ${digests.there} there, ${digests.here} here`;
 }
 
 function plainDigest(): Digest {
@@ -121,7 +126,7 @@ export async function digestHere(
       content.close();
     }
   } catch (error) {
-    if (isUnavailable(error)) return "unreadable";
+    if (isUnavailable(error)) return unreadable;
     throw error;
   }
 }

@@ -251,7 +251,6 @@ function localMailbox(state: MailboxState, signal: AbortSignal): MailboxMirror {
     sort: async () => undefined,
     thread: async () => undefined,
     pullTurn: async () => "done",
-    putOtherAside: () => undefined,
     isBehind: () => false,
     checkpoint: () => state.exclusive(() => store.checkpoint(state.record, state.table)),
   };

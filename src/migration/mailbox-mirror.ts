@@ -82,8 +82,6 @@ export interface MailboxMirror extends Pick<MetaPull, "headers" | "structures"> 
    * has one. With `ofArrivals` only what has been told of is brought.
    */
   pullTurn(turnMs: number, options?: PullTurnOptions): Promise<"done" | "more">;
-  /** What is kept of these is not what the legacy server gives: the next turn brings that, and the files are kept apart. */
-  putOtherAside(uids: readonly Uid[]): void;
   /** A message is known that a turn would bring. */
   isBehind(): boolean;
   /** Writes dovecot-uidlist and dovecot-keywords of what is here. */
@@ -316,10 +314,6 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
         await delay(idlePauseMs, undefined, { signal: state.signal });
       }
       return isBehind() ? "more" : "done";
-    },
-    putOtherAside(uids) {
-      state.store.setAside(state.record, uids);
-      for (const uid of uids) state.commitLost(uid);
     },
     isBehind,
     checkpoint: () => state.store.checkpoint(state.record, state.table),

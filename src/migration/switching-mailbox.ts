@@ -46,7 +46,6 @@ export function createSwitchingMailbox(first: MailboxMirror): SwitchingMailbox {
     thread: (algorithm, uids) => current.thread(algorithm, uids),
     search: (criteria, charset, signal) => current.search(criteria, charset, signal),
     pullTurn: (turnMs, options) => current.pullTurn(turnMs, options),
-    putOtherAside: (uids) => current.putOtherAside(uids),
     isBehind: () => current.isBehind(),
     checkpoint: () => current.checkpoint(),
   };

@@ -30,8 +30,10 @@ export type Difference =
       readonly kind: "bytes";
       readonly uid: Uid;
       readonly detail: string;
-      /** The legacy server has given them. */
-      readonly isGiven?: true;
+      /** The legacy server has given it. */
+      readonly isGiven?: boolean;
+      /** Its file here is damaged or gone: that is told though it is fetched anew. */
+      readonly isDamaged?: boolean;
     };
 
 export interface MailboxVerdict {
@@ -63,7 +65,7 @@ export interface VerifyOptions {
   readonly leftOut?: ReadonlySet<EncodedMailboxName>;
   /** Makes the mirror take in what changed on the legacy server in the meantime. */
   readonly resync: (name: EncodedMailboxName) => Promise<void>;
-  /** Fetches the bytes of these once more: what is here of them is not what the legacy server gives. */
+  /** What differs of messages that are here is fetched anew, once, before it is told. */
   readonly fetchAnew?: (name: EncodedMailboxName, uids: readonly Uid[]) => Promise<void>;
   /** Called after each mailbox. */
   readonly onMailbox?: (verdict: MailboxVerdict) => void;
@@ -123,33 +125,30 @@ const looks = 3;
 
 async function verifyRepeatedly(record: MailboxRecord, options: VerifyOptions): Promise<MailboxVerdict> {
   let verdict = await verifyAround(record, options, verifyMailbox);
+  // Reading one takes its file out of the mailbox: later looks do not find it any more.
+  const damaged = verdict.differences.filter(isDamagedHere);
   for (let look = 1; look < looks && verdict.differences.length > 0; look++) {
     await options.resync(record.name);
-    const before = verdict;
     verdict = await lookAgain(verdict, options);
-    // Other bytes each time are no better ones.
-    const other = twiceTheSame(before, verdict);
-    if (look > 1 || other.length === 0 || other.length > maxFetchedAnew) continue;
-    await options.fetchAnew?.(record.name, other);
   }
-  return verdict;
+  const others = verdict.differences.flatMap((one) => (isGivenOtherwise(one) ? [one.uid] : []));
+  const uids = new Set([...others, ...damaged.map(uidOf)] as Uid[]);
+  if (uids.size === 0 || !options.fetchAnew) return verdict;
+  await options.fetchAnew(record.name, [...uids]);
+  verdict = await lookAgain(verdict, options);
+  const still = new Set(verdict.differences.map(uidOf));
+  const told = damaged.filter((one) => !still.has(uidOf(one)));
+  return { ...verdict, differences: [...verdict.differences, ...told] };
 }
 
-/** Where so many differ it is no accident of ours. */
-const maxFetchedAnew = 1_000;
+type OfMessage = Difference & { readonly uid: Uid };
 
-/** Messages of which the legacy server gives other bytes than are here, and the same ones both times. */
-function twiceTheSame(before: MailboxVerdict, now: MailboxVerdict): readonly Uid[] {
-  const details = new Map(
-    before.differences.flatMap((one) => (isOtherBytes(one) ? [[one.uid, one.detail]] : [])),
-  );
-  return now.differences.flatMap((one) =>
-    isOtherBytes(one) && details.get(one.uid) === one.detail ? [one.uid] : [],
-  );
+function isDamagedHere(one: Difference): boolean {
+  return one.kind === "bytes" && one.isDamaged === true;
 }
 
-function isOtherBytes(one: Difference): one is Difference & { readonly kind: "bytes" } {
-  return one.kind === "bytes" && one.isGiven === true;
+function isGivenOtherwise(one: Difference): one is OfMessage {
+  return one.kind === "date" || one.kind === "size" || (one.kind === "bytes" && one.isGiven === true);
 }
 
 /** At what differed, and nothing else. */
@@ -236,8 +235,14 @@ async function verifyMailbox(
     // The bytes may explain another size.
     const messages = full.filter((one) => chosen.has(one) || sizes.has(one.uid));
     const bytes = await compareBytes({ store, record, messages, lease: connection, signal }, sizes);
-    for (const [uid, { detail, isGiven }] of bytes.different)
-      differences.push({ kind: "bytes", uid, detail, ...(isGiven && { isGiven }) });
+    for (const [uid, detail] of bytes.different)
+      differences.push({
+        kind: "bytes",
+        uid,
+        detail,
+        isGiven: bytes.given.has(uid),
+        isDamaged: bytes.damaged.has(uid),
+      });
     const misdated = differences.flatMap((one) => (one.kind === "date" ? [one.uid] : []));
     const undated = await withoutDate(connection, misdated, metas, signal);
     return {

@@ -172,6 +172,8 @@ describe("with a running server", () => {
     expect(
       verdict.mailboxes.flatMap((mailbox: { differences: unknown[] }) => mailbox.differences),
     ).toHaveLength(1);
+    // It was told, and fetched anew.
+    expect(await run("verify", "alice")).toMatchObject({ code: 0 });
   });
 
   it("SIGTERM says BYE to clients and ends with 0", async () => {

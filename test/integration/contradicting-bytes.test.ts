@@ -6,6 +6,7 @@ import { startBehindOdd } from "../helpers/behind-odd.ts";
 import type { ImapClient } from "../helpers/imap-client.ts";
 import { type Mailferry, runCli } from "../helpers/mailferry.ts";
 import {
+  literal,
   type Manners,
   type OddImap,
   type OddMessage,
@@ -162,4 +163,54 @@ it("one that another session removes as it is asked for is left out, and nobody 
   expect((await client.ok("UID SEARCH ALL")).untagged.map(String)).toEqual(["* SEARCH 1 2 4 5 6"]);
   const migrated = await runCli(["migrate", "-c", mailferry.configFile, user]);
   expect([migrated.code, migrated.stdout]).toEqual([0, expect.stringContaining("complete: 5 of 5")]);
+});
+
+/** As long as it is, and another. */
+function altered({ body }: OddMessage, time = 0): string {
+  return literal(body.toString("latin1").replace("Letter", `Le${time % 10}ter`));
+}
+
+const body = (tell: (message: OddMessage, time: number) => string): Manners["item"] =>
+  third(tell).item as Manners["item"];
+
+async function verified({ configFile }: Mailferry): Promise<{ code: number | null; stdout: string }> {
+  const { code, stdout } = await runCli(["verify", "-c", configFile, user]);
+  return { code, stdout };
+}
+
+it("other bytes of the same length were given once: verify fetches them anew, and both sides are equal", async () => {
+  const { odd, mailferry, client } = await start({ item: body((message) => altered(message)) });
+  expect((await runCli(["migrate", "-c", mailferry.configFile, user])).code).toBe(0);
+  expect(pulled(mailferry).get(3)).not.toEqual(allRight.get(3));
+  odd.behave({ item: rightItem });
+  expect(await verified(mailferry)).toEqual({ code: 0, stdout: expect.stringMatching(/\nequal\n$/) });
+  expect(pulled(mailferry)).toEqual(allRight);
+  await client.ok("SELECT INBOX");
+  const [told] = (await client.ok("UID FETCH 3 (BODY.PEEK[HEADER.FIELDS (SUBJECT)])")).untagged;
+  expect(String(told)).toContain("Subject: Letter 3");
+  expect((await runCli(["cutover", "-c", mailferry.configFile, user])).code).toBe(0);
+});
+
+it("a wrong date was told once: verify takes what is told now", async () => {
+  const { odd, mailferry } = await start({
+    item: (message, what) => {
+      if (message.uid === 4 && what === "INTERNALDATE") return 'INTERNALDATE "01-Jan-2001 00:00:00 +0000"';
+      return rightItem(message, what);
+    },
+  });
+  expect((await runCli(["migrate", "-c", mailferry.configFile, user])).code).toBe(0);
+  odd.behave({ item: rightItem });
+  expect(await verified(mailferry)).toEqual({ code: 0, stdout: expect.stringMatching(/\nequal\n$/) });
+  expect(pulled(mailferry)).toEqual(allRight);
+});
+
+it("other bytes at each look, or not as long as it says: what is here stays, and the difference is told", async () => {
+  const { odd, mailferry } = await start({});
+  expect((await runCli(["migrate", "-c", mailferry.configFile, user])).code).toBe(0);
+  odd.behave({ item: body(altered) });
+  expect(await verified(mailferry)).toEqual({ code: 1, stdout: expect.stringContaining("UID 3: bytes") });
+  expect(pulled(mailferry)).toEqual(allRight);
+  odd.behave({ item: body((message) => literal(`${message.body.toString("latin1")}more\r\n`)) });
+  expect(await verified(mailferry)).toEqual({ code: 1, stdout: expect.stringContaining("UID 3: bytes") });
+  expect(pulled(mailferry)).toEqual(allRight);
 });
