@@ -9,6 +9,7 @@ import type { OperatorWord } from "../migration/operator-words.ts";
 import type { MailboxProgress } from "../migration/progress.ts";
 import type { Decision } from "../migration/settle-hindrances.ts";
 import type { AccountCounters, Stage } from "../store/directory.ts";
+import type { Repair } from "../store/repairs.ts";
 import type { SetAsideMailbox } from "../store/set-aside-mailbox.ts";
 
 export type Operation =
@@ -124,4 +125,6 @@ export interface AccountStatus extends AccountCounters {
   readonly maildrop?: MaildropStatus;
   /** What operators have accepted or refused; only when one user was asked for. */
   readonly decisions?: readonly OperatorWord[];
+  /** What had to be made again of the account's databases, the last times; only when one user was asked for. */
+  readonly repairs?: readonly Repair[];
 }

@@ -9,6 +9,7 @@ import { progressOf, sumProgress } from "../migration/progress.ts";
 import { noteDecision } from "../migration/settle-hindrances.ts";
 import type { Mailferry } from "../server.ts";
 import type { AccountCounters, AccountRow } from "../store/directory.ts";
+import { repairsOf } from "../store/repairs.ts";
 import { type AccountVerdict, firstVerdict, type VerifyRequest, verifyAccount } from "../verify-account.ts";
 import { pause } from "../waiting.ts";
 import type {
@@ -205,6 +206,7 @@ async function status(mailferry: Mailferry, request: OperationRequest): Promise<
         perMailbox,
         ...(maildrop && { maildrop }),
         decisions: operatorWords(mirror.store),
+        repairs: repairsOf(mirror.store),
       },
     ];
   });

@@ -48,10 +48,11 @@ function printAccounts(accounts: readonly AccountStatus[]): void {
     account.lastError ?? "-",
   ]);
   printLine(formatTable(header, rows));
-  for (const { perMailbox, maildrop, decisions } of accounts) {
+  for (const { perMailbox, maildrop, decisions, repairs } of accounts) {
     if (perMailbox) printMailboxes(perMailbox);
     if (maildrop) printMaildrop(maildrop);
     for (const word of decisions ?? []) printLine(decisionLine(word));
+    for (const { at, words } of repairs ?? []) printLine(`${at}: ${words}`);
   }
 }
 

@@ -30,7 +30,9 @@ export function listRebuilt(store: AccountStore): void {
     mailboxes: [...there, ...added.map(entryOf)],
     subscriptions: [
       ...listing.subscriptions,
-      ...added.filter((record) => record.subscribed && !subscribed.has(record.name)).map(entryOf),
+      ...added
+        .filter((record) => record.subscribed && !subscribed.has(record.name))
+        .map(({ name, separator }) => ({ name, separator, attributes: [] })),
     ],
   });
   store.writeSetting(rebuiltNamesKey, "");

@@ -41,7 +41,7 @@ export interface AccountDatabase {
 }
 
 /** What was there of the sidecar at this opening. */
-export type SidecarFound = "sound" | "missing" | "damaged" | "older than index.db";
+export type SidecarFound = "there" | "missing" | "damaged" | "older than index.db";
 
 /** `durable`: each commit is on stable storage when it returns. */
 export function openAccountDatabase(directory: string, durable = false): AccountDatabase {
@@ -55,7 +55,7 @@ export function openAccountDatabase(directory: string, durable = false): Account
     db,
     isNew,
     indexWasDamaged,
-    sidecar: found === "sound" && isRestored ? "older than index.db" : found,
+    sidecar: found === "there" && isRestored ? "older than index.db" : found,
     isRestored,
     isOtherSidecar,
     transaction: (work) =>
@@ -118,7 +118,7 @@ function provideSidecar(path: string): SidecarFound {
     putSidecarAside(path);
     return "missing";
   }
-  if (isSoundSidecar(path)) return "sound";
+  if (isSoundSidecar(path)) return "there";
   putSidecarAside(path);
   return "damaged";
 }
