@@ -30,6 +30,8 @@ export interface AlteringPop3 extends TcpServer {
   readonly messages: ServedMessage[];
   /** Answers PASS with this instead of +OK. */
   refusal: string | undefined;
+  /** Commands that it takes and does not answer. */
+  readonly stalls: Set<string>;
   /** How often a command came, since the last `forget()`. */
   count(command: string): number;
   forget(): void;
@@ -58,6 +60,7 @@ export async function startAlteringPop3(
         received = received.slice(end + 2);
         const [verb = "", ...args] = line.split(" ");
         counts.set(verb, (counts.get(verb) ?? 0) + 1);
+        if (pop3.stalls.has(verb)) continue;
         const answered = answer(verb, args);
         refusals = answered.startsWith("-ERR") ? refusals + 1 : 0;
         socket.write(`${answered}\r\n`, "latin1");
@@ -70,6 +73,7 @@ export async function startAlteringPop3(
     ...server,
     messages: [...messages],
     refusal: undefined,
+    stalls: new Set(),
     count: (command) => counts.get(command) ?? 0,
     forget: () => counts.clear(),
   };
