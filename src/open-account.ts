@@ -146,16 +146,17 @@ export async function openAccount(place: AccountPlace, options: AccountOptions):
     const { imap, pop3 } = sources;
     imap?.showAs(shownValidities(store).of);
     const common = { store, logger, onOutcome };
+    const clientsWaitMs = host?.patienceMs;
     if (imap)
       return openMirror({
         ...common,
         deletions,
         source: imap,
-        pop3: pop3 && { ...maildrop, source: pop3 },
+        pop3: pop3 && { ...maildrop, clientsWaitMs, source: pop3 },
         states,
       });
     if (!pop3) throw new Error("a legacy server has IMAP, POP3 or both");
-    return openPop3Mirror({ ...common, deletions, source: pop3, states });
+    return openPop3Mirror({ ...common, deletions, clientsWaitMs, source: pop3, states });
   };
   const openLocal = async (states?: OpenStates): Promise<Mirror> => {
     sources = undefined;

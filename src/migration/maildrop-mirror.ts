@@ -13,6 +13,7 @@ import type { MaildropChange, MaildropEntry, MaildropMessageId } from "../store/
 import type { AccountStore } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
 import { anyOf, breathe, waitWith } from "../waiting.ts";
+import { answerInTime, defaultPatienceMs } from "./answer-in-time.ts";
 import { followListing, pairUp } from "./follow-maildrop.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import {
@@ -80,6 +81,8 @@ export interface MaildropMirrorOptions {
   readonly wake: () => void;
   /** What a client gets while messages are not matched. */
   readonly onUnmatched: "passthrough" | "refuse";
+  /** How long clients wait where all is here. */
+  readonly clientsWaitMs?: number | undefined;
 }
 
 /** Written before others get a turn. */
@@ -101,7 +104,7 @@ interface Look {
 }
 
 export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirror {
-  const { store, source, logger, signal: closing } = options;
+  const { store, source, logger, signal: closing, clientsWaitMs = defaultPatienceMs } = options;
   const prints: PrintCache = new Map();
   /** What the last whole matching saw: where nothing has changed since, the old server is not asked again. */
   let matchedAt: { readonly state: string; readonly until: number } | undefined;
@@ -212,43 +215,52 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
     }
   };
 
+  const open = async (signal: AbortSignal): Promise<OpenedMaildrop> => {
+    const session = await openSession(signal);
+    if (!session) {
+      const entries = await kept();
+      if (!entries) throw new MailError("UNAVAILABLE", "The mail server behind is not available");
+      return { kind: "ours", entries, hasOthers: false };
+    }
+    const stopClosing = closeWhenAborted(session, signal);
+    try {
+      const look = await lookAt(session, "client", signal).catch((error: unknown) => {
+        if (!lacksUidls(error)) throw error;
+        logger.warn({ err: error }, "the maildrop is not matched now");
+        return undefined;
+      });
+      const messages = look?.messages;
+      const entries = messages?.map(({ entry }) => entry);
+      if (entries?.some(isLeftForLater)) {
+        matchAnew();
+        options.wake();
+      }
+      if (!entries?.every(isMatched)) {
+        if (options.onUnmatched === "refuse")
+          throw new MailError("UNAVAILABLE", "This mailbox is being moved. Please try again later.");
+        logger.info({ messages: entries?.length }, "the old POP3 server serves this session");
+        return { kind: "theirs", messages: messages ?? (await listedThere(session)), session };
+      }
+      await session.quit().catch((error: unknown) => logger.debug({ err: error }, "QUIT was refused"));
+      return { kind: "ours", entries, hasOthers: false };
+    } catch (error) {
+      session.close();
+      signal.throwIfAborted();
+      throw error;
+    } finally {
+      stopClosing();
+    }
+  };
+  const fromHere = async (): Promise<OpenedMaildrop | undefined> => {
+    const entries = await kept();
+    if (!entries) return undefined;
+    // What has come meanwhile is to be found.
+    matchAnew();
+    return { kind: "ours", entries, hasOthers: false };
+  };
+
   return {
-    async open(signal) {
-      const session = await openSession(signal);
-      if (!session) {
-        const entries = await kept();
-        if (!entries) throw new MailError("UNAVAILABLE", "The mail server behind is not available");
-        return { kind: "ours", entries, hasOthers: false };
-      }
-      const stopClosing = closeWhenAborted(session, signal);
-      try {
-        const look = await lookAt(session, "client", signal).catch((error: unknown) => {
-          if (!lacksUidls(error)) throw error;
-          logger.warn({ err: error }, "the maildrop is not matched now");
-          return undefined;
-        });
-        const messages = look?.messages;
-        const entries = messages?.map(({ entry }) => entry);
-        if (entries?.some(isLeftForLater)) {
-          matchAnew();
-          options.wake();
-        }
-        if (!entries?.every(isMatched)) {
-          if (options.onUnmatched === "refuse")
-            throw new MailError("UNAVAILABLE", "This mailbox is being moved. Please try again later.");
-          logger.info({ messages: entries?.length }, "the old POP3 server serves this session");
-          return { kind: "theirs", messages: messages ?? (await listedThere(session)), session };
-        }
-        await session.quit().catch((error: unknown) => logger.debug({ err: error }, "QUIT was refused"));
-        return { kind: "ours", entries, hasOthers: false };
-      } catch (error) {
-        session.close();
-        signal.throwIfAborted();
-        throw error;
-      } finally {
-        stopClosing();
-      }
-    },
+    open: (signal) => answerInTime({ ask: open, fromHere, patienceMs: clientsWaitMs }, signal),
     async match() {
       const mailboxes = await options.mailboxes(closing);
       // Before the look: what comes while it lasts is not in it.

@@ -83,7 +83,7 @@ export interface MirrorOptions {
 }
 
 /** The maildrop of the legacy server, and what is known of it beforehand. */
-export interface LegacyMaildrop extends Pick<MaildropMirrorOptions, "onUnmatched"> {
+export interface LegacyMaildrop extends Pick<MaildropMirrorOptions, "onUnmatched" | "clientsWaitMs"> {
   readonly source: Pop3Source;
   /** In which mailboxes its messages are: INBOX, or any. */
   readonly mailboxes: "inbox" | "all";

@@ -10,6 +10,7 @@ import type { Logger } from "../log.ts";
 import { type EncodedMailboxName, inbox, type MailboxId, type Uid } from "../mail/ids.ts";
 import type { AccountStore } from "../store/store.ts";
 import { anyOf, singleFlight, waitWith } from "../waiting.ts";
+import { answerInTime, defaultPatienceMs } from "./answer-in-time.ts";
 import { type BackgroundPull, createBackgroundPull, type PullOutcome } from "./background-pull.ts";
 import { type DeletionRules, defaultDeletionRules } from "./follow-names.ts";
 import { type HeldDeletions, makeRescueMailbox, nothingHeld } from "./held-deletions.ts";
@@ -18,7 +19,7 @@ import { beginLocalAccount, openLocalMirror } from "./local-mirror.ts";
 import { isTransferring } from "./local-transfer.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
-import type { MaildropMirror } from "./maildrop-mirror.ts";
+import type { MaildropMirror, OpenedMaildrop } from "./maildrop-mirror.ts";
 import type { Mirror } from "./mirror.ts";
 import { createPop3Feed, type Pop3Feed } from "./pop3-feed.ts";
 import { watchWhileWanted } from "./watch.ts";
@@ -30,14 +31,14 @@ export interface Pop3MirrorOptions {
   /** Called whenever a pull has ended. */
   readonly onOutcome: (outcome: PullOutcome) => void;
   readonly deletions?: DeletionRules | undefined;
+  /** How long a client waits for a look: what comes later is announced. */
+  readonly clientsWaitMs?: number | undefined;
   /** Mailboxes that are open already. */
   readonly states?: ReadonlyMap<MailboxId, MailboxState> | undefined;
 }
 
 /** Between two looks at a maildrop: each is a login there. */
 const pollMs = 60_000;
-/** How long a client waits for a look: what comes later is announced. */
-const patienceMs = 10_000;
 
 export async function openPop3Mirror({
   store,
@@ -46,6 +47,7 @@ export async function openPop3Mirror({
   onOutcome,
   deletions: rules = defaultDeletionRules,
   states,
+  clientsWaitMs = defaultPatienceMs,
 }: Pop3MirrorOptions): Promise<Mirror> {
   let background: BackgroundPull | undefined;
   let isBehind = false;
@@ -102,13 +104,21 @@ export async function openPop3Mirror({
   const lookWithPatience = async (waiting: AbortSignal): Promise<void> => {
     if (performance.now() - triedAt < pollMs || source.backgroundInMs() > 0) return;
     if (!news) void run().catch((error: unknown) => logger.warn({ err: error }, "new mail has to wait"));
-    const patience = anyOf(waiting, AbortSignal.timeout(patienceMs));
+    const patience = anyOf(waiting, AbortSignal.timeout(clientsWaitMs));
     await waitWith(news?.promise ?? Promise.resolve(), patience).catch(() => waiting.throwIfAborted());
     triedAt = performance.now();
   };
   const fed = fedInbox(inboxHere, lookWithPatience, signal);
   const withFed = (mailbox: MailboxMirror): MailboxMirror => (mailbox === inboxHere ? fed : mailbox);
-  const maildrop = maildropOf({ store, source, feed, lookAgain: lookAgainInTime, logger, run });
+  const maildrop = maildropOf({
+    store,
+    source,
+    feed,
+    lookAgain: lookAgainInTime,
+    logger,
+    run,
+    clientsWaitMs,
+  });
   const pull = createBackgroundPull({
     store,
     logger,
@@ -266,41 +276,48 @@ interface MaildropParts extends Pick<Pop3MirrorOptions, "store" | "source" | "lo
   /** When it is time. */
   readonly lookAgain: () => void;
   readonly run: () => Promise<void>;
+  readonly clientsWaitMs: number;
 }
 
-function maildropOf({ store, source, feed, lookAgain, logger, run }: MaildropParts): MaildropMirror {
-  return {
-    async open(waiting) {
-      const session = await source.open(waiting).catch(async (error: unknown) => {
-        if (!isUnavailable(error) || error.code === "INUSE" || !(await feed.isWhole())) throw error;
-        logger.warn({ err: error }, "the old POP3 server is away");
-        return undefined;
-      });
-      const stopClosing = session && closeWhenAborted(session, waiting);
-      try {
-        if (session) {
-          const { messages, isWhole } = await waitWith(feed.look(session), waiting);
-          lookAgain();
-          if (!isWhole) return { kind: "theirs", messages, session };
-          // Nothing was asked of it that QUIT could refuse.
-          await session.quit().catch((error: unknown) => logger.debug({ err: error }, "QUIT was refused"));
-        }
-        return { kind: "ours", entries: await store.maildrop.entries(), hasOthers: true };
-      } catch (error) {
-        session?.close();
-        waiting.throwIfAborted();
-        throw error;
-      } finally {
-        stopClosing?.();
+function maildropOf(parts: MaildropParts): MaildropMirror {
+  const { store, source, feed, lookAgain, logger, run, clientsWaitMs } = parts;
+  const open = async (waiting: AbortSignal): Promise<OpenedMaildrop> => {
+    const session = await source.open(waiting).catch(async (error: unknown) => {
+      if (!isUnavailable(error) || error.code === "INUSE" || !(await feed.isWhole())) throw error;
+      logger.warn({ err: error }, "the old POP3 server is away");
+      return undefined;
+    });
+    const stopClosing = session && closeWhenAborted(session, waiting);
+    try {
+      if (session) {
+        const { messages, isWhole } = await waitWith(feed.look(session), waiting);
+        lookAgain();
+        if (!isWhole) return { kind: "theirs", messages, session };
+        // Nothing was asked of it that QUIT could refuse.
+        await session.quit().catch((error: unknown) => logger.debug({ err: error }, "QUIT was refused"));
       }
-    },
+      return { kind: "ours", entries: await store.maildrop.entries(), hasOthers: true };
+    } catch (error) {
+      session?.close();
+      waiting.throwIfAborted();
+      throw error;
+    } finally {
+      stopClosing?.();
+    }
+  };
+  const fromHere = async (): Promise<OpenedMaildrop | undefined> =>
+    (await feed.isWhole())
+      ? { kind: "ours", entries: await store.maildrop.entries(), hasOthers: true }
+      : undefined;
+  return {
+    open: (waiting) => answerInTime({ ask: open, fromHere, patienceMs: clientsWaitMs }, waiting),
     match: async () => [],
     matchAnew: () => undefined,
     removeThere: undefined,
     noteRemoved: (entries) => feed.noteRemoved(entries),
     noteGone: (entries) => feed.noteGone(entries),
     async writeThrough(waiting) {
-      const patience = anyOf(waiting, AbortSignal.timeout(patienceMs));
+      const patience = anyOf(waiting, AbortSignal.timeout(clientsWaitMs));
       // They are marked, and go with the next look.
       await waitWith(run(), patience).catch((error: unknown) =>
         logger.warn({ err: error }, "messages are to be deleted at the old server later"),

@@ -36,6 +36,8 @@ export interface AlteringPop3 extends TcpServer {
   readonly tooSoon: number;
   /** UIDL is answered with -ERR. */
   refuseUidl: boolean;
+  /** Commands that it takes and does not answer. */
+  readonly stalls: Set<string>;
   /** How often a command came, since the last `forget()`. */
   count(command: string): number;
   forget(): void;
@@ -75,6 +77,7 @@ export async function startAlteringPop3(
         received = received.slice(end + 2);
         const [verb = "", ...args] = line.split(" ");
         counts.set(verb, (counts.get(verb) ?? 0) + 1);
+        if (pop3.stalls.has(verb)) continue;
         const answered = refused(verb) ?? answer(verb, args);
         refusals = answered.startsWith("-ERR") ? refusals + 1 : 0;
         socket.write(`${answered}\r\n`, "latin1");
@@ -91,6 +94,7 @@ export async function startAlteringPop3(
       return tooSoon;
     },
     refuseUidl: false,
+    stalls: new Set(),
     count: (command) => counts.get(command) ?? 0,
     forget: () => counts.clear(),
   };

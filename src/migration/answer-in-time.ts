@@ -1,0 +1,36 @@
+/**
+ * A maildrop is asked for at the old POP3 server before a client is served; where that takes longer than clients wait,
+ * what is here is the answer, if all of it is, and the session there is given up: the next look asks again.
+ */
+import { anyOf } from "../waiting.ts";
+
+export const defaultPatienceMs = 5_000;
+
+export interface InTime<T> {
+  /** Its signal is aborted when it has taken too long. */
+  readonly ask: (signal: AbortSignal) => Promise<T>;
+  /** undefined where not all is here: then the old server is waited for. */
+  readonly fromHere: () => Promise<T | undefined>;
+  readonly patienceMs: number;
+}
+
+export async function answerInTime<T>(
+  { ask, fromHere, patienceMs }: InTime<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  const late = new AbortController();
+  let answer: T | undefined;
+  const giveUp = async (): Promise<void> => {
+    answer = await fromHere().catch(() => undefined);
+    if (answer !== undefined) late.abort(new Error("the old server takes too long"));
+  };
+  const timer = setTimeout(() => void giveUp(), patienceMs);
+  try {
+    return await ask(anyOf(signal, late.signal));
+  } catch (error) {
+    if (signal.aborted || !late.signal.aborted || answer === undefined) throw error;
+    return answer;
+  } finally {
+    clearTimeout(timer);
+  }
+}
