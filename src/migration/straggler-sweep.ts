@@ -6,24 +6,22 @@ import { isLasting, MailError } from "../errors.ts";
 import type { ImapSource, MailboxLease } from "../legacy/source.ts";
 import type { Logger } from "../log.ts";
 import { type Uid, uid } from "../mail/ids.ts";
-import type { MessageMeta } from "../mail/message.ts";
-import type { IncomingMessage } from "../mail/new-message.ts";
-import { uidSetOf } from "../mail/number-set.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
 import { addMessages } from "./add-local-messages.ts";
 import {
   broughtOverAs,
-  type CutoverMark,
   cutOverAt,
   isRollingBack,
   noteBroughtOver,
   readMark,
   writeMark,
 } from "./cutover-marks.ts";
+import { fetchStraggler } from "./fetch-straggler.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import { removedHere } from "./removed-here.ts";
 import { shutOf } from "./shut-mailbox.ts";
+import { mayBeItsFault } from "./unreadable.ts";
 
 /** Opens a mailbox here. */
 export type OpenHere = (record: MailboxRecord) => Promise<MailboxMirror>;
@@ -120,11 +118,16 @@ async function sweepStragglers(options: SweepOptions): Promise<number> {
   for (const record of store.mailboxes()) {
     const mark = readMark(store, record.id);
     if (!mark) continue;
+    const missed: Missed = { failures: 0, byUid: new Map() };
     try {
       const target = await options.mailbox(record);
-      count += await source.useMailbox(mark.name, { priority: "background", signal }, (lease) =>
-        sweepMailbox(options, target, lease, mark),
-      );
+      // One that cannot be had may have taken the connection with it: the others come on the next.
+      for (let before = -1; before < missed.failures && missed.failures < maxFailures; ) {
+        before = missed.failures;
+        count += await source.useMailbox(mark.name, { priority: "background", signal }, (lease) =>
+          sweepMailbox(options, target, lease, missed),
+        );
+      }
     } catch (error) {
       if (!isLasting(error) && !shutOf({ store, record })) throw error;
       logger.warn({ err: error, mailbox: record.name }, "the legacy server's mailbox could not be looked at");
@@ -133,14 +136,27 @@ async function sweepStragglers(options: SweepOptions): Promise<number> {
   return count;
 }
 
+/** Messages of one mailbox that could not be had at this look, and how often; the next look asks for them again. */
+interface Missed {
+  failures: number;
+  readonly byUid: Map<Uid, number>;
+}
+
+/** On two connections: what came twice, the same, is believed. */
+const triesOfOne = 2;
+/** Where there are more, the others wait for the next look. */
+const maxFailures = 40;
+
 async function sweepMailbox(
   options: SweepOptions,
   target: MailboxMirror,
   lease: MailboxLease,
-  mark: CutoverMark,
+  missed: Missed,
 ): Promise<number> {
   const { store, logger, signal } = options;
   const { id } = target.state.record;
+  const mark = readMark(store, id);
+  if (!mark) return 0;
   if (lease.examined.uidValidity !== mark.uidValidity) {
     logger.warn(
       { mailbox: mark.name },
@@ -156,11 +172,22 @@ async function sweepMailbox(
   let count = 0;
   for (const one of arrived) {
     signal.throwIfAborted();
-    if (!isHere(one)) {
-      await bringOver(store, target, lease, one);
+    const tries = missed.byUid.get(one) ?? 0;
+    if (!isHere(one) && tries < triesOfOne) {
+      try {
+        await bringOver(store, target, lease, one);
+      } catch (error) {
+        if (!mayBeItsFault(error) || signal.aborted) throw error;
+        missed.failures++;
+        missed.byUid.set(one, tries + 1);
+        logger.error({ err: error, mailbox: mark.name, uid: one }, "new mail there cannot be brought over");
+        return count;
+      }
       count++;
+      missed.byUid.delete(one);
     }
-    writeMark(store, id, { ...mark, next: uid(one + 1) });
+    // Not past one that is still to come: what is above it is known by its own note.
+    if (missed.byUid.size === 0) writeMark(store, id, { ...mark, next: uid(one + 1) });
   }
   return count;
 }
@@ -174,17 +201,19 @@ export function broughtOver(store: AccountStore, { record, table }: MailboxState
   };
 }
 
-/** One message of the legacy server becomes one here, once, whatever cuts in. */
+/**
+ * One message of the legacy server becomes one here, once, whatever cuts in; none where it has been expunged there
+ * meanwhile. Throws where it cannot be had.
+ */
 export async function bringOver(
   store: AccountStore,
   target: MailboxMirror,
   lease: MailboxLease,
   from: Uid,
 ): Promise<void> {
-  const message = await fetchMessage(store, lease, from);
+  const message = await fetchStraggler(store, target.state.record.id, lease, from);
   if (!message) return;
-  const { meta, incoming } = message;
-  const { flags, internalDate } = meta;
+  const { flags, internalDate, incoming } = message;
   const content = incoming.open();
   try {
     const addition = { flags, internalDate, sizeBytes: content.sizeBytes, bytes: { content } };
@@ -195,39 +224,4 @@ export async function bringOver(
     content.close();
     incoming.discard();
   }
-}
-
-interface Straggler {
-  readonly meta: MessageMeta;
-  readonly incoming: IncomingMessage;
-}
-
-/** undefined where it has been expunged there meanwhile. */
-async function fetchMessage(
-  store: AccountStore,
-  lease: MailboxLease,
-  wanted: Uid,
-): Promise<Straggler | undefined> {
-  const asked = uidSetOf([wanted]);
-  let meta: MessageMeta | undefined;
-  await lease.fetchMeta(asked, (told) => {
-    meta = told;
-  });
-  let incoming: IncomingMessage | undefined;
-  let isWhole = false;
-  try {
-    await lease.fetchBodies(asked, {
-      begin(_, sizeBytes) {
-        incoming = store.receive(sizeBytes);
-      },
-      write: (chunk) => incoming?.write(chunk),
-      end() {
-        isWhole = true;
-        return undefined;
-      },
-    });
-  } finally {
-    if (!isWhole || !meta) incoming?.discard();
-  }
-  return isWhole && meta && incoming ? { meta, incoming } : undefined;
 }
