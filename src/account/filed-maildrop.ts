@@ -3,6 +3,7 @@ import { isUnavailable, MailError, unreadableIn } from "../errors.ts";
 import { inbox, type MailboxId, noUidl, type Uid, type Uidl } from "../mail/ids.ts";
 import { isMade, toldUidl } from "../mail/made-uidl.ts";
 import { sendMessage } from "../mail/send-message.ts";
+import { withoutNuls } from "../mail/without-nuls.ts";
 import type { MailboxMirror } from "../migration/mailbox-mirror.ts";
 import type { Mirror } from "../migration/mirror.ts";
 import { identityName } from "../store/maildir-name.ts";
@@ -61,11 +62,12 @@ export async function filedMaildrop(
   return {
     messages,
     async read(message, lines, take, waiting) {
-      const { mailbox, uid } = filed.get(message) ?? {};
+      const { mailbox, uid, entry } = filed.get(message) ?? {};
       const content = uid && (await mailbox?.content(uid, waiting));
       if (!content) return false;
       try {
-        await sendMessage(content, lines, take);
+        const cameByPop3 = entry?.print !== undefined;
+        await sendMessage(content, lines, cameByPop3 ? take : (bytes) => take(withoutNuls(bytes)));
       } finally {
         content.close();
       }

@@ -6,6 +6,7 @@
 import { toldUidl } from "../mail/made-uidl.ts";
 import type { MessageContent } from "../mail/message.ts";
 import { sendMessage, type TakeBytes } from "../mail/send-message.ts";
+import { withoutNuls } from "../mail/without-nuls.ts";
 import type { MailboxMirror } from "../migration/mailbox-mirror.ts";
 import type { ListedMessage } from "../migration/maildrop-listing.ts";
 import type { OpenedMaildrop } from "../migration/maildrop-mirror.ts";
@@ -21,6 +22,8 @@ export async function relayedMaildrop(
   { messages: listed, session }: Relayed,
 ): Promise<Maildrop> {
   const { mirror } = options;
+  /** What is here already came by IMAP. */
+  const isByImap = mirror.maildrop?.removeThere !== undefined;
   const listedOf = new Map<MaildropMessage, ListedMessage>(
     listed.map((one) => [{ uidl: toldUidl(one.entry.uidl), sizeBytes: one.entry.sizeBytes }, one]),
   );
@@ -61,7 +64,8 @@ export async function relayedMaildrop(
   };
   return {
     messages: [...listedOf.keys()],
-    async read(message, lines, take, signal) {
+    async read(message, lines, takeBytes, signal) {
+      const take: TakeBytes = isByImap ? (bytes) => takeBytes(withoutNuls(bytes)) : takeBytes;
       const one = listedOf.get(message);
       if (!one) return false;
       const content = await contentHere(one, signal);

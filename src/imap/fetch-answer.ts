@@ -6,6 +6,7 @@ import type { OpenMailbox } from "../account/account.ts";
 import { formatEnvelope } from "../mail/envelope.ts";
 import type { Uid } from "../mail/ids.ts";
 import type { MessageContent } from "../mail/message.ts";
+import { withoutNuls } from "../mail/without-nuls.ts";
 import type { Output } from "../wire/output.ts";
 import type { FetchItem } from "./fetch-items.ts";
 import { formatPlain } from "./fetch-plain.ts";
@@ -107,11 +108,11 @@ async function writeLiteral(
 ): Promise<void> {
   output.beginLiteral(lengthOf(section));
   if (section.kind === "bytes") {
-    output.write(section.bytes);
+    output.write(withoutNuls(section.bytes));
     return;
   }
   for (let start = section.start; content && start < section.end; start += pieceBytes) {
-    output.write(await content.read(start, Math.min(start + pieceBytes, section.end)));
+    output.write(withoutNuls(await content.read(start, Math.min(start + pieceBytes, section.end))));
     await output.flushed();
   }
 }

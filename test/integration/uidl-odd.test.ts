@@ -419,7 +419,8 @@ describe("an old server that alters headers", () => {
   });
 
   it("may have no UIDL, and serves its clients all the same", async () => {
-    const pair = await startPair(shuffledMail(20), { capabilities: ["TOP", "USER"] });
+    const sides = shuffledMail(20);
+    const pair = await startPair(sides, { capabilities: ["TOP", "USER"] });
     const mailferry = await startBeside(pair);
     const session = await openMaildrop(mailferry.port("pop3"), user);
     const sizes = await session.list();
@@ -427,7 +428,7 @@ describe("an old server that alters headers", () => {
     await expect(session.uidls()).rejects.toMatchObject({ code: "CANNOT" });
     const pieces: Buffer[] = [];
     await session.retrieve(3, (piece) => void pieces.push(Buffer.from(piece)) as undefined);
-    expect(Buffer.concat(pieces)).toHaveLength(sizes.get(3) ?? 0);
+    expect(sides.imap).toContainEqual(Buffer.concat(pieces));
     await session.quit();
     const { configFile } = mailferry;
     expect((await runCli(["migrate", "-c", configFile, user])).stdout).toContain("complete");
