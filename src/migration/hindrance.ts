@@ -45,8 +45,14 @@ export type Hindrance =
   | (InMailbox & { readonly kind: "listing"; readonly reason: string })
   /** A mailbox that the old server gives no lasting identity. */
   | (InMailbox & AcceptedBefore & { readonly kind: "unkept" })
-  /** A message of the POP3 maildrop that could not be found among those of IMAP. */
-  | { readonly kind: "maildrop"; readonly uidl: string; readonly reason: string };
+  /** A message of the POP3 maildrop that could not be found among those of IMAP, or did not come whole. */
+  | {
+      readonly kind: "maildrop";
+      readonly uidl: string;
+      /** As LIST tells: some servers give a UIDL to another message later. */
+      readonly sizeBytes: number;
+      readonly reason: string;
+    };
 
 export type HindranceKind = Hindrance["kind"];
 export type Choice = "retry" | "accept" | "refuse";
@@ -59,7 +65,7 @@ const choices: Readonly<Record<HindranceKind, readonly Choice[]>> = {
   missing: ["accept", "refuse"],
   listing: ["retry"],
   unkept: ["retry", "accept"],
-  maildrop: ["retry"],
+  maildrop: ["retry", "accept"],
 };
 
 export const hindranceKinds = Object.keys(choices) as readonly HindranceKind[];
@@ -121,7 +127,7 @@ function identityOf(hindrance: Hindrance): readonly unknown[] {
         ? [hindrance.mailbox]
         : [hindrance.mailbox, hindrance.acceptedAt];
     case "maildrop":
-      return [hindrance.uidl];
+      return [hindrance.uidl, hindrance.sizeBytes];
     default:
       return unreachable(hindrance);
   }

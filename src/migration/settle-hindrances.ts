@@ -2,6 +2,7 @@
 import { MailError, unreachable } from "../errors.ts";
 import type { EncodedMailboxName } from "../mail/ids.ts";
 import type { AccountStore } from "../store/store.ts";
+import { acceptUidl } from "./accepted-uidls.ts";
 import { type Choice, choicesOf, type Hindrance, type HindranceKind, idOf, wordsOf } from "./hindrance.ts";
 import { hindrancesIn } from "./hindrances.ts";
 import { acceptMailbox } from "./left-behind.ts";
@@ -100,8 +101,9 @@ async function accept(
     case "shut":
     case "unkept":
       return acceptMailbox((await mailboxOf(mirror, hindrance, signal)).state, word);
-    case "listing":
     case "maildrop":
+      return acceptUidl(mirror.store, hindrance);
+    case "listing":
       throw cannot(hindrance, "accepted");
     default:
       return unreachable(hindrance);
