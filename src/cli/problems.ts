@@ -59,7 +59,7 @@ Each problem has an id that stays the same, and the choices that its kind has:
   listing    the old server does not list all of its messages: retry
   unkept     the old server tells no UIDVALIDITY: retry, accept (its UIDs never change; it is shown under one of ours)
   numbers    its UIDs are nearly used up, and new mail is refused then: accept
-  maildrop   a POP3 message that is not found among those of IMAP: retry
+  maildrop   a POP3 message that is not found among those of IMAP, or not whole: retry, accept
 What is accepted as lost is absent here after the cutover; a rollback leaves it at the old server.
 Accepting covers what is there now, and nothing that comes later. Who has accepted, and when, is kept.
 A message that was accepted and comes all the same before the cutover is kept.

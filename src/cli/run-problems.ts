@@ -28,12 +28,12 @@ export async function problems(
 function isOfMessages(
   mailferry: Mailferry,
   user: string,
-  { ids, kind }: NonNullable<OperationRequest["decision"]>,
+  { ids, kind: asked }: NonNullable<OperationRequest["decision"]>,
 ): Promise<boolean> {
   return mailferry.inspect(user, async (mirror) =>
     (await hindrancesIn(mirror))
-      .filter((one) => one.kind === kind || ids?.includes(idOf(one)))
-      .every((one) => one.kind === "message" || one.kind === "shut"),
+      .filter((one) => one.kind === asked || ids?.includes(idOf(one)))
+      .every(({ kind }) => kind === "message" || kind === "shut" || kind === "maildrop"),
   );
 }
 

@@ -50,8 +50,14 @@ export type Hindrance =
   | (InMailbox & { readonly kind: "unkept" })
   /** A mailbox whose UIDs are nearly used up. */
   | (InMailbox & { readonly kind: "numbers"; readonly left: number })
-  /** A message of the POP3 maildrop that could not be found among those of IMAP. */
-  | { readonly kind: "maildrop"; readonly uidl: Uidl; readonly reason: string };
+  /** A message of the POP3 maildrop that could not be found among those of IMAP, or did not come whole. */
+  | {
+      readonly kind: "maildrop";
+      readonly uidl: Uidl;
+      /** As LIST tells: some servers give a UIDL to another message later. */
+      readonly sizeBytes: number;
+      readonly reason: string;
+    };
 
 export type HindranceKind = Hindrance["kind"];
 export type Choice = "retry" | "accept" | "refuse";
@@ -66,7 +72,7 @@ const choices: Readonly<Record<HindranceKind, readonly Choice[]>> = {
   listing: ["retry"],
   unkept: ["retry", "accept"],
   numbers: ["accept"],
-  maildrop: ["retry"],
+  maildrop: ["retry", "accept"],
 };
 
 export const hindranceKinds = Object.keys(choices) as readonly HindranceKind[];
@@ -131,7 +137,7 @@ function identityOf(hindrance: Hindrance): readonly unknown[] {
     case "unkept":
       return [hindrance.mailbox];
     case "maildrop":
-      return [hindrance.uidl];
+      return [hindrance.uidl, hindrance.sizeBytes];
     default:
       return unreachable(hindrance);
   }

@@ -1,4 +1,5 @@
 /** Collects what stands between an account and `complete` from what knows of it. */
+import { withoutAccepted } from "./accepted-uidls.ts";
 import { fewUidsLeft } from "./few-uids.ts";
 import type { Hindrance } from "./hindrance.ts";
 import { acceptedOf, lastAccepted } from "./left-behind.ts";
@@ -13,9 +14,15 @@ import { shutOf } from "./shut-mailbox.ts";
 export async function hindrancesIn(mirror: Mirror): Promise<readonly Hindrance[]> {
   const ofMailboxes = (await mirror.all()).flatMap(hindrancesOf);
   if (!mirror.maildrop) return ofMailboxes;
-  const ofMaildrop = mirror.store.maildrop
-    .unmatched()
-    .map(({ uidl, problem }): Hindrance => ({ kind: "maildrop", uidl, reason: problem ?? "" }));
+  const { store } = mirror;
+  const ofMaildrop = withoutAccepted(store, store.maildrop.unmatched()).map(
+    ({ uidl, sizeBytes, problem }): Hindrance => ({
+      kind: "maildrop",
+      uidl,
+      sizeBytes,
+      reason: problem ?? "",
+    }),
+  );
   return [...ofMailboxes, ...ofMaildrop];
 }
 

@@ -13,6 +13,7 @@ import type { MaildropChange, MaildropEntry, MaildropMessageId } from "../store/
 import type { AccountStore } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
 import { anyOf, breathe, waitWith } from "../waiting.ts";
+import { withoutAccepted } from "./accepted-uidls.ts";
 import { answerInTime, defaultPatienceMs } from "./answer-in-time.ts";
 import { followListing, pairUp } from "./follow-maildrop.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
@@ -297,8 +298,10 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
 export const isMatched = ({ message }: MaildropEntry): boolean => message !== undefined;
 
 /** For people. */
-export function problemsOf({ maildrop }: AccountStore): readonly string[] {
-  return maildrop.unmatched().map(({ uidl, problem }) => `${nameByUidl(uidl)}: ${problem}`);
+export function problemsOf(store: AccountStore): readonly string[] {
+  return withoutAccepted(store, store.maildrop.unmatched()).map(
+    ({ uidl, problem }) => `${nameByUidl(uidl)}: ${problem}`,
+  );
 }
 
 interface LastRequest {

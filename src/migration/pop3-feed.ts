@@ -49,6 +49,8 @@ export interface Pop3Feed {
   release(): void;
   /** When it should be looked at again, for what is doubted. */
   againInMs(): number | undefined;
+  /** Somebody asks for all, what was put aside included. */
+  retryNow(): void;
   problems(): readonly string[];
 }
 
@@ -151,7 +153,7 @@ export function createPop3Feed(options: Pop3FeedOptions): Pop3Feed {
     for (let needsAnother = true; needsAnother; )
       await source.inBackground(closing, async (session, signal) => {
         const messages = await follow(session, Number.POSITIVE_INFINITY, signal);
-        ({ needsAnother } = await pull({ session, messages, signal, onNews }));
+        ({ needsAnother } = await pull.bring({ session, messages, signal, onNews }));
         if (!needsAnother) removed = await removeThere(session, messages, signal);
       });
     // QUIT was answered with OK.
@@ -196,6 +198,7 @@ export function createPop3Feed(options: Pop3FeedOptions): Pop3Feed {
     },
     release: () => belief.release(),
     againInMs: () => belief.againInMs(),
+    retryNow: () => pull.retryNow(),
     problems: () => problemsOf(store),
   };
 }

@@ -154,7 +154,10 @@ export async function openPop3Mirror({
     get isWholeOpen() {
       return local.isWholeOpen;
     },
-    pull: (waiting) => waitWith(pull.run(), waiting),
+    pull(waiting) {
+      feed.retryNow();
+      return waitWith(pull.run(), waiting);
+    },
     wake: () => pull.wake(),
     wakeIfBehind() {
       if (pull.outcome?.kind !== "complete" || performance.now() - triedAt >= pollMs) pull.wake();

@@ -41,7 +41,11 @@ export interface Pop3Pulled {
   readonly needsAnother: boolean;
 }
 
-export type Pop3Pull = (request: Pop3PullRequest) => Promise<Pop3Pulled>;
+export interface Pop3Pull {
+  bring(request: Pop3PullRequest): Promise<Pop3Pulled>;
+  /** Somebody asks for all: what was put aside is asked for once more, too. */
+  retryNow(): void;
+}
 
 /** Fetched together: a bound on memory, and on what a lost connection costs. */
 const rangeBytes = 4 << 20;
@@ -127,7 +131,7 @@ export function createPop3Pull({ store, inbox, sizes }: Pop3PullOptions): Pop3Pu
   };
   const isAskedAlone = (message: ListedMessage): boolean => sizes.areWorthless || doubts.isDoubted(message);
 
-  return async (request) => {
+  const bring = async (request: Pop3PullRequest): Promise<Pop3Pulled> => {
     const { session, messages, signal, onNews } = request;
     let count = 0;
     const missing = doubtedFirst(
@@ -163,6 +167,12 @@ export function createPop3Pull({ store, inbox, sizes }: Pop3PullOptions): Pop3Pu
     // What was read servers note at QUIT, and RSET has some forget it: no client has read it.
     if (missing.length > 0) await unlessRefused(session.reset());
     return { count, needsAnother: false };
+  };
+  return {
+    bring,
+    retryNow() {
+      for (const failure of failures.values()) failure.retryAt = Number.NEGATIVE_INFINITY;
+    },
   };
 }
 

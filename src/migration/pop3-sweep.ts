@@ -11,6 +11,7 @@ import type { Pop3Source } from "../legacy/pop3-source.ts";
 import { inbox, type Uidl, uidl } from "../mail/ids.ts";
 import type { MaildropEntry } from "../store/maildrop-table.ts";
 import type { AccountStore } from "../store/store.ts";
+import { withoutAccepted } from "./accepted-uidls.ts";
 import { createIdentification, type Identification } from "./identify-messages.ts";
 import type { OnRemoving } from "./mailbox-state.ts";
 import { type ListedMessage, listingOf } from "./maildrop-listing.ts";
@@ -31,12 +32,20 @@ export function pop3Look({ store, source }: Pop3LookParts): Look {
     const record = store.mailboxes().find(({ name }) => name === inbox);
     if (!record) return 0;
     pull ??= createPop3Pull({ store, inbox: await mailbox(record), sizes: sizesOf(source.server) });
-    const bring = pull;
+    const { bring } = pull;
     let count = 0;
     for (let needsAnother = true; needsAnother; )
       await source.inBackground(closing, async (session, signal) => {
         const messages = await listedWithRows(store, identification, session, signal);
-        const brought = await bring({ session, messages, signal });
+        const wanted = withoutAccepted(
+          store,
+          messages.map(({ entry }) => entry),
+        );
+        const brought = await bring({
+          session,
+          messages: messages.filter(({ entry }) => wanted.includes(entry)),
+          signal,
+        });
         count += brought.count;
         ({ needsAnother } = brought);
       });

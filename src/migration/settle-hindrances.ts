@@ -2,6 +2,7 @@
 import { MailError, unreachable } from "../errors.ts";
 import type { EncodedMailboxName } from "../mail/ids.ts";
 import type { AccountStore } from "../store/store.ts";
+import { acceptUidl } from "./accepted-uidls.ts";
 import { acceptFewUids } from "./few-uids.ts";
 import { type Choice, choicesOf, type Hindrance, type HindranceKind, idOf, wordsOf } from "./hindrance.ts";
 import { hindrancesIn } from "./hindrances.ts";
@@ -105,8 +106,9 @@ async function accept(
       return acceptFewUids(mirror.store, (await mailboxOf(mirror, hindrance, signal)).state.record);
     case "shut":
       return acceptMailbox((await mailboxOf(mirror, hindrance, signal)).state, word);
-    case "listing":
     case "maildrop":
+      return acceptUidl(mirror.store, hindrance);
+    case "listing":
       throw cannot(hindrance, "accepted");
     default:
       return unreachable(hindrance);

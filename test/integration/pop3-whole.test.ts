@@ -195,3 +195,57 @@ it("a message that is cut once is asked for again, and whole then", async () => 
   await expectWhole(await start(messages, { textOf, capabilities: pipelining }), messages);
   expect(cuts).toBeGreaterThan(1);
 });
+
+describe("a message that does not come whole", () => {
+  const odd = letter("odd", "before\r\n.\r\nafter: order 4711\r\n");
+  const messages = [letter("one"), odd, letter("two")];
+
+  it("is asked for again at once when somebody asks for all", async () => {
+    let isMended = false;
+    const long = letter("long", "long\r\n".repeat(40));
+    const textOf = (text: string): string =>
+      !isMended && text.includes("Subject: long") ? `${text.slice(0, 60)}\r\n` : text;
+    const all = [letter("one"), long, letter("two")];
+    const standing = await start(all, { textOf });
+    await expectNamed(standing, all, long);
+    isMended = true;
+    // Behind the others: it came after them.
+    await expectWhole(standing, [letter("one"), letter("two"), long]);
+  });
+
+  it("is accepted as lost: absent after the cutover, not brought over, and there after a rollback", async () => {
+    const standing = await start(messages, { stuff: asItIs });
+    await expectNamed(standing, messages, odd);
+    const { problems } = JSON.parse((await cli(standing, "problems", "--json")).stdout);
+    expect(problems).toEqual([
+      expect.objectContaining({ kind: "maildrop", uidl: odd.uidl, choices: ["retry", "accept"] }),
+    ]);
+    const accepted = await runCli([
+      ...["problems", "-c", standing.mailferry.configFile, user, "--accept", problems[0].id],
+    ]);
+    expect(accepted.stdout).toMatch(/nothing stands in the way\naccepted by \S+, \S+: maildrop .*uidl-odd/);
+    const verified = await cli(standing, "verify");
+    expect(verified.stdout).toMatch(/accepted by \S+, \S+: maildrop [\s\S]*\nequal/);
+    const cut = await cli(standing, "cutover");
+    expect([cut.code, cut.stderr]).toEqual([0, ""]);
+    const left = [letter("one"), letter("two")];
+    expect(await bodiesHere(standing)).toEqual(texts(left));
+    await standing.mailferry.restart();
+    expect(await bodiesHere(standing)).toEqual(texts(left));
+    expect((await cli(standing, "rollback")).code).toBe(0);
+    expect(standing.pop3.messages).toHaveLength(3);
+    expect(standing.pop3.count("DELE")).toBe(0);
+  });
+
+  it("accepted, another one under its UIDL is not covered", async () => {
+    const standing = await start(messages, { stuff: asItIs });
+    await expectNamed(standing, messages, odd);
+    expect((await cli(standing, "problems", "--accept-kind", "maildrop")).code).toBe(0);
+    standing.pop3.messages[1] = letter(
+      "odd",
+      "another\r\n.\r\nwith something else behind it, and longer\r\n",
+    );
+    const migrated = await cli(standing, "migrate");
+    expect([migrated.code, migrated.stdout]).toEqual([1, expect.stringContaining("uidl-odd")]);
+  });
+});
