@@ -80,7 +80,11 @@ async function copyFile(folder: MailboxFolder, meta: MessageMeta, original: Orig
 }
 
 /** Its file in cur/, under a name of ours; the name is on stable storage once cur/ is. */
-export async function writeMessageFile(folder: MailboxFolder, meta: MessageMeta, content: MessageContent): Promise<string> {
+export async function writeMessageFile(
+  folder: MailboxFolder,
+  meta: MessageMeta,
+  content: MessageContent,
+): Promise<string> {
   const identity = identityOf(folder, meta.uid);
   const spool = createSpool(join(folder.path, "tmp", `${identityName(identity)}.s0`), content.sizeBytes);
   try {
