@@ -60,8 +60,8 @@ async function takeSome(
   if (!mailbox.isLocal) return { isMore: false, isUnfinished: false };
   const { store } = mailbox;
   const { isScanned, hasMail, isUnfinished } = await store.lookAround(mailbox.record);
-  if (isScanned) await followFiles(mailbox);
-  if (!hasMail) return { isMore: false, isUnfinished };
+  const isAllKnown = !isScanned || (await followFiles(mailbox));
+  if (!hasMail) return { isMore: false, isUnfinished: isUnfinished || !isAllKnown };
   const { messages, isMore } = await store.takeDropped(mailbox.record, {
     modSeq: mailbox.nextModSeq(),
     aboveAll: (mailbox.table.uids.at(-1) ?? 0) + 1,
@@ -79,11 +79,12 @@ function raiseUidNext(mailbox: MailboxState, uidNext: Uid): void {
   if (uidNext > mailbox.record.uidNext) mailbox.reserveUids(0, uidNext);
 }
 
-/** The messages, as their files are now. */
-async function followFiles(mailbox: MailboxState): Promise<void> {
+/** The messages, as their files are now; false where the flags of some are not known yet. */
+async function followFiles(mailbox: MailboxState): Promise<boolean> {
   const { store, record, table, logger } = mailbox;
   const { uids } = table;
   const gone: Uid[] = [];
+  let isAllKnown = true;
   for (let from = 0; from < uids.length; from += messagesPerTurn) {
     if (from > 0) await breathe();
     const renamed: FullMessage[] = [];
@@ -93,26 +94,31 @@ async function followFiles(mailbox: MailboxState): Promise<void> {
       if (fileName === undefined) gone.push(one);
       else if (isFull(message) && message.fileName !== fileName) renamed.push({ ...message, fileName });
     }
-    followNames(mailbox, renamed);
+    if (renamed.length > 0) isAllKnown = followNames(mailbox, renamed) && isAllKnown;
   }
-  if (gone.length === 0) return;
+  if (gone.length === 0) return isAllKnown;
   logger.info({ mailbox: record.name, messages: gone.length }, "others have removed messages");
   await removeAlone(store, mailbox, gone, "lost");
+  return isAllKnown;
 }
 
-/** Each with the name that its file has now. */
-function followNames(mailbox: MailboxState, renamed: readonly FullMessage[]): void {
+/** Each with the name that its file has now. False where some are to be looked at again. */
+function followNames(mailbox: MailboxState, renamed: readonly FullMessage[]): boolean {
   const { store, record, table } = mailbox;
-  const changed = renamed.flatMap((message) => {
+  const followed: FullMessage[] = [];
+  const changed: FullMessage[] = [];
+  for (const message of renamed) {
     const before = table.get(message.uid);
-    if (!isFull(before)) return [];
-    const flags = store.flagsOfFile(record, before, message.fileName);
-    return sameFlags(flags, message.flags) ? [] : [{ ...message, flags }];
-  });
-  // Whose name says the same as before has just another one.
-  table.put(renamed);
+    const flags = isFull(before) ? store.flagsOfFile(record, before, message.fileName) : message.flags;
+    if (flags === undefined) continue;
+    followed.push(message);
+    if (!sameFlags(flags, message.flags)) changed.push({ ...message, flags });
+  }
+  // Whose name says the same as before has just another name.
+  table.put(followed);
   noteKeywords(mailbox, changed);
   mailbox.commitFlags(changed);
+  return followed.length === renamed.length;
 }
 
 /** Where the system does not tell of new files: on a network file system, or when it has no watch to give. */

@@ -21,10 +21,9 @@ import { checkCurrent, fileMessages, spoolMessage } from "./file-messages.ts";
 import { findRenamed, scanFolder } from "./folder-scan.ts";
 import { handOver } from "./hand-over.ts";
 import { loadMessages } from "./load-messages.ts";
-import { curPath, type MailboxFolder } from "./mailbox-folder.ts";
+import { curPath, isOthers, type MailboxFolder } from "./mailbox-folder.ts";
 import type { NamesFile } from "./mailbox-names-file.ts";
 import type { MailboxRegistry } from "./mailbox-registry.ts";
-import { parseMaildirName } from "./maildir-name.ts";
 import type { MaildropTable } from "./maildrop-table.ts";
 import { noteNamesAgree } from "./names-agree.ts";
 import { openFiledMessage } from "./open-filed-message.ts";
@@ -97,8 +96,8 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
   const originalOf = ({ meta, copyOf }: MessageToAdd & { copyOf: CopyOf }): Original => {
     const path = pathOf(copyOf);
     const fileName = basename(path);
-    if (parseMaildirName(fileName)) return { path };
     const folder = current(copyOf.mailbox);
+    if (!isOthers(folder, fileName)) return { path };
     const original = { ...meta, presence: "full", uid: copyOf.uid, fileName } as const;
     return { content: openFiledMessage(context, folder, original) };
   };

@@ -14,6 +14,7 @@ import { type DroppedFile, inspectFile, versionOfFile } from "./dropped-file.ts"
 import { flagsOfLetters } from "./flag-letters.ts";
 import { changeFolder, noteDoubt } from "./folder-changes.ts";
 import { isPlain } from "./folder-scan.ts";
+import type { KeywordTable } from "./keyword-table.ts";
 import { curPath, type MailboxFolder } from "./mailbox-folder.ts";
 import { baseOf, lettersOf, parseMaildirName, withLetters } from "./maildir-name.ts";
 import { putExtras } from "./save-messages.ts";
@@ -114,16 +115,35 @@ export function forgetUnfinished(folder: MailboxFolder): void {
   }
 }
 
-/** What a message's flags are by the name that its file has now; keywords past the 26th are not in names. */
+/**
+ * What a message's flags are by the name that its file has now; keywords past the 26th are not in names. undefined where
+ * a keyword is not in dovecot-keywords yet, which Dovecot writes after it has renamed files.
+ */
 export function flagsOfFile(
-  { keywords }: MailboxFolder,
+  folder: MailboxFolder,
   { fileName: known, flags: before }: Pick<Taken, "fileName" | "flags">,
   fileName: string,
-): Flags {
+): Flags | undefined {
+  const { keywords } = folder;
   const letters = lettersOf(fileName);
   if (letters === lettersOf(known)) return before;
-  if (flagsOfLetters(letters, [], keywords.names).length < letters.length) keywords.refresh();
+  if (oddLettersOf(letters, keywords).length > 0) keywords.refresh();
+  if (oddLettersOf(letters, keywords).some((letter) => isNewTo(folder, letter))) {
+    noteDoubt(folder);
+    return undefined;
+  }
   return flagsOfLetters(letters, keywords.letters(before).extraSlots, keywords.names);
+}
+
+function oddLettersOf(letters: string, { names }: KeywordTable): readonly string[] {
+  return letters.match(/[a-z]/g)?.filter((letter) => flagsOfLetters(letter, [], names).length === 0) ?? [];
+}
+
+/** That it is not explained was found a moment ago. */
+function isNewTo({ oddLetters }: MailboxFolder, letter: string): boolean {
+  const since = oddLetters.get(letter) ?? performance.now();
+  oddLetters.set(letter, since);
+  return performance.now() - since < quietMs;
 }
 
 /**
@@ -172,7 +192,7 @@ function nextBatch(folder: MailboxFolder, freshFrom: number): { batch: Wanted[];
   const wantedOf = (path: string): Wanted => {
     const name = basename(path);
     const base = baseOf(name);
-    const keepsName = canKeepName(name) && !others.has(base) && claims.get(base) === path;
+    const keepsName = canKeepName(folder, name) && !others.has(base) && claims.get(base) === path;
     const line = keepsName ? listed.lines.get(base) : undefined;
     return { path, keepsName, uid: line && line.uid >= freshFrom ? line.uid : undefined };
   };
@@ -283,9 +303,11 @@ function moveIn(folder: MailboxFolder, found: readonly ToMove[], modSeq: ModSeq)
 }
 
 function metaOf(folder: MailboxFolder, { path, uid: number, file }: ToMove, modSeq: ModSeq) {
+  const name = basename(path);
+  const { keywords } = folder;
   return {
     uid: number,
-    flags: flagsOfFile(folder, noName, basename(path)),
+    flags: flagsOfFile(folder, noName, name) ?? flagsOfLetters(lettersOf(name), [], keywords.names),
     internalDate: { epochSeconds: file.epochSeconds, zoneMinutes: 0 },
     sizeBytes: file.sizeBytes,
     modSeq,
@@ -315,9 +337,9 @@ function nameIn(folder: MailboxFolder, { path, isListed, keepsName }: ToMove): s
 
 let namesMade = 0;
 
-/** Names like ours tell another UID. */
-function canKeepName(name: string): boolean {
-  return isPlain(name) && parseMaildirName(name) === undefined;
+/** Names of ours in this mailbox tell another UID. A Dovecot beside us makes copies under the names of another's. */
+function canKeepName(folder: MailboxFolder, name: string): boolean {
+  return isPlain(name) && parseMaildirName(name)?.mailbox !== folder.id;
 }
 
 function bytesOf(folder: MailboxFolder, path: string): Buffer {

@@ -9,7 +9,14 @@ import { opendir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Uid } from "../mail/ids.ts";
 import { changeFolder, noteScan } from "./folder-changes.ts";
-import { curPath, type MailboxFolder, makeFolder, removeFile, uidOfFile } from "./mailbox-folder.ts";
+import {
+  curPath,
+  isOthers,
+  type MailboxFolder,
+  makeFolder,
+  removeFile,
+  uidOfFile,
+} from "./mailbox-folder.ts";
 import { baseOf, parseMaildirName, withLetters } from "./maildir-name.ts";
 
 /** Names read before others get a turn. */
@@ -115,7 +122,7 @@ async function dropMissing(folder: MailboxFolder, seen: ReadonlySet<Uid>): Promi
 }
 
 function settleDouble(folder: MailboxFolder, uid: Uid, known: string, other: string): void {
-  if (!parseMaildirName(other)) {
+  if (isOthers(folder, other)) {
     settleOthers(folder, uid, known, other);
     return;
   }

@@ -12,7 +12,7 @@ import { flagsOfLetters } from "./flag-letters.ts";
 import { noteDoubt } from "./folder-changes.ts";
 import { findRenamed, scanFolder } from "./folder-scan.ts";
 import type { IndexedMessage } from "./index-db.ts";
-import { curPath, type MailboxFolder, removeFile, renameForFlags } from "./mailbox-folder.ts";
+import { curPath, isOthers, type MailboxFolder, removeFile, renameForFlags } from "./mailbox-folder.ts";
 import { baseOf, lettersOf, parseMaildirName, withLetters } from "./maildir-name.ts";
 import { doNamesAgree } from "./names-agree.ts";
 import { putExtras } from "./save-messages.ts";
@@ -85,7 +85,7 @@ async function dropDamagedFiles(context: StoreContext, folder: MailboxFolder): P
     for (const [at, [uid, name]] of part.entries()) {
       const sizeBytes = sizesBytes[at];
       // Renamed or removed since: whoever did that has looked after `files`.
-      const named = parseMaildirName(name);
+      const named = isOthers(folder, name) ? undefined : parseMaildirName(name);
       if (sizeBytes === named?.sizeBytes || folder.files.get(uid) !== name) continue;
       // What others have named is looked at where it is read.
       if (!named && sizeBytes !== -1) continue;

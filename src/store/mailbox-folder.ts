@@ -44,6 +44,8 @@ export interface MailboxFolder {
   /** Local: messages that may not have been whole when they were taken, until they are. */
   readonly young: Map<Uid, YoungFile>;
   readonly seen: SeenFolder;
+  /** Keyword letters in names that dovecot-keywords does not explain, and since when. */
+  readonly oddLetters: Map<string, number>;
   /** dovecot-uidlist's, while one of us has it. */
   lock: Dotlock | undefined;
 }
@@ -60,6 +62,11 @@ export function uidOfFile(folder: MailboxFolder, fileName: string): Uid | undefi
   const parsed = parseMaildirName(fileName);
   if (parsed?.mailbox === folder.id && parsed.uidValidity === folder.uidValidity) return parsed.uid;
   return folder.others.get(baseOf(fileName))?.uid;
+}
+
+/** Whether others have named it: such a file is served with CRLF line ends, as Dovecot serves it. */
+export function isOthers(folder: MailboxFolder, fileName: string): boolean {
+  return folder.others.has(baseOf(fileName));
 }
 
 /** Makes what is missing. `isRoot`: INBOX has no `maildirfolder` file. */

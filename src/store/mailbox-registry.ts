@@ -74,6 +74,7 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
       freshFrom: undefined,
       young: new Map(),
       seen: unseenFolder(),
+      oddLetters: new Map(),
       lock: undefined,
     };
     folders.set(id, made);

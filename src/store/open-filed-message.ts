@@ -2,7 +2,7 @@ import type { MessageContent } from "../mail/message.ts";
 import { crlfContent } from "./crlf-content.ts";
 import { forgetOthers } from "./dropped-mail.ts";
 import { findRenamed } from "./folder-scan.ts";
-import { curPath, hasFile, type MailboxFolder } from "./mailbox-folder.ts";
+import { curPath, hasFile, isOthers, type MailboxFolder } from "./mailbox-folder.ts";
 import { parseMaildirName } from "./maildir-name.ts";
 import { DamagedFileError, openMessageFile } from "./message-file.ts";
 import type { StoredMessage } from "./store.ts";
@@ -31,7 +31,7 @@ export function openFiledMessage(
     // Whether it ought to be there the caller knows: another session may have expunged it.
     else logger.debug({ err: error, file: path }, "message file is missing");
     // Others' mail that has changed is another message.
-    if (damaged && parseMaildirName(fileName) === undefined) forgetOthers(folder, uid);
+    if (damaged && isOthers(folder, fileName)) forgetOthers(folder, uid);
     else if (damaged) index.setVerifiedBoot(folder.id, undefined);
     else if (!hasFile(folder, uid, fileName)) folder.files.delete(uid);
     throw new MessageLost(error);
@@ -41,8 +41,11 @@ export function openFiledMessage(
 /** `sizeBytes`: RFC822.SIZE, which for a file that others have named is its length with CRLF line ends. */
 function openNamed(folder: MailboxFolder, fileName: string, sizeBytes: number): MessageContent {
   const path = curPath(folder, fileName);
-  const named = parseMaildirName(fileName);
-  if (named) return openMessageFile(path, named.sizeBytes);
+  if (!isOthers(folder, fileName)) {
+    const named = parseMaildirName(fileName);
+    if (!named) throw new Error(`${fileName} is no name of ours`);
+    return openMessageFile(path, named.sizeBytes);
+  }
   const file = openMessageFile(path);
   const content = crlfContent(file, sizeBytes);
   if (!content) throw new DamagedFileError(path, file.sizeBytes);

@@ -202,12 +202,15 @@ export interface AccountStore {
   lookAround(mailbox: MailboxRecord): Promise<FolderNews>;
   /** Local: takes some of the mail that others put there, the first to arrive first. */
   takeDropped(mailbox: MailboxRecord, taking: Taking): Promise<TakenMail>;
-  /** What the name says that a message's file has now: as `before`, where only the rest of it is another. */
+  /**
+   * What the name says that a message's file has now: as `before`, where only the rest of it is another. undefined where
+   * that is not known yet, and is to be asked again soon.
+   */
   flagsOfFile(
     mailbox: MailboxRecord,
     before: Pick<StoredMessage & { presence: "full" }, "flags" | "fileName">,
     fileName: string,
-  ): Flags;
+  ): Flags | undefined;
   /**
    * Local: gives files that others have named names of ours; those of `messages` that have another name now. To be
    * written to dovecot-uidlist by the next checkpoint.

@@ -252,6 +252,7 @@ describe("the look at a local mailbox's folder", () => {
     drop("1.there", "Subject: a\n\n");
     const [first] = await take();
     if (first?.presence !== "full") throw new Error("it is not there");
+    expect(store.flagsOfFile(inbox, first, "1.there:2,a")).toBeUndefined();
     writeFileSync(path("dovecot-keywords"), "0 $Label1\n");
     expect(store.flagsOfFile(inbox, first, "1.there:2,a")).toEqual(["$Label1"]);
   });
