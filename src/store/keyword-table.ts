@@ -19,7 +19,9 @@ export interface KeywordTable {
   readonly isBehind: boolean;
   /** Gives slots to keywords that have none. */
   letters(flags: Flags): FlagLetters;
-  /** Writes dovecot-keywords if it is behind and nobody holds the lock; else the next checkpoint does. */
+  /** Slots that were given may not be written down: a full disk took them back. */
+  doubt(): void;
+  /** Writes what is in doubt, and dovecot-keywords if it is behind and nobody holds the lock; else the next checkpoint does. */
   flush(): void;
   /** The same; the caller holds the lock. */
   write(): void;
@@ -39,15 +41,15 @@ export function createKeywordTable(
   const names = sidecar.keywords(mailbox);
   const slots = new Map<string, number>();
   const remembered = new Map<Flags, FlagLetters>();
-  let behind = false;
+  let [behind, inDoubt] = [false, false];
 
   names.forEach((name, slot) => {
     slots.set(name.toLowerCase(), slot);
   });
   const add = (name: string, slot: number): void => {
+    sidecar.putKeyword(mailbox, slot, name);
     names[slot] = name;
     slots.set(name.toLowerCase(), slot);
-    sidecar.putKeyword(mailbox, slot, name);
   };
   readKeywords(path()).forEach((name, slot) => {
     if (names[slot] === undefined && !slots.has(name.toLowerCase())) add(name, slot);
@@ -80,7 +82,13 @@ export function createKeywordTable(
       if (remembered.size < maxRemembered) remembered.set(flags, letters);
       return letters;
     },
+    doubt() {
+      inDoubt = true;
+    },
     flush() {
+      if (inDoubt) names.forEach((name, slot) => void sidecar.putKeyword(mailbox, slot, name));
+      behind ||= inDoubt;
+      inDoubt = false;
       if (!behind) return;
       const lock = tryDotlock(join(folder(), "dovecot-uidlist"), uidlistLock);
       if (!lock) return;

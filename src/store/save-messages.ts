@@ -13,7 +13,7 @@ export function saveMessages(
   folder: MailboxFolder,
   messages: readonly StoredMessage[],
 ): StoredMessage[] {
-  context.database.transaction(() => {
+  const save = (): void => {
     for (const message of messages) {
       if (message.presence === "remote") {
         context.index.putRemote(folder.id, message.uid);
@@ -23,7 +23,13 @@ export function saveMessages(
       context.index.putMeta(folder.id, message);
       if (folder.files.has(message.uid)) putExtras(context, folder, message);
     }
-  });
+  };
+  try {
+    context.database.transaction(save);
+  } catch (error) {
+    folder.keywords.doubt();
+    throw error;
+  }
   const saved = messages.map((message) => inStepWithFile(folder, message));
   followRenamed(folder, messages, saved);
   folder.keywords.flush();
