@@ -144,13 +144,14 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     keepIfWhole();
   };
 
-  const saveOrServeHighest = (highestModSeq: ModSeq): void => {
+  /** What the legacy server has said or done already. */
+  const saveOrServeRecord = (changes: Partial<MailboxRecord>): void => {
     try {
-      saveRecord({ highestModSeq });
+      saveRecord(changes);
     } catch (error) {
       if (!(error instanceof StoreTrouble) || isLocal) throw error;
       unwritten.note([], record);
-      raise(highestModSeq);
+      record = { ...record, ...changes };
     }
   };
 
@@ -212,8 +213,8 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     noteReadOnly(told) {
       readOnly = told;
     },
-    commitPermanentFlags: (permanentFlags) => saveRecord({ permanentFlags }),
-    commitFlagNames: (flags) => saveRecord({ flags }),
+    commitPermanentFlags: (permanentFlags) => saveOrServeRecord({ permanentFlags }),
+    commitFlagNames: (flags) => saveOrServeRecord({ flags }),
     exclusive,
     shared,
     get followed() {
@@ -284,7 +285,7 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
       const changedEarly = early.noteChanges(table, flags);
       const flagged = saveFlags(flags);
       if (arrived.length > 0) addArrived(arrived);
-      if (!modSeqs.counted) saveOrServeHighest(highest);
+      if (!modSeqs.counted) saveOrServeRecord({ highestModSeq: highest });
       emit({ kind: "flags", uids: flagged.concat(changedEarly) });
       return true;
     },

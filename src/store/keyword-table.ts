@@ -21,7 +21,9 @@ export interface KeywordTable {
   letters(flags: Flags): FlagLetters;
   /** Takes in what others have added to dovecot-keywords. */
   refresh(): void;
-  /** Writes dovecot-keywords if it is behind and nobody holds the lock; else the next checkpoint does. */
+  /** Slots that were given may not be written down: a full disk took them back. */
+  doubt(): void;
+  /** Writes what is in doubt, and dovecot-keywords if it is behind and nobody holds the lock; else the next checkpoint does. */
   flush(): void;
   /** The same; the caller holds the lock. */
   write(): void;
@@ -41,15 +43,15 @@ export function createKeywordTable(
   const names = sidecar.keywords(mailbox);
   const slots = new Map<string, number>();
   const remembered = new Map<Flags, FlagLetters>();
-  let behind = false;
+  let [behind, inDoubt] = [false, false];
 
   names.forEach((name, slot) => {
     slots.set(name.toLowerCase(), slot);
   });
   const add = (name: string, slot: number): void => {
+    sidecar.putKeyword(mailbox, slot, name);
     names[slot] = name;
     slots.set(name.toLowerCase(), slot);
-    sidecar.putKeyword(mailbox, slot, name);
   };
   let readVersion: string | undefined;
   const refresh = (): void => {
@@ -94,7 +96,13 @@ export function createKeywordTable(
       if (remembered.size < maxRemembered) remembered.set(flags, letters);
       return letters;
     },
+    doubt() {
+      inDoubt = true;
+    },
     flush() {
+      if (inDoubt) names.forEach((name, slot) => void sidecar.putKeyword(mailbox, slot, name));
+      behind ||= inDoubt;
+      inDoubt = false;
       if (!behind) return;
       const lock = tryDotlock(join(folder(), "dovecot-uidlist"), uidlistLock);
       if (!lock) return;

@@ -15,7 +15,7 @@ export function saveMessages(
   messages: readonly StoredMessage[],
 ): StoredMessage[] {
   if (messages.length === 0) return [];
-  context.database.transaction(() => {
+  const save = (): void => {
     noteNamesBehind(context, folder.id);
     for (const message of messages) {
       if (message.presence === "remote") {
@@ -26,7 +26,13 @@ export function saveMessages(
       context.index.putMeta(folder.id, message);
       if (folder.files.has(message.uid)) putExtras(context, folder, message);
     }
-  });
+  };
+  try {
+    context.database.transaction(save);
+  } catch (error) {
+    folder.keywords.doubt();
+    throw error;
+  }
   const saved = messages.map((message) => inStepWithFile(folder, message));
   followRenamed(folder, messages, saved);
   folder.keywords.flush();

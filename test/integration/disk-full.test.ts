@@ -66,6 +66,14 @@ it.runIf(process.getuid?.() === 0)(
     expect(diffSnapshots(straight, await takeSnapshot(other, { only }), { ignore: ["RECENT"] })).toEqual([]);
     await other.ok("SELECT INBOX");
     await other.ok("STORE 1 +FLAGS (\\Flagged)");
+    // What is new to the mailbox has no place on the disk.
+    for (const [at, keyword] of ["First", "Second"].entries()) {
+      const stored = await other.ok(`STORE ${at + 2} +FLAGS (${keyword})`);
+      expect(stored.untagged.join()).toContain(keyword);
+    }
+    const third = await mailferry.client(user);
+    const selected = await third.ok("SELECT INBOX");
+    expect(selected.untagged.find((line) => /^\* FLAGS /.test(String(line)))?.toString()).toContain("Second");
     await disk.resize(200);
     await expect
       .poll(() => statusOf(mailferry), { timeout: 70_000, interval: 1_000 })
