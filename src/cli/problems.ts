@@ -52,7 +52,7 @@ export function problemsCommand(): Command {
 Each problem has an id that stays the same, and the choices that its kind has:
   message    the old server does not give it: retry, accept
   deletions  the old server has suddenly lost many messages: accept, refuse
-  mailbox    its migration has stopped: accept
+  mailbox    its migration has stopped: accept, refuse (where messages are set aside)
   shut       the old server does not open the mailbox: retry, accept
   missing    the old server does not list the mailbox any more: accept, refuse (where most of the account would go)
   listing    the old server does not list all of its messages: retry

@@ -10,6 +10,7 @@ import type { AccountStore } from "../store/store.ts";
 import { waitWith } from "../waiting.ts";
 import type { Authority } from "./authority.ts";
 import type { NameFollower } from "./follow-names.ts";
+import { isSelectable } from "./listing.ts";
 import { forgetLost, hasLost, isShownAnew, rescueLost } from "./lost-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import { forgetLosses } from "./slow-losses.ts";
@@ -94,7 +95,8 @@ export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletion
       const { held } = names.absent;
       const missing = (await missingOf(only)).filter(({ state }) => held.has(state.record.id));
       const lost = new Set(missing.map(({ state }) => state.record.id));
-      const isRescuing = only === undefined && hasLost(store);
+      const shownAnew = (await mailboxesOf(only)).filter(({ state }) => hasLost(store, state.record));
+      const isRescuing = shownAnew.length > 0 || (only === undefined && hasLost(store));
       if (mailboxes.length + missing.length === 0 && !isRescuing) return undefined;
       const target = await makeRescueMailbox(authority, await options.listing(signal));
       for (const mailbox of mailboxes) {
@@ -116,9 +118,12 @@ export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletion
         await waitWith(names.refresh(), signal);
       }
       if (!isRescuing) return target;
-      await rescueLost(store, authority, target, signal);
-      for (const { state } of await options.mailboxes())
+      for (const { state } of shownAnew) {
+        await rescueLost(store, authority, target, signal, state.record);
         if (state.problem !== undefined && isShownAnew(state)) state.forgetProblem();
+      }
+      // Of mailboxes that are gone since.
+      if (only === undefined) await rescueLost(store, authority, target, signal);
       return target;
     },
   };
@@ -127,9 +132,11 @@ export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletion
 /** `Rescued`, in the personal namespace. */
 export async function makeRescueMailbox(
   authority: Authority,
-  { namespaces }: Listing,
+  { namespaces, mailboxes }: Listing,
 ): Promise<EncodedMailboxName> {
   const name = encodedMailboxName(`${namespaces.personal?.[0]?.prefix ?? ""}Rescued`);
+  // Not every server says by a code that it is there already.
+  if (mailboxes.some((one) => one.name === name && isSelectable(one))) return name;
   await authority.changeName({ kind: "CREATE", name }).catch((error: unknown) => {
     if (!(error instanceof MailError && error.code === "ALREADYEXISTS")) throw error;
   });

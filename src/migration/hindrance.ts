@@ -38,9 +38,19 @@ export type Hindrance =
         readonly messages: number | undefined;
       })
   /** A mailbox that is not migrated further. */
-  | (InMailbox & { readonly kind: "mailbox"; readonly reason: string })
+  | (InMailbox & {
+      readonly kind: "mailbox";
+      readonly reason: string;
+      /** Messages of it are set aside, and can be put into the mailbox Rescued. */
+      readonly hasLost: boolean;
+    })
   /** A mailbox that LIST leaves out. */
-  | (InMailbox & { readonly kind: "missing"; readonly reason: string })
+  | (InMailbox & {
+      readonly kind: "missing";
+      readonly reason: string;
+      /** Most of the account would go with it. */
+      readonly isHeld: boolean;
+    })
   /** The old server does not list all messages of a mailbox. */
   | (InMailbox & { readonly kind: "listing"; readonly reason: string })
   /** A mailbox that the old server gives no lasting identity. */
@@ -61,7 +71,7 @@ const choices: Readonly<Record<HindranceKind, readonly Choice[]>> = {
   message: ["retry", "accept"],
   deletions: ["accept", "refuse"],
   shut: ["retry", "accept"],
-  mailbox: ["accept"],
+  mailbox: ["accept", "refuse"],
   missing: ["accept", "refuse"],
   listing: ["retry"],
   unkept: ["retry", "accept"],
@@ -70,8 +80,15 @@ const choices: Readonly<Record<HindranceKind, readonly Choice[]>> = {
 
 export const hindranceKinds = Object.keys(choices) as readonly HindranceKind[];
 
-export function choicesOf({ kind }: Hindrance): readonly Choice[] {
-  return choices[kind];
+export function choicesOf(hindrance: Hindrance): readonly Choice[] {
+  const all = choices[hindrance.kind];
+  return isRefusable(hindrance) ? all : all.filter((choice) => choice !== "refuse");
+}
+
+/** There is something to be put into the mailbox Rescued. */
+function isRefusable(hindrance: Hindrance): boolean {
+  if (hindrance.kind === "mailbox") return hindrance.hasLost;
+  return hindrance.kind !== "missing" || hindrance.isHeld;
 }
 
 /** For people. */

@@ -3,6 +3,7 @@ import { withoutAccepted } from "./accepted-uidls.ts";
 import type { Hindrance } from "./hindrance.ts";
 import { acceptedOf, lastAccepted } from "./left-behind.ts";
 import { putAsideIn } from "./losses.ts";
+import { hasLost } from "./lost-messages.ts";
 import { doubtsOf } from "./mailbox-doubts.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { Mirror } from "./mirror.ts";
@@ -27,7 +28,8 @@ export function hindrancesOf({ state }: Pick<MailboxMirror, "state">): readonly 
   const { record, problem, isTransient, brake } = state;
   const where = { mailbox: record.name, place: `${record.id}:${record.uidValidity}` };
   const found: Hindrance[] = [];
-  if (problem !== undefined) found.push({ kind: "mailbox", ...where, reason: problem });
+  if (problem !== undefined)
+    found.push({ kind: "mailbox", ...where, reason: problem, hasLost: hasLost(state.store, record) });
   const acceptedAt = lastAccepted(state)?.at;
   const isAccepted = acceptedAt !== undefined && acceptedOf(state) !== undefined;
   if (isTransient && !isAccepted) found.push({ kind: "unkept", ...where, acceptedAt });
@@ -36,8 +38,8 @@ export function hindrancesOf({ state }: Pick<MailboxMirror, "state">): readonly 
     const { reason, tries, there } = shut;
     found.push({ kind: "shut", ...where, acceptedAt, reason, tries, messages: there?.messages });
   }
-  const { absence, gap } = doubtsOf(state);
-  if (absence !== undefined) found.push({ kind: "missing", ...where, reason: absence });
+  const { absence, isHeld, gap } = doubtsOf(state);
+  if (absence !== undefined) found.push({ kind: "missing", ...where, reason: absence, isHeld });
   if (gap !== undefined) found.push({ kind: "listing", ...where, reason: gap.reason });
   if (brake.held.length > 0) found.push({ kind: "deletions", ...where, uids: brake.held });
   for (const [uid, { reason, tries }] of putAsideIn(state))

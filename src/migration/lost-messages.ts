@@ -4,7 +4,7 @@
  */
 import type { Logger } from "../log.ts";
 import { flagsOf } from "../mail/flags.ts";
-import type { EncodedMailboxName, Uid, UidValidity } from "../mail/ids.ts";
+import type { EncodedMailboxName, MailboxId, Uid, UidValidity } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
 import type { Authority } from "./authority.ts";
@@ -13,17 +13,25 @@ import { shownValidities } from "./shown-validities.ts";
 
 interface Lost extends Pick<MessageMeta, "flags" | "internalDate"> {
   readonly mailbox: EncodedMailboxName;
+  readonly mailboxId: MailboxId;
   readonly fileName: string;
 }
 
 const key = "lost-messages";
 
-function lostOf(store: AccountStore): readonly Lost[] {
+type One = Pick<MailboxRecord, "id">;
+
+function allLost(store: AccountStore): readonly Lost[] {
   return JSON.parse(store.readSetting(key) || "[]");
 }
 
-export function hasLost(store: AccountStore): boolean {
-  return lostOf(store).length > 0;
+/** Of the account, or of one mailbox. */
+function lostOf(store: AccountStore, mailbox?: One): readonly Lost[] {
+  return allLost(store).filter(({ mailboxId }) => mailbox === undefined || mailboxId === mailbox.id);
+}
+
+export function hasLost(store: AccountStore, mailbox?: One): boolean {
+  return lostOf(store, mailbox).length > 0;
 }
 
 function keepLost(store: AccountStore, lost: readonly Lost[]): void {
@@ -43,13 +51,13 @@ export function setLostAside(
   { store, logger, record, table, problemKey }: Losing,
   uids: readonly Uid[],
 ): string {
-  const kept = new Map(lostOf(store).map((one) => [one.fileName, one]));
+  const kept = new Map(allLost(store).map((one) => [one.fileName, one]));
   for (const uid of uids) {
     const message = table.get(uid);
     const fileName = message?.presence === "full" ? store.fileOf(record, uid) : undefined;
     if (message?.presence !== "full" || fileName === undefined) continue;
     const { flags, internalDate } = message;
-    kept.set(fileName, { mailbox: record.name, fileName, flags, internalDate });
+    kept.set(fileName, { mailbox: record.name, mailboxId: record.id, fileName, flags, internalDate });
   }
   keepLost(store, [...kept.values()]);
   store.setAside(record, uids, "lost");
@@ -75,9 +83,14 @@ export function isShownAnew({
 }
 
 /** The operator lets them go. */
-export function forgetLost(store: AccountStore): void {
-  for (const { fileName } of lostOf(store)) store.removeAside(fileName);
-  keepLost(store, []);
+export function forgetLost(store: AccountStore, mailbox?: One): void {
+  const lost = lostOf(store, mailbox);
+  const names = new Set(lost.map(({ fileName }) => fileName));
+  for (const name of names) store.removeAside(name);
+  keepLost(
+    store,
+    allLost(store).filter(({ fileName }) => !names.has(fileName)),
+  );
 }
 
 /** The operator keeps them, in `target`. */
@@ -86,8 +99,9 @@ export async function rescueLost(
   authority: Authority,
   target: EncodedMailboxName,
   signal: AbortSignal,
+  mailbox?: One,
 ): Promise<void> {
-  for (const { fileName, flags, internalDate } of lostOf(store)) {
+  for (const { fileName, flags, internalDate } of lostOf(store, mailbox)) {
     signal.throwIfAborted();
     const bytes = await store.readAside(fileName);
     if (bytes !== undefined) {
@@ -101,7 +115,7 @@ export async function rescueLost(
     }
     keepLost(
       store,
-      lostOf(store).filter((one) => one.fileName !== fileName),
+      allLost(store).filter((one) => one.fileName !== fileName),
     );
     store.removeAside(fileName);
   }

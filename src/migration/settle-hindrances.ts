@@ -95,7 +95,7 @@ async function accept(
       return mirror.held.accept(signal, [hindrance.mailbox]);
     case "mailbox": {
       const { state } = await mailboxOf(mirror, hindrance, signal);
-      if (isShownAnew(state)) forgetLost(mirror.store);
+      if (isShownAnew(state)) forgetLost(mirror.store, state.record);
       return state.forgetProblem();
     }
     case "shut":
@@ -114,10 +114,10 @@ async function refuse(mirror: Mirror, hindrance: Hindrance, signal: AbortSignal)
   switch (hindrance.kind) {
     case "deletions":
     case "missing":
+    case "mailbox":
       await mirror.held.refuse(signal, [hindrance.mailbox]);
       return;
     case "message":
-    case "mailbox":
     case "shut":
     case "listing":
     case "unkept":
