@@ -2,6 +2,7 @@
  * Runs an operation on the accounts of this process.
  */
 import { isUnavailable, MailError, unreachable } from "../errors.ts";
+import { choicesOf, type HindranceKind } from "../migration/hindrance.ts";
 import { hindrancesIn } from "../migration/hindrances.ts";
 import type { Mirror } from "../migration/mirror.ts";
 import { operatorWords } from "../migration/operator-words.ts";
@@ -169,15 +170,16 @@ async function settleDeletions(
     const choice = operation === "accept-deletions" ? "accept" : "refuse";
     const by = request.decision?.by ?? "unknown";
     for (const hindrance of await hindrancesIn(mirror))
-      if (
-        ["deletions", "others"].includes(hindrance.kind) ||
-        (hindrance.kind === "mailbox" && choice === "accept")
-      )
+      if (isOfDeletions(hindrance.kind) && choicesOf(hindrance).includes(choice))
         noteDecision(mirror.store, hindrance, { choice, by, at: new Date().toISOString() });
     if (operation === "accept-deletions") await mirror.held.accept(signal);
     else return { held, rescued: await mirror.held.refuse(signal) };
     return { held };
   });
+}
+
+function isOfDeletions(kind: HindranceKind): boolean {
+  return kind === "deletions" || kind === "others" || kind === "mailbox" || kind === "missing";
 }
 
 async function status(mailferry: Mailferry, request: OperationRequest): Promise<readonly AccountStatus[]> {

@@ -66,11 +66,11 @@ export function isMerePart(sizeBytes: number, told = 0): boolean {
   return sizeBytes === 0 || sizeBytes < told / 2;
 }
 
-/** The digest of what came of a message when it was not believed. */
-const known = new WeakMap<MailboxState, Map<Uid, string>>();
+/** The digest of what came of a message when it was not believed; for as long as the mailbox is open. */
+const unbelieved = new WeakMap<MailboxState, Map<Uid, string>>();
 
-export function doubtsOf(mailbox: MailboxState): Map<Uid, string> {
-  const found = known.get(mailbox) ?? new Map<Uid, string>();
-  known.set(mailbox, found);
+export function unbelievedOf(mailbox: MailboxState): Map<Uid, string> {
+  const found = unbelieved.get(mailbox) ?? new Map<Uid, string>();
+  unbelieved.set(mailbox, found);
   return found;
 }

@@ -11,7 +11,7 @@ import type { MessageMeta } from "../mail/message.ts";
 import { contentOf, nilContent } from "../mail/message-content.ts";
 import type { MailboxRecord, MessageToFile, SpooledMessage } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
-import { Contradiction, createPrint, doubtsOf, isMerePart, type Print } from "./contradiction.ts";
+import { Contradiction, createPrint, isMerePart, type Print, unbelievedOf } from "./contradiction.ts";
 import { createDownload, type Download } from "./download.ts";
 import type { FiledMessage, MailboxState } from "./mailbox-state.ts";
 
@@ -65,7 +65,7 @@ export interface FilingOptions {
 export function createFiling(options: FilingOptions): Filing {
   const { mailbox, record, arrivals, beforeEach, isForClients } = options;
   const { downloads, receiving, unfiled } = arrivals;
-  const doubts = doubtsOf(mailbox);
+  const doubts = unbelievedOf(mailbox);
   const newDoubts = new Map<Uid, string>();
   let doubt: { readonly fault: Contradiction; readonly isOfLength: boolean } | undefined;
   let reception: Reception = { kind: "ignored" };

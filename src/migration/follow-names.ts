@@ -114,7 +114,7 @@ export function followNames(options: FollowNamesOptions): NameFollower {
     return forget(record, isWanted);
   };
   const tellDoubts = (): void => {
-    for (const [id, { state }] of opened) noteAbsence(state, absent.reasonOf(id), absent.isServed(id));
+    for (const { state } of opened.values()) noteAbsence(state, absent);
   };
   /** Nobody may ask meanwhile. */
   const lookAgain = (): void => {

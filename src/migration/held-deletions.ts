@@ -10,6 +10,7 @@ import type { AccountStore } from "../store/store.ts";
 import { waitWith } from "../waiting.ts";
 import type { Authority } from "./authority.ts";
 import type { NameFollower } from "./follow-names.ts";
+import { isSelectable } from "./listing.ts";
 import { forgetLost, isShownAnew, lostIn, rescueLost } from "./lost-messages.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import { forgetLosses } from "./slow-losses.ts";
@@ -156,9 +157,11 @@ export function createHeldDeletions(options: HeldDeletionsOptions): HeldDeletion
 /** `Rescued`, in the personal namespace. */
 export async function makeRescueMailbox(
   authority: Authority,
-  { namespaces }: Listing,
+  { namespaces, mailboxes }: Listing,
 ): Promise<EncodedMailboxName> {
   const name = encodedMailboxName(`${namespaces.personal?.[0]?.prefix ?? ""}Rescued`);
+  // Not every server says by a code that it is there already.
+  if (mailboxes.some((one) => one.name === name && isSelectable(one))) return name;
   await authority.changeName({ kind: "CREATE", name }).catch((error: unknown) => {
     if (!(error instanceof MailError && error.code === "ALREADYEXISTS")) throw error;
   });

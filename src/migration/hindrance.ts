@@ -43,7 +43,12 @@ export type Hindrance =
   /** A mailbox in which the old server gave other messages under the same UIDVALIDITY: what it has no more is set aside. */
   | (InMailbox & { readonly kind: "others"; readonly reason: string })
   /** A mailbox that LIST leaves out. */
-  | (InMailbox & { readonly kind: "missing"; readonly reason: string })
+  | (InMailbox & {
+      readonly kind: "missing";
+      readonly reason: string;
+      /** Most of the account would go with it. */
+      readonly isHeld: boolean;
+    })
   /** The old server does not list all messages of a mailbox. */
   | (InMailbox & { readonly kind: "listing"; readonly reason: string })
   /** A mailbox that the old server gives no lasting identity. */
@@ -77,8 +82,11 @@ const choices: Readonly<Record<HindranceKind, readonly Choice[]>> = {
 
 export const hindranceKinds = Object.keys(choices) as readonly HindranceKind[];
 
-export function choicesOf({ kind }: Hindrance): readonly Choice[] {
-  return choices[kind];
+export function choicesOf(hindrance: Hindrance): readonly Choice[] {
+  const all = choices[hindrance.kind];
+  // There is nothing to be put into the mailbox Rescued.
+  const isGoing = hindrance.kind === "missing" && !hindrance.isHeld;
+  return isGoing ? all.filter((choice) => choice !== "refuse") : all;
 }
 
 /** For people. */

@@ -41,8 +41,8 @@ export function hindrancesOf({ state }: Pick<MailboxMirror, "state">): readonly 
     const acceptedAt = lastAccepted(state)?.at;
     found.push({ kind: "shut", ...where, acceptedAt, reason, tries, messages: there?.messages });
   }
-  const { absence, gap } = doubtsOf(state);
-  if (absence !== undefined) found.push({ kind: "missing", ...where, reason: absence });
+  const { absence, isHeld, gap } = doubtsOf(state);
+  if (absence !== undefined) found.push({ kind: "missing", ...where, reason: absence, isHeld });
   if (gap !== undefined) found.push({ kind: "listing", ...where, reason: gap.reason });
   if (brake.held.length > 0) found.push({ kind: "deletions", ...where, uids: brake.held });
   for (const [uid, { reason, tries }] of putAsideIn(state))

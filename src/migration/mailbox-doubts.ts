@@ -2,6 +2,7 @@
  * Why what is here of a mailbox may not be what the old server has, as long as that is so: it bars the cutover, and
  * only a later look takes it away. It is not kept: each opening finds it out again.
  */
+import type { AbsentMailboxes } from "./absent-mailboxes.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 
 export interface MailboxDoubts {
@@ -9,6 +10,8 @@ export interface MailboxDoubts {
   absence: string | undefined;
   /** It is left out, and clients are shown what is here of it. */
   isServed: boolean;
+  /** It is left out with most of the account: somebody must decide. */
+  isHeld: boolean;
   /** Its last listing was not whole. */
   gap: ListingGap | undefined;
 }
@@ -26,13 +29,20 @@ const all = new WeakMap<MailboxState, MailboxDoubts>();
 export function doubtsOf(state: MailboxState): MailboxDoubts {
   const known = all.get(state);
   if (known) return known;
-  const doubts: MailboxDoubts = { absence: undefined, isServed: false, gap: undefined };
+  const doubts: MailboxDoubts = { absence: undefined, isServed: false, isHeld: false, gap: undefined };
   all.set(state, doubts);
   return doubts;
 }
 
-export function noteAbsence(state: MailboxState, absence: string | undefined, isServed: boolean): void {
-  Object.assign(doubtsOf(state), { absence, isServed });
+export function noteAbsence(
+  state: MailboxState,
+  { reasonOf, isServed, held }: Pick<AbsentMailboxes, "reasonOf" | "isServed" | "held">,
+): void {
+  const { id } = state.record;
+  const doubts = doubtsOf(state);
+  doubts.absence = reasonOf(id);
+  doubts.isServed = isServed(id);
+  doubts.isHeld = held.has(id);
 }
 
 /** For people. */

@@ -105,7 +105,7 @@ export function openMirror(options: MirrorOptions): Mirror {
     const opening = openMailboxMirror({ store, source, logger, signal, record, onItsWay, state }).then(
       (mirror) => {
         opened.set(record.id, mirror);
-        noteAbsence(mirror.state, names.absent.reasonOf(record.id), names.absent.isServed(record.id));
+        noteAbsence(mirror.state, names.absent);
         mirror.subscribe(({ kind }) => {
           if (kind === "arrived" && background.outcome) background.wakeFor(mirror);
         });

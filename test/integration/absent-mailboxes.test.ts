@@ -1,11 +1,14 @@
 /** A mailbox that the old server's LIST leaves out is not gone: not at once, and never without a trace. */
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { startBehindOdd } from "../helpers/behind-odd.ts";
 import type { ImapClient } from "../helpers/imap-client.ts";
 import { type Mailferry, runCli } from "../helpers/mailferry.ts";
 import { type Manners, type OddImap, type OddMailbox, oddMailbox, oddMessage } from "../helpers/odd-imap.ts";
+
+// Many commands, each a process of its own.
+vi.setConfig({ testTimeout: 180_000 });
 
 const user = "alice";
 

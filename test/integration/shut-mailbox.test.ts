@@ -1,9 +1,12 @@
 /** A mailbox that the old server lists and does not open: it is named, and the operator's word brings the account on. */
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { startBehindOdd } from "../helpers/behind-odd.ts";
 import type { ImapClient } from "../helpers/imap-client.ts";
 import { type Mailferry, runCli } from "../helpers/mailferry.ts";
 import { type Manners, type OddImap, type OddMailbox, oddMailbox, oddMessage } from "../helpers/odd-imap.ts";
+
+// Many commands, each a process of its own.
+vi.setConfig({ testTimeout: 180_000 });
 
 const user = "alice";
 
