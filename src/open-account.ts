@@ -177,7 +177,11 @@ export async function openAccount(place: AccountPlace, options: AccountOptions):
       hasCredentials: () => credentials !== undefined,
       outcome: () => last,
       openLocal,
-      joinLegacy: open,
+      joinLegacy() {
+        const joined = open();
+        joined?.imap?.showAs(shownValidities(store).sinceCutover);
+        return joined;
+      },
       leaveLegacy,
       openLegacy,
       restSweep: async () => sweep?.rest(),
@@ -221,7 +225,7 @@ function openSweep(
   const common = { store, logger, days };
   if (imap) {
     const source = createImapSource({ config: imap.target, budget: imap.budget, credentials, logger, user });
-    source.showAs(shownValidities(store).of);
+    source.showAs(shownValidities(store).sinceCutover);
     return createSweep({ ...common, source, look: imapLook({ store, source, logger }) });
   }
   // Of one that IMAP has fed, the maildrop's rows do not tell what is here.

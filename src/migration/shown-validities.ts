@@ -4,6 +4,7 @@
  */
 import type { EncodedMailboxName, MailboxId, UidValidity } from "../mail/ids.ts";
 import type { AccountStore } from "../store/store.ts";
+import { readMark } from "./cutover-marks.ts";
 
 interface Shown {
   readonly told: UidValidity;
@@ -13,6 +14,8 @@ interface Shown {
 export interface ShownValidities {
   /** What clients are told where the old server tells `told`. */
   of(name: EncodedMailboxName, told: UidValidity): UidValidity;
+  /** The same since a cutover: names here may be others by now, so that it is asked by those there. */
+  sinceCutover(name: EncodedMailboxName, told: UidValidity): UidValidity;
   has(id: MailboxId, shown: UidValidity): boolean;
   /** What the old server tells where `shown` is shown. */
   toldOf(id: MailboxId, shown: UidValidity): UidValidity;
@@ -38,6 +41,11 @@ function open(store: AccountStore): ShownValidities {
       const record = store.mailboxes().find((mailbox) => mailbox.name === name);
       const own = record && all.get(record.id);
       return own?.told === told ? own.shown : told;
+    },
+    sinceCutover(name, told) {
+      for (const [id, own] of all)
+        if (own.told === told && readMark(store, id)?.name === name) return own.shown;
+      return told;
     },
     has: (id, shown) => all.get(id)?.shown === shown,
     toldOf(id, shown) {
