@@ -18,7 +18,6 @@ import { type Mirror, openMirror } from "./migration/mirror.ts";
 import { openPop3Mirror } from "./migration/pop3-mirror.ts";
 import { markRemovedFrom, pop3Look } from "./migration/pop3-sweep.ts";
 import { progressOf, sumProgress } from "./migration/progress.ts";
-import { shownThere } from "./migration/shown-there.ts";
 import { shownValidities } from "./migration/shown-validities.ts";
 import { moveToStage } from "./migration/stage.ts";
 import { createSweep, imapLook, type Sweep } from "./migration/straggler-sweep.ts";
@@ -111,7 +110,7 @@ export async function openAccount(place: AccountPlace, options: AccountOptions):
   /** For a local account: its mirror tells by itself what it shows. */
   const joinLegacy = (): LegacySources | undefined => {
     const joined = open();
-    joined?.imap?.showAs(shownThere(store));
+    joined?.imap?.showAs(shownValidities(store).sinceCutover);
     return joined;
   };
   const leaveLegacy = async (): Promise<void> => {
@@ -233,7 +232,7 @@ function openSweep(
   const common = { store, logger, days };
   if (imap) {
     const source = createImapSource({ config: imap.target, budget: imap.budget, credentials, logger, user });
-    source.showAs(shownThere(store));
+    source.showAs(shownValidities(store).sinceCutover);
     return createSweep({ ...common, source, look: imapLook({ store, source, logger }) });
   }
   // Of one that IMAP has fed, the maildrop's rows do not tell what is here.

@@ -4,6 +4,7 @@
  */
 import { type EncodedMailboxName, type MailboxId, type UidValidity, uidValidity } from "../mail/ids.ts";
 import type { AccountStore } from "../store/store.ts";
+import { readMark } from "./cutover-marks.ts";
 
 interface Shown {
   /** 0: none. */
@@ -14,6 +15,11 @@ interface Shown {
 export interface ShownValidities {
   /** What clients are told where the old server tells `told`. */
   of<Told extends UidValidity | undefined>(name: EncodedMailboxName, told: Told): UidValidity | Told;
+  /** The same since a cutover: names here may be others by now, so that it is asked by those there. */
+  sinceCutover<Told extends UidValidity | undefined>(
+    name: EncodedMailboxName,
+    told: Told,
+  ): UidValidity | Told;
   has(id: MailboxId, shown: UidValidity): boolean;
   /** Where the old server tells none. */
   hasForNone(id: MailboxId): boolean;
@@ -49,6 +55,11 @@ function open(store: AccountStore): ShownValidities {
     },
     hasForNone: (id) => all.get(id)?.told === 0,
     setForNone: (id, shown) => keep(id, { told: 0, shown }),
+    sinceCutover(name, told) {
+      for (const [id, own] of all)
+        if (own.told === (told ?? 0) && readMark(store, id)?.name === name) return own.shown;
+      return told;
+    },
     has: (id, shown) => all.get(id)?.shown === shown,
     toldOf(id, shown) {
       const own = all.get(id);

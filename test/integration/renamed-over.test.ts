@@ -160,3 +160,34 @@ it("others delete Letters, that is seen, and only then give its name to Bills", 
   expect([...after.values()]).toEqual([1, 2, 3].map(bill));
   expectNoneChanged(before, after);
 });
+
+it("cut over, renamed here, and rolled back: mail that comes late is brought over, and UIDs stay what they were", async () => {
+  const { straight, mailferry, client, run } = await start();
+  await straight.ok("DELETE Letters");
+  await straight.ok("RENAME Bills Letters");
+  await client.ok('LIST "" "*"');
+  const cached = await cacheOf(client, "Letters");
+  await client.ok("CLOSE");
+  await waitUntil("the other mailbox is gone for certain, and all is here", async () => {
+    await run("problems", "--accept-kind", "others");
+    return (await run("migrate")).stdout.includes("complete");
+  });
+  expect((await run("cutover")).code).toBe(0);
+  await client.ok("RENAME Letters Post");
+  await append(client, "Post", text("Our own"), "01-Jun-2022 10:00:00 +0000");
+  await append(straight, "Letters", text("Late"), "02-Jun-2022 10:00:00 +0000");
+  await mailferry.restart();
+  const again = await mailferry.client(user);
+  await waitUntil("late mail is here", async () =>
+    [...(await cacheOf(again, "Post")).values()].includes(text("Late")),
+  );
+  const local = await cacheOf(again, "Post");
+  expect([...local]).toEqual(expect.arrayContaining([...cached]));
+  await again.ok("CLOSE");
+  const back = await run("rollback");
+  expect([back.code, back.stderr]).toEqual([0, ""]);
+  const there = [...(await cacheOf(straight, "Post")).values()];
+  expect(there.sort()).toEqual([...local.values()].sort());
+  expectNoneChanged(local, await cacheOf(again, "Post"));
+  expect([...(await cacheOf(again, "Post"))]).toEqual(expect.arrayContaining([...cached]));
+});
