@@ -1,6 +1,7 @@
 /** Does what an operator says to what stands between an account and `complete`. */
 import { MailError, unreachable } from "../errors.ts";
 import type { EncodedMailboxName } from "../mail/ids.ts";
+import { breathe } from "../waiting.ts";
 import { type Choice, choicesOf, type Hindrance, type HindranceKind, idOf, wordsOf } from "./hindrance.ts";
 import { hindrancesIn } from "./hindrances.ts";
 import { lossesOf } from "./losses.ts";
@@ -32,6 +33,8 @@ export async function settleHindrances(
     return meant;
   }
   for (const hindrance of meant) {
+    // Of thousands at once: sessions are served in between.
+    await breathe();
     signal.throwIfAborted();
     const at = new Date().toISOString();
     if (choice === "accept") await accept(mirror, hindrance, { by: decision.by, at }, signal);
