@@ -17,6 +17,7 @@ import type { MailboxRecord } from "../store/store.ts";
 import { type MailboxWork, withMailbox, withMailboxAlone } from "./mailbox-lease.ts";
 import type { MailboxState } from "./mailbox-state.ts";
 import { type Asked, mayBeItsFault, unreadableOf } from "./unreadable.ts";
+import { isGiven, witnessIn } from "./witness.ts";
 
 export interface FetchAround {
   readonly asked: Asked;
@@ -38,7 +39,7 @@ type Piece =
 
 /** So often it has to fail by itself, each time on a new connection. Silence takes long, and is no accident. */
 const triesAlone = 2;
-/** So many failures in a row, with nothing coming in between, are no message's fault. */
+/** So many failures in a row are no message's fault, unless one that is here can be had. */
 const maxFailures = 40;
 
 /**
@@ -66,7 +67,10 @@ export async function fetchAround(mailbox: MailboxState, around: FetchAround): P
     hasFailed = true;
     const left = uids.filter((uid) => !isHere(uid));
     failures = left.length < uids.length ? 0 : failures + 1;
-    if (failures >= maxFailures) throw failure;
+    if (failures >= maxFailures) {
+      if (!(await isServing(mailbox, around))) throw failure;
+      failures = 0;
+    }
     const proven =
       piece.kind === "alone" && left.length > 0 && isProven(piece.tries, failure) ? piece.uid : undefined;
     pieces = afterFailure(piece, proven === undefined ? left : [], uids.length, pieces);
@@ -77,6 +81,18 @@ export async function fetchAround(mailbox: MailboxState, around: FetchAround): P
       "the legacy server cannot give this message",
     );
   }
+}
+
+/** Something of a message whose bytes are here. */
+async function isServing(mailbox: MailboxState, { asked, work }: FetchAround): Promise<boolean> {
+  const witness = witnessIn(mailbox, asked);
+  if (witness === undefined) return false;
+  return withMailboxAlone(mailbox, work, (lease) =>
+    isGiven(lease, asked, witness).catch((error: unknown) => {
+      if (!mayBeItsFault(error)) throw error;
+      return false;
+    }),
+  );
 }
 
 function isProven(tries: number, failure: MailError): boolean {

@@ -30,6 +30,8 @@ export interface Losses {
   /** Accepted, and still not here. Ascending. */
   missingFrom(table: MessageTable): readonly Uid[];
   putAsideNow(uid: Uid, reason: string, tries: number): void;
+  /** All at once: what is kept is written as one. */
+  putAllAside(all: ReadonlyMap<Uid, PutAside>): void;
   accept(uid: Uid, word: Omit<AcceptedLoss, "reason">): void;
   /** It is asked for again, and nothing of it is accepted. */
   takeBack(uid: Uid): void;
@@ -99,6 +101,12 @@ function openLosses(store: AccountStore, { id, uidValidity }: MailboxRecord): Lo
     const all: Kept = { uidValidity, putAside: [...putAside], accepted: [...accepted] };
     store.writeSetting(key, JSON.stringify(all));
   };
+  const putAllAside = (all: ReadonlyMap<Uid, PutAside>): void => {
+    if (all.size === 0) return;
+    for (const [uid, { reason, tries }] of all)
+      putAside.set(uid, { reason, tries: (putAside.get(uid)?.tries ?? 0) + tries });
+    write();
+  };
   return {
     putAside,
     accepted,
@@ -106,10 +114,8 @@ function openLosses(store: AccountStore, { id, uidValidity }: MailboxRecord): Lo
       if (accepted.size === 0) return [];
       return [...accepted.keys()].filter((uid) => isMissing(table, uid)).sort((a, b) => a - b);
     },
-    putAsideNow(uid, reason, tries) {
-      putAside.set(uid, { reason, tries: (putAside.get(uid)?.tries ?? 0) + tries });
-      write();
-    },
+    putAllAside,
+    putAsideNow: (uid, reason, tries) => putAllAside(new Map([[uid, { reason, tries }]])),
     accept(uid, word) {
       accepted.set(uid, { ...word, reason: putAside.get(uid)?.reason ?? "" });
       write();

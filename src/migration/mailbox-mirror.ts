@@ -14,7 +14,7 @@ import { singleFlight, waitWith } from "../waiting.ts";
 import { expungedSince } from "./expunged-since.ts";
 import { isUnchanged, type SyncOptions, takeTold } from "./follow-mailbox.ts";
 import { forgetChanged } from "./given-back.ts";
-import { type Losses, lossesOf, putAsideIn } from "./losses.ts";
+import { type Losses, lossesOf, type PutAside, putAsideIn } from "./losses.ts";
 import { withMailbox, withMailboxApart } from "./mailbox-lease.ts";
 import type { MailboxEvent, MailboxState, MailboxStateOptions } from "./mailbox-state.ts";
 import { openMailboxState } from "./open-mailbox-state.ts";
@@ -132,9 +132,9 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
       const { accepted } = lossesNow();
       return retryAt.has(uid) || accepted.has(uid);
     },
-    set(uid: Uid, reason: string, tries: number): void {
-      lossesNow().putAsideNow(uid, reason, tries);
-      retryAt.set(uid, performance.now() + retryMs);
+    add(all: ReadonlyMap<Uid, PutAside>): void {
+      lossesNow().putAllAside(all);
+      for (const uid of all.keys()) retryAt.set(uid, performance.now() + retryMs);
     },
   };
   const flights = new Map<string, () => Promise<void>>();
@@ -167,22 +167,26 @@ export async function openMailboxMirror(options: MailboxMirrorOptions): Promise<
   };
   /** Of what the background asked for itself; what a client has asked for is settled between the two. */
   const countAttempts = (asked: Iterable<Uid>): void => {
+    const givenUp = new Map<Uid, PutAside>();
     for (const uid of asked) {
       if (state.table.get(uid) === undefined || !isMissing(uid)) continue;
-      const count = (attempts.get(uid) ?? 0) + 1;
-      attempts.set(uid, count);
-      if (count < maxAttempts) continue;
-      quarantine.set(uid, `asked for ${count} times, the legacy server did not answer`, count);
+      const tries = (attempts.get(uid) ?? 0) + 1;
+      attempts.set(uid, tries);
+      if (tries < maxAttempts) continue;
+      givenUp.set(uid, { reason: `asked for ${tries} times, the legacy server did not answer`, tries });
     }
+    quarantine.add(givenUp);
   };
   /** Not to be had though asked for by themselves. */
   const putUnreadableAside = (): void => {
+    const givenUp = new Map<Uid, PutAside>();
     for (const asked of ["metadata", "content"] as const)
       for (const uid of unreadable.suspects(asked)) {
         const failure = unreadable.failureOf(uid, asked);
-        if (!failure || state.table.get(uid) === undefined || !isMissing(uid)) continue;
-        quarantine.set(uid, `the old server cannot give it: ${failure.message}`, 1);
+        if (!failure || state.table.get(uid) === undefined || !isMissing(uid) || givenUp.has(uid)) continue;
+        givenUp.set(uid, { reason: `the old server cannot give it: ${failure.message}`, tries: 1 });
       }
+    quarantine.add(givenUp);
   };
   /** What a FETCH of many has broken on is found, and the rest brought. */
   const mend = async (): Promise<void> => {

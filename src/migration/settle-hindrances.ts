@@ -2,6 +2,7 @@
 import { MailError, unreachable } from "../errors.ts";
 import type { EncodedMailboxName } from "../mail/ids.ts";
 import type { AccountStore } from "../store/store.ts";
+import { breathe } from "../waiting.ts";
 import { acceptUidl } from "./accepted-uidls.ts";
 import { acceptFewUids } from "./few-uids.ts";
 import { type Choice, choicesOf, type Hindrance, type HindranceKind, idOf, wordsOf } from "./hindrance.ts";
@@ -36,6 +37,8 @@ export async function settleHindrances(
     return meant;
   }
   for (const hindrance of meant) {
+    // Of thousands at once: sessions are served in between.
+    await breathe();
     signal.throwIfAborted();
     const at = new Date().toISOString();
     if (choice === "accept") await accept(mirror, hindrance, { by: decision.by, at }, signal);

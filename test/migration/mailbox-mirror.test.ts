@@ -144,6 +144,50 @@ describe("pullTurn", () => {
     expect(mirror.quarantine).toEqual(new Map());
   });
 
+  it("writes down at once, and not one by one, which ones the server cannot give", async () => {
+    const many = new Map(
+      Array.from({ length: 200 }, (_, index) => [index + 1, `Subject: ${index}\r\n\r\ntext\r\n`]),
+    );
+    let writes = 0;
+    const counting: AccountStore = Object.create(store, {
+      writeSetting: {
+        value(key: string, value: string) {
+          if (key.startsWith("losses:")) writes++;
+          store.writeSetting(key, value);
+        },
+      },
+    });
+    const source = createFakeSource({
+      messages: many,
+      beforeBody: async (uid) => {
+        if (uid % 2 === 0) throw new MailError("UNAVAILABLE", "closed");
+      },
+    });
+    const record = addMailbox(store);
+    const options = { store: counting, source, logger: silentLogger, signal: closing.signal, record };
+    const mirror = await openMailboxMirror(options);
+    await pullAll(mirror);
+    expect(mirror.state.table.fullCount).toBe(100);
+    expect(mirror.quarantine.size).toBe(100);
+    expect(writes).toBeLessThanOrEqual(2);
+  });
+
+  it("blames no message where the server gives nothing any more", async () => {
+    const many = new Map(
+      Array.from({ length: 200 }, (_, index) => [index + 1, `Subject: ${index}\r\n\r\ntext\r\n`]),
+    );
+    let given = 0;
+    const { mirror } = await mirrorOf({
+      messages: many,
+      beforeBody: async () => {
+        if (++given > 100) throw new MailError("UNAVAILABLE", "closed");
+      },
+    });
+    await expect(pullAll(mirror)).rejects.toThrow("closed");
+    expect(mirror.state.table.fullCount).toBe(100);
+    expect(mirror.quarantine.size).toBeLessThan(30);
+  });
+
   it("asks for it once more when somebody asks for all", async () => {
     const silent = new Set([7]);
     const { mirror } = await mirrorOf({ silent });
