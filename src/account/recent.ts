@@ -5,6 +5,7 @@
  */
 import { type Uid, uid } from "../mail/ids.ts";
 import { lowerBound } from "../mail/number-set.ts";
+import { uidNextAtCutover } from "../migration/local-mailbox.ts";
 import type { MailboxState } from "../migration/mailbox-state.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
 
@@ -19,9 +20,9 @@ export function createRecentLedger(): RecentLedger {
   const unclaimedFrom = (mailbox: MailboxState): Uid => {
     const kept = mailbox.store.readSetting(keyOf(mailbox));
     if (kept !== undefined) return uid(Number(kept));
-    // What was there at the first look has been seen on the legacy server.
-    claimBelow(mailbox, mailbox.record.uidNext);
-    return mailbox.record.uidNext;
+    const from = seenThere(mailbox);
+    claimBelow(mailbox, from);
+    return from;
   };
   const unclaimed = (mailbox: MailboxState): readonly Uid[] => {
     const from = unclaimedFrom(mailbox);
@@ -37,6 +38,12 @@ export function createRecentLedger(): RecentLedger {
     },
     count: (mailbox) => unclaimed(mailbox).length,
   };
+}
+
+/** What was there at the first look has been seen on the legacy server, if it is not from after the cutover. */
+function seenThere({ store, record, isLocal }: MailboxState): Uid {
+  const atCutover = isLocal ? uidNextAtCutover(store, record) : undefined;
+  return atCutover === undefined ? record.uidNext : uid(atCutover);
 }
 
 /** Where the disk is full a message may be recent twice: no reason to turn a client away. */

@@ -139,6 +139,8 @@ describe("mail dropped into the Maildir of an account that has a legacy server",
     const straight = await legacy.client(user);
     for (const name of ["a", "b"])
       await straight.ok("APPEND INBOX ", Buffer.from(`Subject: ${name}\r\n\r\n`));
+    await straight.ok("CREATE Work");
+    await straight.ok("APPEND Work ", Buffer.from("Subject: w\r\n\r\n"));
     const client = await mailferry.client(user);
     await client.ok("SELECT INBOX");
     const maildir = join(mailferry.dataDir, "mail", "_", user, "Maildir");
@@ -161,6 +163,9 @@ describe("mail dropped into the Maildir of an account that has a legacy server",
     await client.ok("NOOP");
     const taken = await subjects(client);
     expect(taken.map((line) => line.split(" ")[1])).toEqual(["a", "b", "c", "d"]);
+    await drop("x.there", ".Work/new");
+    const status = (await client.ok("STATUS Work (MESSAGES RECENT)")).untagged.map(String);
+    expect(status).toContain("* STATUS Work (MESSAGES 2 RECENT 1)");
     await drop("e.there", "new");
     await cli("rollback");
     await client.ok("NOOP");
