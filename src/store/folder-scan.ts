@@ -11,7 +11,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Uid } from "../mail/ids.ts";
 import { curPath, type MailboxFolder, makeFolder, removeFile } from "./mailbox-folder.ts";
 import { baseOf, parseMaildirName, withLetters } from "./maildir-name.ts";
-import { errorCode } from "./store-errors.ts";
+import { errorCode, isRefusal, storing } from "./store-errors.ts";
 
 /** Names looked at before others get a turn. */
 const namesPerTurn = 5_000;
@@ -90,8 +90,17 @@ async function listOrMake(folder: MailboxFolder, sub: "cur" | "new"): Promise<st
     return await readdir(join(folder.path, sub));
   } catch (error) {
     if (errorCode(error) !== "ENOENT") throw error;
-    makeFolder(folder.path, false);
-    folder.wrote();
+    makeMissing(folder);
     return [];
+  }
+}
+
+/** What a full disk does not take of a mailbox that is not local is served without it. */
+function makeMissing(folder: MailboxFolder): void {
+  try {
+    storing(() => makeFolder(folder.path, false));
+    folder.wrote();
+  } catch (error) {
+    if (folder.isLocal || !isRefusal(error)) throw error;
   }
 }
