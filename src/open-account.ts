@@ -27,6 +27,7 @@ import type { Flusher } from "./store/flusher.ts";
 import { openAccountStore } from "./store/open.ts";
 import type { AccountStore } from "./store/store.ts";
 import { StoreTrouble } from "./store/store-errors.ts";
+import type { Trouble } from "./store/watch-damage.ts";
 import type { Writer } from "./store/writer.ts";
 
 export type LegacyLogin = ProvenLogin<LegacyHost, LegacyProof>;
@@ -65,8 +66,10 @@ export interface AccountPlace {
   readonly writer: Writer;
   readonly flusher: Flusher;
   readonly logger: Logger;
-  /** What is known of the account on disk is damaged: it has to be opened anew. */
-  readonly onDamage: () => void;
+  /** The store cannot go on: the account has to be opened anew. */
+  readonly onTrouble: (trouble: Trouble) => void;
+  /** Nothing is written: the disk takes nothing. */
+  readonly isPassing: boolean;
 }
 
 export interface AccountOptions {
@@ -84,7 +87,7 @@ export interface OpenedAccount extends OpenedMirror<LegacyLogin> {
 
 /** As its stage has it. */
 export async function openAccount(place: AccountPlace, options: AccountOptions): Promise<OpenedAccount> {
-  const { user, folder, directory, writer, flusher, logger, onDamage } = place;
+  const { user, folder, directory, writer, flusher, logger, onTrouble, isPassing } = place;
   const { host, login, maildrop, sweepDays, deletions } = options;
   let credentials: LegacyCredentials | undefined = login?.credentials;
   let sources: LegacySources | undefined;
@@ -122,7 +125,7 @@ export async function openAccount(place: AccountPlace, options: AccountOptions):
   // What is here of an account with POP3 only has no other home: flags, and mailboxes but INBOX.
   const durable = isLocal() || host?.imap === undefined;
   const store = await openAccountStore(folder, {
-    ...{ writer, flusher, logger, durable, onDamage },
+    ...{ writer, flusher, logger, durable, onTrouble, isPassing: isPassing && !durable },
     mustExist: isLocal(),
   }).catch(async (error) => {
     await leaveLegacy();
@@ -133,6 +136,7 @@ export async function openAccount(place: AccountPlace, options: AccountOptions):
     // One that has ended after the cutover.
     if (isLocal()) return;
     last = { problem: describeProblem(outcome) };
+    if (store.isPassing) return;
     directory.noteError(user, last.problem);
     if (outcome.kind !== "failed") {
       moveToStage(directory, folder, user, outcome.kind === "complete" ? "complete" : "mirroring");
@@ -141,7 +145,8 @@ export async function openAccount(place: AccountPlace, options: AccountOptions):
   const openLegacy = async (states?: OpenStates): Promise<Mirror> => {
     if (!sources) throw new MailError("CANNOT", `no legacy server for ${user}`);
     keepSource(store, sources.imap ? "imap" : "pop3");
-    if (directory.account(user)?.stage === "new") moveToStage(directory, folder, user, "mirroring");
+    if (!store.isPassing && directory.account(user)?.stage === "new")
+      moveToStage(directory, folder, user, "mirroring");
     const { imap, pop3 } = sources;
     imap?.showAs(shownValidities(store).of);
     const common = { store, logger, onOutcome };

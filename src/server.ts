@@ -33,7 +33,9 @@ import { accountDirectory } from "./store/data-dir.ts";
 import { type AccountCounters, type Directory, openDirectory } from "./store/directory.ts";
 import { createFlusher } from "./store/flusher.ts";
 import { openAccountStore } from "./store/open.ts";
+import { isRefusal, storing } from "./store/store-errors.ts";
 import { startSyncHelper } from "./store/sync-helper.ts";
+import type { Trouble } from "./store/watch-damage.ts";
 import { createWriter } from "./store/writer.ts";
 
 export interface BoundListener {
@@ -91,6 +93,8 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     logger,
   });
   const mirrors = new Map<string, OpenAccount>();
+  /** Users whose account is to be opened without writing. */
+  const withoutRoom = new Set<string>();
 
   const open = async (user: string, login: LegacyLogin | undefined): Promise<OpenedMirror<LegacyLogin>> => {
     const name = userNameOf(user);
@@ -101,13 +105,17 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
       writer,
       flusher,
       logger: logger.child({ account: user }),
-      // Not within the work that has met it.
-      onDamage: () => setImmediate(() => accounts.drop(user).catch(() => undefined)),
+      isPassing: withoutRoom.delete(user),
+      onTrouble: (trouble: Trouble) => {
+        if (trouble === "full") withoutRoom.add(user);
+        // Not within the work that has met it.
+        setImmediate(() => accounts.drop(user).catch(() => undefined));
+      },
     };
     const host = login?.legacy ?? legacyFor(hosts, name);
     if (directory.account(user)?.stage !== "local") {
       if (!host) throw new MailError("CANNOT", `no legacy server for ${user}`);
-      directory.ensureAccount(user, host.label);
+      ensureAccount(user, host.label);
     }
     const { sweepDays } = config.cutover;
     const { confirmAfter, keepDays } = config.deletions;
@@ -123,6 +131,15 @@ export async function createMailferry(config: Config, logger: Logger): Promise<M
     };
   };
 
+  /** A full disk turns nobody away whose mail is elsewhere: there is a row at the next opening. */
+  const ensureAccount = (user: string, label: string): void => {
+    try {
+      storing(() => directory.ensureAccount(user, label));
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      logger.error({ err: error, account: user }, "the account could not be noted");
+    }
+  };
   const ownFolder = (user: string, name: UserName): string => {
     const folder = accountDirectory(config.dataDir, name);
     const owner = recordedUser(folder);

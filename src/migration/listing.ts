@@ -5,9 +5,8 @@
 import type { ImapSource, ListedName, Listing, Namespaces, Priority } from "../legacy/source.ts";
 import { type EncodedMailboxName, inbox } from "../mail/ids.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
+import { listingKey } from "../store/watch-damage.ts";
 import { sameList } from "./mailbox-state.ts";
-
-const listingKey = "listing";
 
 export async function fetchListing(
   source: ImapSource,

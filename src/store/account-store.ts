@@ -35,7 +35,7 @@ import { countFiles, noteTold, removeSetAside, setAsideMailboxes } from "./set-a
 import { createSpool, type Spool } from "./spool.ts";
 import type { AccountStore, MailboxRecord, MessageToAdd, StoredMessage } from "./store.ts";
 import type { StoreContext } from "./store-context.ts";
-import { MessageLost, storing, storingAsync } from "./store-errors.ts";
+import { MessageLost, StoreTrouble, storing, storingAsync } from "./store-errors.ts";
 import { receivedPrefix } from "./sweep.ts";
 import { syncPath } from "./sync-path.ts";
 import { compareSubscriptions, writeSubscriptions } from "./write-subscriptions.ts";
@@ -126,6 +126,7 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
 
   return {
     directory: context.directory,
+    isPassing: context.isPassing,
     ...mailboxMethods(parts, track),
     ...createCacheMethods(context, current),
     expunges: expungeLog(context),
@@ -175,7 +176,11 @@ export function createAccountStore(parts: AccountStoreParts): AccountStore {
         if (raiseUidValidity(context.maildir, highestUidValidity(registry))) context.flusher.wrote();
       }),
     handOver: (request) => track(() => handOver(context, registry, request, signal)),
-    makeDurable: () => track(() => makeDurable(context)),
+    makeDurable: () =>
+      track(async () => {
+        if (context.isPassing) throw new StoreTrouble(new Error("the disk takes nothing: it is full"));
+        await makeDurable(context);
+      }),
     becomeLocal: () =>
       storing(() => {
         context.isLocal = true;

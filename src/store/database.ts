@@ -232,7 +232,7 @@ function schemaVersion(db: DatabaseSync, schema: "main" | "side"): number {
   return Number(db.prepare(`PRAGMA ${schema}.user_version`).get()?.["user_version"]);
 }
 
-function transaction<T>(db: DatabaseSync, work: () => T): T {
+export function transaction<T>(db: DatabaseSync, work: () => T): T {
   db.exec("BEGIN IMMEDIATE");
   try {
     const result = work();

@@ -18,6 +18,7 @@ import {
   uidOfFile,
 } from "./mailbox-folder.ts";
 import { baseOf, parseMaildirName, withLetters } from "./maildir-name.ts";
+import { errorCode, isRefusal, storing } from "./store-errors.ts";
 
 /** Names read before others get a turn. */
 const namesPerTurn = 1_000;
@@ -149,18 +150,30 @@ function settleOthers(folder: MailboxFolder, uid: Uid, known: string, other: str
   else if (otherStat) folder.strangers.add(join("cur", other));
 }
 
-function makeMissing(folder: MailboxFolder): void {
-  if (["cur", "new"].every((sub) => existsSync(join(folder.path, sub)))) return;
-  makeFolder(folder.path, false);
-  folder.wrote();
-}
-
 /** But those with a dot first, as Dovecot does; a character of a name is a byte. */
 async function eachName(
   folder: MailboxFolder,
   sub: "cur" | "new",
   visit: (name: string) => void,
 ): Promise<void> {
-  const entries = await opendir(join(folder.path, sub), { encoding: "latin1", bufferSize: namesPerTurn });
+  const entries = await opendir(join(folder.path, sub), {
+    encoding: "latin1",
+    bufferSize: namesPerTurn,
+  }).catch((error: unknown) => {
+    // A full disk has not taken it.
+    if (folder.isLocal || errorCode(error) !== "ENOENT") throw error;
+  });
+  if (!entries) return;
   for await (const { name } of entries) if (!name.startsWith(".")) visit(name);
+}
+
+/** What a full disk does not take of a mailbox that is not local is served without it. */
+function makeMissing(folder: MailboxFolder): void {
+  if (["cur", "new"].every((sub) => existsSync(join(folder.path, sub)))) return;
+  try {
+    storing(() => makeFolder(folder.path, false));
+    folder.wrote();
+  } catch (error) {
+    if (folder.isLocal || !isRefusal(error)) throw error;
+  }
 }

@@ -11,7 +11,7 @@ import { tryDotlock, uidlistLock } from "./dotlock.ts";
 import { parseKeywords, writeKeywordsFile } from "./dovecot-keywords.ts";
 import { type FlagLetters, flagLetters, type Keywords, letterSlots } from "./flag-letters.ts";
 import type { SidecarDb } from "./sidecar-db.ts";
-import { errorCode } from "./store-errors.ts";
+import { errorCode, isRefusal, toStoreError } from "./store-errors.ts";
 
 export interface KeywordTable {
   readonly names: Keywords;
@@ -84,6 +84,16 @@ export function createKeywordTable(
     behind = false;
   };
 
+  const writeIfFree = (): void => {
+    const lock = tryDotlock(join(folder(), "dovecot-uidlist"), uidlistLock);
+    if (!lock) return;
+    try {
+      write();
+    } finally {
+      lock.release();
+    }
+  };
+
   return {
     names,
     get isBehind() {
@@ -104,12 +114,11 @@ export function createKeywordTable(
       behind ||= inDoubt;
       inDoubt = false;
       if (!behind) return;
-      const lock = tryDotlock(join(folder(), "dovecot-uidlist"), uidlistLock);
-      if (!lock) return;
       try {
-        write();
-      } finally {
-        lock.release();
+        writeIfFree();
+      } catch (error) {
+        // Where there is no room the next one does.
+        if (!isRefusal(toStoreError(error)) && errorCode(error) !== "ENOENT") throw error;
       }
     },
     refresh,

@@ -81,7 +81,7 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
     return made;
   };
   const makeOnDisk = (record: MailboxRecord): void => {
-    if (!isSelectable(record)) return;
+    if (!isSelectable(record) || context.isPassing) return;
     makeFolder(join(maildir, record.directory), record.directory === "");
     flusher.wrote();
     if (context.isLocal) syncPath(maildir);
@@ -98,6 +98,7 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
     const before = sidecar.readSetting(renamingKey(id));
     if (before === undefined || before === "") return;
     const [from, to] = [join(maildir, before), join(maildir, kept(id).record.directory)];
+    if (context.isPassing) return;
     if (existsSync(from) && !existsSync(to)) renameSync(from, to);
     flusher.wrote();
     syncPath(maildir);
@@ -164,7 +165,7 @@ export function createMailboxRegistry(context: StoreContext): MailboxRegistry {
     },
     drop(id) {
       const { record } = kept(id);
-      const paths = moveAway(maildir, record);
+      const paths = context.isPassing ? [] : moveAway(maildir, record);
       flusher.wrote();
       if (context.isLocal) syncPath(maildir);
       forget(id);

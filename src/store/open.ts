@@ -13,14 +13,15 @@ import { openDatabase, rebuildWhereLost } from "./lost-sidecar.ts";
 import { createNamesFile } from "./mailbox-names-file.ts";
 import { createMailboxRegistry } from "./mailbox-registry.ts";
 import { createMaildropTable } from "./maildrop-table.ts";
+import { openMemoryDatabase } from "./memory-database.ts";
 import { createMessageCache } from "./message-cache.ts";
 import { noteRepair } from "./repairs.ts";
 import { createSidecarDb } from "./sidecar-db.ts";
 import type { AccountStore } from "./store.ts";
 import type { StoreContext } from "./store-context.ts";
-import { errorCode, isCorrupt, StoreTrouble, storing, storingAsync } from "./store-errors.ts";
+import { errorCode, isCorrupt, isRefusal, StoreTrouble, storing, storingAsync } from "./store-errors.ts";
 import { sweepTemporaries } from "./sweep.ts";
-import { watchDamage } from "./watch-damage.ts";
+import { type Trouble, watchDamage } from "./watch-damage.ts";
 import { createWriter, jobsOf, type Writer } from "./writer.ts";
 
 export interface AccountStoreOptions {
@@ -28,8 +29,10 @@ export interface AccountStoreOptions {
   readonly durable?: boolean;
   /** It was opened before, and has a mailbox at least: found empty, it is not served. */
   readonly mustExist?: boolean;
-  /** A database was found damaged in use: opened anew, the store makes it again. */
-  readonly onDamage?: () => void;
+  /** It cannot go on: opened anew, the store is whole again, or (`isPassing`) needs no disk. */
+  readonly onTrouble?: (trouble: Trouble) => void;
+  /** Nothing is written. Not of a local account. */
+  readonly isPassing?: boolean;
   /** Ends opening, and waits for locks later. */
   readonly signal?: AbortSignal;
   readonly logger?: Logger;
@@ -44,21 +47,29 @@ export async function openAccountStore(
   directory: string,
   options: AccountStoreOptions = {},
 ): Promise<AccountStore> {
-  const { logger = silentLogger, onDamage } = options;
+  const { logger = silentLogger, onTrouble, durable = false } = options;
   const writer = options.writer ?? createWriter();
   const release = options.writer ? async () => {} : () => writer.close();
-  const open = (): Promise<AccountStore> => openChecked(directory, { ...options, writer }, release);
+  const open = (isPassing = false): Promise<AccountStore> =>
+    openChecked(directory, { ...options, writer, isPassing }, release);
   try {
-    const store = await open().catch((error: unknown) => {
-      if (!(error instanceof StoreTrouble) || !isCorrupt(error.cause)) throw error;
-      logger.warn({ err: error, directory }, "a database is damaged");
-      noteDamage(directory, logger);
-      return open();
+    const store = await open(options.isPassing).catch((error: unknown) => {
+      if (error instanceof StoreTrouble && isCorrupt(error.cause)) {
+        logger.warn({ err: error, directory }, "a database is damaged");
+        noteDamage(directory, logger);
+        return open();
+      }
+      if (durable || !isRefusal(error)) throw error;
+      logger.error(
+        { err: error, directory },
+        "the disk takes nothing: the account is served without being stored",
+      );
+      return open(true);
     });
-    return watchDamage(store, (error) => {
-      logger.error({ err: error, directory }, "a database is damaged: the account is opened anew");
-      noteDamage(directory, logger);
-      onDamage?.();
+    return watchDamage(store, (trouble, error) => {
+      logger.error({ err: error, directory }, `the databases are ${trouble}: the account is opened anew`);
+      if (trouble === "damaged") noteDamage(directory, logger);
+      onTrouble?.(trouble);
     });
   } catch (error) {
     await release();
@@ -74,8 +85,13 @@ async function openChecked(
   const { signal = new AbortController().signal, logger = silentLogger, writer } = options;
   signal.throwIfAborted();
   const maildir = join(directory, "Maildir");
-  await settleDamage({ directory, writer, logger });
-  const { database, repairs } = storing(() => openDatabase(directory, options));
+  const { isPassing = false } = options;
+  if (!isPassing) await settleDamage({ directory, writer, logger });
+  const { database, repairs } = storing(() =>
+    isPassing
+      ? { database: openMemoryDatabase(directory, logger), repairs: [] }
+      : openDatabase(directory, options),
+  );
   try {
     return await storingAsync(async () => {
       const { db } = database;
@@ -97,6 +113,7 @@ async function openChecked(
         flushAhead: createFlushAhead(flusher),
         logger,
         isLocal: options.durable === true,
+        isPassing,
         bootId,
       };
       repairs.push(...(await rebuildWhereLost(context, options)));

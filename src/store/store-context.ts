@@ -28,6 +28,8 @@ export interface StoreContext {
   readonly logger: Logger;
   /** What is here has no other home: no file is deleted but by a client's wish. */
   isLocal: boolean;
+  /** Nothing is written down: the disk takes nothing. Not of a local account. */
+  readonly isPassing: boolean;
   /** Changes with every start of the machine. */
   readonly bootId: string;
 }

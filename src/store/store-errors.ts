@@ -46,6 +46,17 @@ export function isCorrupt(error: unknown): boolean {
   return code === sqliteCorrupt || code === sqliteNotADatabase;
 }
 
+/** READONLY IOERR FULL CANTOPEN. */
+const sqliteRefusals: ReadonlySet<number> = new Set([8, 10, 13, 14]);
+const refusals: ReadonlySet<string> = new Set("EACCES EDQUOT EIO ENOSPC EPERM EROFS".split(" "));
+
+/** A disk that is full, or that may not be written: it is so for a while, and for everything. */
+export function isRefusal(error: unknown): boolean {
+  if (!(error instanceof StoreTrouble)) return false;
+  const sqlite = sqliteCode(error.cause);
+  return sqlite === undefined ? refusals.has(errorCode(error.cause) ?? "") : sqliteRefusals.has(sqlite);
+}
+
 /** The same error, or UNAVAILABLE where the disk is to blame for it. */
 export function toStoreError(error: unknown): unknown {
   if (error instanceof MailError) return error;

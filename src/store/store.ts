@@ -110,6 +110,8 @@ export interface TakenMail {
 
 export interface AccountStore {
   readonly directory: string;
+  /** The disk takes nothing: what is known is held in memory, and forgotten at the end. */
+  readonly isPassing: boolean;
 
   mailboxes(): readonly MailboxRecord[];
   /** Makes the record, its id and its directory (collision-free); the folder appears on disk. */

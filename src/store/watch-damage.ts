@@ -1,14 +1,29 @@
-/** An account's store that tells when one of its databases is found damaged in use. */
+/** An account's store that tells when it has to be opened anew: a database is damaged, or has no room for a mailbox. */
 import type { AccountStore } from "./store.ts";
-import { isCorrupt, StoreTrouble } from "./store-errors.ts";
+import { isCorrupt, isRefusal, StoreTrouble } from "./store-errors.ts";
 
-/** `onDamage` is called once. */
-export function watchDamage(store: AccountStore, onDamage: (error: unknown) => void): AccountStore {
+export type Trouble = "damaged" | "full";
+
+type Look = (error: unknown, method: string, given: readonly unknown[]) => void;
+
+/** The account's names, of which a mailbox that has no place is one (migration/listing.ts). */
+export const listingKey = "listing";
+
+/** `onTrouble` is called once. */
+export function watchDamage(
+  store: AccountStore,
+  onTrouble: (trouble: Trouble, error: unknown) => void,
+): AccountStore {
   let isMet = false;
-  const look = (error: unknown): void => {
-    if (isMet || !(error instanceof StoreTrouble) || !isCorrupt(error.cause)) return;
+  const meet = (trouble: Trouble, error: unknown): void => {
+    if (!isMet) onTrouble(trouble, error);
     isMet = true;
-    onDamage(error);
+  };
+  const look: Look = (error, method, [first]) => {
+    if (error instanceof StoreTrouble && isCorrupt(error.cause)) meet("damaged", error);
+    // All else can be served without being stored.
+    const isName = method === "addMailbox" || (method === "writeSetting" && first === listingKey);
+    if (isName && isRefusal(error)) meet("full", error);
   };
   return {
     ...watched(store, look),
@@ -18,22 +33,25 @@ export function watchDamage(store: AccountStore, onDamage: (error: unknown) => v
 }
 
 /** Methods of the same names, whose failures `look` is told of. */
-function watched<T extends object>(parts: T, look: (error: unknown) => void): T {
+function watched<T extends object>(parts: T, look: Look): T {
   const entries = Object.entries(parts).map(([name, part]) => [
     name,
-    typeof part === "function" ? watchedMethod(part, look) : part,
+    typeof part === "function" ? watchedMethod(part, (error, given) => look(error, name, given)) : part,
   ]);
   return Object.fromEntries(entries) as T;
 }
 
-function watchedMethod(method: (...given: unknown[]) => unknown, look: (error: unknown) => void) {
+function watchedMethod(
+  method: (...given: unknown[]) => unknown,
+  look: (error: unknown, given: readonly unknown[]) => void,
+) {
   return (...given: unknown[]): unknown => {
     try {
       const result = method(...given);
-      if (result instanceof Promise) result.catch(look);
+      if (result instanceof Promise) result.catch((error: unknown) => look(error, given));
       return result;
     } catch (error) {
-      look(error);
+      look(error, given);
       throw error;
     }
   };

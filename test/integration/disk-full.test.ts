@@ -84,3 +84,40 @@ it.runIf(process.getuid?.() === 0)(
   },
   120_000,
 );
+
+it.runIf(process.getuid?.() === 0).each(["that was here before", "of which nothing is here"])(
+  "serves an account %s, though not a byte can be written",
+  async (which) => {
+    const legacy = await startDovecot({ users: [user, "other"], started: false });
+    onTestFinished(() => legacy.close());
+    await fillAccount(legacy, user, plainAccount({ messages: 30, sizeBytes: 3_000, mailboxes: 2 }));
+    await legacy.start();
+    const straight = await takeSnapshot(await legacy.client(user));
+    const disk = await smallDisk(20);
+    const mailferry = await startMailferry({ legacy, dataDir: join(disk.path, "data") });
+    onTestFinished(() => mailferry.close());
+    await (await mailferry.client(which === "that was here before" ? user : "other")).ok("LOGOUT");
+    await disk.fill();
+    const seen = async (): Promise<unknown> => {
+      const taken = await takeSnapshot(await mailferry.client(user));
+      return diffSnapshots(straight, taken, { ignore: ["RECENT"] });
+    };
+    // A mailbox that has no place on the disk ends the sessions of an account that is open, once.
+    await expect.poll(() => seen().catch(String), { timeout: 30_000 }).toEqual([]);
+    const client = await mailferry.client(user);
+    await client.ok("SELECT INBOX");
+    await client.ok("STORE 1 +FLAGS (\\Flagged NewWord)");
+    const { untagged } = await client.ok("FETCH 1 (FLAGS)");
+    expect(untagged.join()).toContain("NewWord");
+    await client.ok("CREATE Made");
+    client.close();
+    const direct = await legacy.client(user);
+    await direct.ok("SELECT INBOX");
+    expect((await direct.ok("FETCH 1 (FLAGS)")).untagged.join()).toContain("NewWord");
+    // Another session, after the first has left.
+    const again = await mailferry.client(user);
+    expect((await again.ok("SELECT INBOX")).untagged.join()).toContain("* 15 EXISTS");
+    await disk.resize(60);
+  },
+  120_000,
+);

@@ -82,10 +82,10 @@ async function uidsOf(store: AccountStore): Promise<readonly number[]> {
 it("notices that somebody has damaged a large index while it was closed", async () => {
   await fillLargeStore();
   damageIndex((at) => at % 8192 !== 0);
-  const onDamage = vi.fn();
-  const store = await fixture.open({ durable: true, onDamage });
+  const onTrouble = vi.fn();
+  const store = await fixture.open({ durable: true, onTrouble });
   expect(await uidsOf(store)).toHaveLength(150);
-  expect(onDamage).not.toHaveBeenCalled();
+  expect(onTrouble).not.toHaveBeenCalled();
   await store.close();
 });
 
@@ -94,12 +94,12 @@ it("tells once of damage that is met in use, and is whole when it is opened anew
   damageIndex((at) => at > 1 << 20);
   // As a disk does it: nobody can see that the file was changed.
   noteClosed(fixture.directory, silentLogger);
-  const onDamage = vi.fn();
-  let store = await fixture.open({ durable: true, onDamage });
+  const onTrouble = vi.fn();
+  let store = await fixture.open({ durable: true, onTrouble });
   const [inbox] = store.mailboxes();
   if (!inbox) throw new Error("no INBOX");
   for (const one of [99, 100]) expect(() => store.header(inbox, uid(one))).toThrow("cannot be used");
-  expect(onDamage).toHaveBeenCalledTimes(1);
+  expect(onTrouble).toHaveBeenCalledTimes(1);
   await store.close();
   store = await fixture.open({ durable: true });
   expect(await uidsOf(store)).toHaveLength(150);
@@ -121,14 +121,14 @@ it("serves no header with garbage in it", async () => {
   const at = bytes.indexOf(Buffer.alloc(3_000, 77));
   bytes.fill(0xa5, at + 1_000, at + 1_010);
   writeFileSync(pathOf("index.db"), bytes);
-  const onDamage = vi.fn();
-  let store = await fixture.open({ durable: true, onDamage });
+  const onTrouble = vi.fn();
+  let store = await fixture.open({ durable: true, onTrouble });
   const [inbox] = store.mailboxes();
   if (!inbox) throw new Error("no INBOX");
   expect(store.header(inbox, uid(76))?.length).toBe(70_000);
   for (let attempt = 0; attempt < 2; attempt++)
     expect(() => store.header(inbox, uid(77))).toThrow("cannot be used");
-  expect(onDamage).toHaveBeenCalledTimes(1);
+  expect(onTrouble).toHaveBeenCalledTimes(1);
   await store.close();
   store = await fixture.open({ durable: true });
   expect(store.header(inbox, uid(77))).toBeUndefined();
