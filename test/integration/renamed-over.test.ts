@@ -24,7 +24,8 @@ async function start(): Promise<Rig> {
   const legacy = await startCyrus({ users: [user], config: ["munge8bit: no"] });
   onTestFinished(() => legacy.close());
   const straight = await legacy.client(user);
-  await waitUntil("two mailboxes are made in one second", () => madeInOneSecond(straight));
+  let attempt = 0;
+  await waitUntil("two mailboxes of one UIDVALIDITY are made", () => makeTwins(straight, ++attempt));
   for (const uid of [1, 2, 3]) {
     await append(straight, "Letters", letter(uid), `0${uid}-Mar-2020 10:00:00 +0000`);
     await append(straight, "Bills", bill(uid), `1${uid}-May-2021 10:00:00 +0000`);
@@ -41,23 +42,19 @@ async function start(): Promise<Rig> {
   return { straight, mailferry, client, before, run };
 }
 
-async function madeInOneSecond(straight: ImapClient): Promise<boolean> {
+/** Each time under other names: Cyrus refuses to delete one twice in a second, and keeps UIDVALIDITYs at a RENAME. */
+async function makeTwins(straight: ImapClient, attempt: number): Promise<boolean> {
   const names = ["Letters", "Bills"];
   const validities = new Set<string | undefined>();
-  await straight.ok("CREATE Letters");
-  await straight.ok("CREATE Bills");
+  for (const name of names) await straight.ok(`CREATE ${name}${attempt}`);
   for (const name of names) {
-    const { untagged } = await straight.ok(`STATUS ${name} (UIDVALIDITY)`);
+    const { untagged } = await straight.ok(`STATUS ${name}${attempt} (UIDVALIDITY)`);
     validities.add(/UIDVALIDITY (\d+)/.exec(untagged.join())?.[1]);
   }
-  if (validities.size === 1) return true;
-  // Cyrus refuses to delete the same name twice in one second.
+  const areTwins = validities.size === 1;
   for (const name of names)
-    await waitUntil(
-      `${name} is deleted`,
-      async () => (await straight.command(`DELETE ${name}`)).status === "OK",
-    );
-  return false;
+    await straight.ok(areTwins ? `RENAME ${name}${attempt} ${name}` : `DELETE ${name}${attempt}`);
+  return areTwins;
 }
 
 const text = (subject: string): string => `Subject: ${subject}\r\n\r\n${subject}\r\n`;
