@@ -129,6 +129,8 @@ export function createDeletionBrake(store: AccountStore, mailbox: MailboxId): De
     },
     reset() {
       expected.clear();
+      // The same UIDs are other messages now, and nobody has seen them come.
+      arrivedAt.clear();
       hold([]);
     },
   };

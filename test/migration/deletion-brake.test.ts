@@ -101,3 +101,12 @@ it("does not count as many as were deleted here without being known, once", () =
   expect(judge(brake, table, uids(120, 120)).vanished).toEqual([]);
   expect(brake.held).toHaveLength(59);
 });
+
+it("what came a moment ago under another UIDVALIDITY excuses no loss under this one", () => {
+  const brake = newBrake();
+  brake.noteArrived(uids(1, 100));
+  brake.reset();
+  const { vanished } = judge(brake, tableOf(100), uids(91, 100));
+  expect(vanished).toEqual([]);
+  expect(brake.held).toEqual(uids(1, 90));
+});
