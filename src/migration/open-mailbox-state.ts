@@ -144,7 +144,6 @@ export async function openMailboxState(options: MailboxStateOptions): Promise<Ma
     keepIfWhole();
   };
 
-  /** What the legacy server has said or done already. */
   const saveOrServeRecord = (changes: Partial<MailboxRecord>): void => {
     try {
       saveRecord(changes);
