@@ -56,7 +56,8 @@ export async function rebuildWhereLost(
   const { database, directory, maildir, logger } = context;
   if (!durable) return [];
   // Without its index nobody knows whether a sidecar is an old one.
-  const isWanted = isEmpty(database) ? holdsMail(maildir) : database.isNew || isRebuilding(context);
+  const isAlone = database.isNew || database.indexWasDamaged || isRebuilding(context);
+  const isWanted = isEmpty(database) ? holdsMail(maildir) : isAlone;
   const mailboxes = isWanted ? await rebuildFromFolders(context) : [];
   if (mustExist && isEmpty(database)) throw nothingThere(directory, logger);
   if (mailboxes.length === 0) return [];

@@ -21,6 +21,7 @@ describe("an account whose databases are damaged", () => {
   let backups: string;
 
   beforeAll(async () => {
+    backups = await mkdtemp(join(tmpdir(), "backups-"));
     legacy = await startDovecot({ users, started: false });
     for (const user of users)
       await fillAccount(legacy, user, plainAccount({ messages: 40, sizeBytes: 2_000, mailboxes: 3 }));
@@ -30,7 +31,6 @@ describe("an account whose databases are damaged", () => {
       extra: { listen: plainListeners },
       legacyExtra: { pop3: { host: legacy.host, port: legacy.ports.pop3, tls: "none" } },
     });
-    backups = await mkdtemp(join(tmpdir(), "backups-"));
     for (const user of users) {
       const client = await mailferry.client(user);
       await client.ok('CREATE "Odd &- name.s"');

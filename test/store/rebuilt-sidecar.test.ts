@@ -260,6 +260,20 @@ describe("without its index, of mail that has no other home", () => {
     expect(after.messages[1]).toMatchObject([{ uid: 1, presence: "full" }]);
   });
 
+  it("where another sidecar is put back, a mailbox made since is there", async () => {
+    await across(true, removeBoth);
+    copyFileSync(pathOf("sidecar.db"), pathOf("backup"));
+    removeBoth();
+    const store = await fixture.open({ durable: true });
+    const made = addMailbox(store, { name: "Made", validity: 11 });
+    await fileAndSave(store, made, [toFile(1, "Subject: made\r\n\r\nmade\r\n")]);
+    await store.close();
+    copyFileSync(pathOf("backup"), pathOf("sidecar.db"));
+    const after = await reopened(true);
+    expect(after.mailboxes.map(({ name }) => name)).toContain("Made");
+    expect(after.messages.at(-1)).toMatchObject([{ uid: 1, presence: "full" }]);
+  });
+
   it("a damaged sidecar is kept for people", async () => {
     await across(true, () => truncateSync(pathOf("sidecar.db"), 0));
     expect(readdirSync(fixture.directory).some((name) => name.startsWith("sidecar.db.damaged-"))).toBe(true);
