@@ -50,15 +50,9 @@ export async function openLocalMirror(options: LocalMirrorOptions): Promise<Mirr
   const open = (record: MailboxRecord): Promise<MailboxMirror> => {
     const known = mirrors.get(record.id);
     if (known) return known;
-    const opening = stateOf(record).then(async (state) => {
+    const opening = stateOf(record).then((state) => {
       const mailbox = localMailbox(state, signal);
-      // A Dovecot beside us would give it another UIDVALIDITY.
-      if (state.table.uids.length === 0)
-        await mailbox
-          .checkpoint()
-          .catch((error: unknown) =>
-            logger.warn({ err: error, mailbox: record.name }, "dovecot-uidlist was not written"),
-          );
+      if (state.table.uids.length === 0) void noteEmpty(mailbox);
       opened.set(record.id, mailbox);
       return mailbox;
     });
@@ -66,6 +60,11 @@ export async function openLocalMirror(options: LocalMirrorOptions): Promise<Mirr
     opening.catch(() => mirrors.delete(record.id));
     return opening;
   };
+  /** Writes the list that nobody has written yet: its UIDVALIDITY is ours. */
+  const noteEmpty = (mailbox: MailboxMirror): Promise<void> =>
+    mailbox.checkpoint().catch((error: unknown) => {
+      if (!signal.aborted) logger.warn({ err: error }, "dovecot-uidlist was not written");
+    });
   const stateOf = async (record: MailboxRecord): Promise<MailboxState> => {
     const known = states?.get(record.id);
     known?.adopt({ signal, source: nobody, onRemoving });
@@ -93,7 +92,8 @@ export async function openLocalMirror(options: LocalMirrorOptions): Promise<Mirr
     for (const record of store.mailboxes()) {
       if (record.uidValidity !== undefined) continue;
       begin(store, record);
-      await open(recordOf(record.name));
+      // A Dovecot beside us would give it another UIDVALIDITY.
+      await (await open(recordOf(record.name))).checkpoint();
     }
   };
   const rename = async (renamed: readonly Renamed[]): Promise<void> => {

@@ -72,7 +72,7 @@ async function takeSome(
     noteKeywords(mailbox, messages.filter(isFull));
     mailbox.commitAdded(messages);
   }
-  return { isMore, isUnfinished: isUnfinished || messages.length > 0 };
+  return { isMore, isUnfinished: true };
 }
 
 function raiseUidNext(mailbox: MailboxState, uidNext: Uid): void {

@@ -1,5 +1,7 @@
 /** The store's methods for what others do in a local mailbox's folder. */
+import { MailError } from "../errors.ts";
 import { uid } from "../mail/ids.ts";
+import { uidlistLock } from "./dotlock.ts";
 import {
   flagsOfFile,
   forgetUnfinished,
@@ -16,6 +18,9 @@ import type { AccountStore, MailboxRecord } from "./store.ts";
 import type { StoreContext } from "./store-context.ts";
 import { storing } from "./store-errors.ts";
 import { underUidlistLock } from "./uidlist-lock.ts";
+
+/** A client that looks for new mail waits so long for who else gives UIDs: a lock that was left is stale in 2 minutes. */
+const patienceMs = 5_000;
 
 interface DroppedParts {
   readonly current: (mailbox: MailboxRecord) => MailboxFolder;
@@ -46,7 +51,12 @@ export function droppedMethods(context: StoreContext, { current, track, lineWrit
       track(async () => {
         const folder = current(record);
         const place = { context, folder, record, writeLines: lineWriter(folder, record) };
-        return underUidlistLock(folder, signal, () => takeDropped(place, taking));
+        const times = { ...uidlistLock, waitMs: patienceMs };
+        return underUidlistLock(folder, signal, () => takeDropped(place, taking), times).catch((error) => {
+          if (!(error instanceof MailError) || error.code !== "INUSE") throw error;
+          context.logger.warn({ err: error }, "new mail has to wait");
+          return { messages: [], isMore: false };
+        });
       }),
     flagsOfFile: (mailbox, before, fileName) =>
       storing(() => flagsOfFile(current(mailbox), before, fileName)),

@@ -13,6 +13,8 @@ export interface SeenFolder {
   new: bigint | undefined;
   /** The last scan may have missed something. */
   isDoubtful: boolean;
+  /** Mtimes, not of changes of ours, in whose tick it was made. */
+  readonly doubted: { cur: bigint | undefined; new: bigint | undefined };
   /** When we began to change cur/ without a scan since (`performance.now()`). */
   changedAt: number | undefined;
 }
@@ -31,7 +33,13 @@ const coarseTickMs = 2_500;
 const scanAgainMs = 15_000;
 
 export function unseenFolder(): SeenFolder {
-  return { cur: undefined, new: undefined, isDoubtful: false, changedAt: undefined };
+  return {
+    cur: undefined,
+    new: undefined,
+    isDoubtful: false,
+    doubted: { cur: undefined, new: undefined },
+    changedAt: undefined,
+  };
 }
 
 /** Two calls of stat. Throws where a folder is not there. */
@@ -42,11 +50,16 @@ export function hasChanged({ path, seen }: Watched): boolean {
 
 /** To be called before the folders are listed. */
 export function noteScan({ path, seen }: Watched): void {
-  const [cur, fresh] = [mtimeOf(path, "cur"), mtimeOf(path, "new")];
-  seen.cur = cur;
-  seen.new = fresh;
-  seen.isDoubtful = [cur, fresh].some(isRecent);
+  seen.isDoubtful = false;
   seen.changedAt = undefined;
+  for (const sub of ["cur", "new"] as const) {
+    const mtime = mtimeOf(path, sub);
+    const isOurs = mtime === seen[sub] && mtime !== seen.doubted[sub];
+    seen[sub] = mtime;
+    seen.doubted[sub] = isOurs || !isRecent(mtime) ? undefined : mtime;
+    if (seen.doubted[sub] !== undefined) seen.isDoubtful = true;
+    else if (isRecent(mtime)) seen.changedAt = performance.now();
+  }
 }
 
 /** The next look scans. */

@@ -1,5 +1,5 @@
 /** Mail that another agent drops into a local account's Maildir: it gets a UID and appears, once. */
-import { mkdir, readdir, rename, rmdir, utimes, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, rmdir, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
@@ -91,6 +91,17 @@ describe("mail dropped into a local account's Maildir", () => {
     client.close();
   });
 
+  it("waits where somebody else gives UIDs, and nobody is kept from reading", async () => {
+    const [lock, client] = [join(maildir, "dovecot-uidlist.lock"), await session()];
+    // Of another machine, for all that anybody knows.
+    await writeFile(lock, "1:elsewhere");
+    await drop("Subject: seven\n\n");
+    expect((await client.ok("SELECT INBOX")).untagged.map(String)).toContain("* 6 EXISTS");
+    await rm(lock);
+    expect(await lines(client, "NOOP")).toContain("* 7 EXISTS");
+    client.close();
+  });
+
   it("is there once whenever the server is killed", async () => {
     for (let round = 0; round < 5; round++) {
       const watching = await session();
@@ -104,7 +115,7 @@ describe("mail dropped into a local account's Maildir", () => {
     }
     const client = await session();
     await client.ok("SELECT INBOX");
-    const told = await lines(client, "FETCH 7:* BODY.PEEK[HEADER.FIELDS (SUBJECT)]");
+    const told = await lines(client, "FETCH 8:* BODY.PEEK[HEADER.FIELDS (SUBJECT)]");
     const subjects = told.map((line) => /kill (\d+\.\d+)/.exec(line)?.[1] ?? line);
     const dropped = Array.from({ length: 600 }, (_, at) => `${Math.floor(at / 120)}.${at % 120}`);
     expect(subjects.toSorted()).toEqual(dropped.toSorted());

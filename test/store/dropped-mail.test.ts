@@ -232,6 +232,19 @@ describe("the look at a local mailbox's folder", () => {
     expect(store.isUnchanged(inbox)).toBe(true);
   });
 
+  it("lists the folder once at most while nobody but us changes it", async () => {
+    drop("1.there", "Subject: a\n\n");
+    await take();
+    const meta = (number: number) => metaOf(number, { sizeBytes: 14 });
+    const copyOf = { mailbox: inbox, uid: uid(1000) };
+    await store.addMessages(inbox, [{ meta: meta(1001), copyOf }]);
+    await store.lookAround(inbox);
+    for (let number = 1002; number < 1010; number++) {
+      await store.addMessages(inbox, [{ meta: meta(number), copyOf }]);
+      expect(store.isUnchanged(inbox)).toBe(true);
+    }
+  });
+
   it("sees what others rename and remove", async () => {
     for (const name of ["1.there", "2.there"]) drop(name, "Subject: a\n\n");
     const [first] = await take();
