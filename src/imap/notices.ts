@@ -17,9 +17,13 @@ export async function writeNotices(
   options: { readonly expunges: boolean },
 ): Promise<void> {
   const { view } = state;
-  writeNewFlagNames(state, output);
   const recentBefore = options.expunges && view.hasExpunged ? countRecent(state) : undefined;
   const notices = view.takeNotices(options);
+  nameKeywords(
+    state,
+    notices.flatMap((notice) => (notice.kind === "flags" ? notice.uid : [])),
+    output,
+  );
   if (state.enabled.qresync) writeVanished(notices, output);
   for (const [index, notice] of notices.entries()) {
     output.write(formatNotice(state, notice));
@@ -34,13 +38,52 @@ export async function writeNotices(
 }
 
 /** FLAGS and PERMANENTFLAGS (RFC 3501 7.2.6, 7.1), at SELECT and ahead of the first message with a new keyword. */
-export function describeFlags({ mailbox, readOnly, told }: Selected, output: Output): void {
-  told.flags = mailbox.flags;
-  output.write(untagged(`FLAGS ${formatList(mailbox.flags)}`));
+export function describeFlags(
+  { mailbox, readOnly, told }: Selected,
+  output: Output,
+  /** Keywords that the old server uses without naming them. */
+  more: readonly string[] = [],
+): void {
+  told.flags = more.length === 0 ? mailbox.flags : [...mailbox.flags, ...more];
+  output.write(untagged(`FLAGS ${formatList(told.flags)}`));
   const permanent = readOnly
     ? "OK [PERMANENTFLAGS ()] Read-only mailbox."
-    : `OK [PERMANENTFLAGS ${formatList(mailbox.permanentFlags)}] Flags permitted.`;
+    : `OK [PERMANENTFLAGS ${formatList(permanentFlags(mailbox.permanentFlags, told.flags))}] Flags permitted.`;
   output.write(untagged(permanent));
+}
+
+const anyKeyword = "\\*";
+
+/** Where any keyword can be kept, each that there is, too. */
+function permanentFlags(told: readonly string[], flags: readonly string[]): readonly string[] {
+  if (!told.includes(anyKeyword)) return told;
+  const known = new Set(told.map((name) => name.toLowerCase()));
+  const missing = flags.filter((name) => !name.startsWith("\\") && !known.has(name.toLowerCase()));
+  return [...told.filter((name) => name !== anyKeyword), ...missing, anyKeyword];
+}
+
+/** No message shows a keyword that FLAGS has not named (RFC 3501 7.2.6), whatever the old server does. */
+export function nameKeywords(state: Selected, uids: readonly Uid[], output: Output): void {
+  const { mailbox, told } = state;
+  const known = new Set([...told.flags, ...mailbox.flags].map((name) => name.toLowerCase()));
+  const unnamed: string[] = [];
+  let last: readonly string[] | undefined;
+  for (const uid of uids) {
+    const flags = mailbox.flagsOf(uid);
+    if (!flags || flags === last) continue;
+    last = flags;
+    for (const name of flags) {
+      if (name.startsWith("\\") || known.has(name.toLowerCase())) continue;
+      known.add(name.toLowerCase());
+      unnamed.push(name);
+    }
+  }
+  if (unnamed.length === 0) {
+    writeNewFlagNames(state, output);
+    return;
+  }
+  const named = new Set(mailbox.flags);
+  describeFlags(state, output, [...told.flags.filter((name) => !named.has(name)), ...unnamed]);
 }
 
 function writeNewFlagNames(state: Selected, output: Output): void {
