@@ -4,7 +4,7 @@
  */
 
 import { unreachable } from "../errors.ts";
-import { selectHeaderFields } from "../mail/header.ts";
+import { headerEnd, selectHeaderFields, selectPartFields } from "../mail/header.ts";
 import type { Uid } from "../mail/ids.ts";
 import type { MessageContent } from "../mail/message.ts";
 import { locateSection } from "../mail/section.ts";
@@ -49,13 +49,23 @@ export async function sectionOfContent(
     case "fields": {
       const { start, end, names, not } = location;
       const header = await content.read(start, Math.min(end, start + maxHeaderBytes));
-      return cut({ kind: "bytes", bytes: selectHeaderFields(header, names, not) }, partial);
+      const bytes =
+        section.path.length === 0
+          ? selectHeaderFields(header, names, not)
+          : selectPartFields(await readOn(content, start, header), names, not);
+      return cut({ kind: "bytes", bytes }, partial);
     }
     case "none":
       return { kind: "bytes", bytes: Buffer.alloc(0) };
     default:
       return unreachable(location);
   }
+}
+
+/** What begins with the part's header, as far as it is needed. */
+async function readOn(content: MessageContent, start: number, header: Buffer): Promise<Buffer> {
+  if (headerEnd(header) !== undefined) return header;
+  return content.read(start, Math.min(content.sizeBytes, start + maxHeaderBytes));
 }
 
 export function lengthOf(section: SectionBytes): number {

@@ -18,9 +18,13 @@ export async function writeNotices(
   options: { readonly expunges: boolean },
 ): Promise<void> {
   const { view } = state;
-  writeNewFlagNames(state, output);
   const recentBefore = options.expunges && view.hasExpunged ? countRecent(state) : undefined;
   const notices = view.takeNotices(options);
+  nameKeywords(
+    state,
+    notices.flatMap((notice) => (notice.kind === "flags" ? notice.uid : [])),
+    output,
+  );
   if (state.enabled.qresync) writeVanished(notices, output);
   for (const [index, notice] of notices.entries()) {
     output.write(formatNotice(state, notice));
@@ -42,17 +46,59 @@ export function writeFlags(
   output.write(untagged(`FLAGS ${formatList(flags)}`));
   const permanent = readOnly
     ? "OK [PERMANENTFLAGS ()] Read-only mailbox."
-    : `OK [PERMANENTFLAGS ${formatList(permanentFlags)}] Flags permitted.`;
+    : `OK [PERMANENTFLAGS ${formatList(withKeywords(permanentFlags, flags))}] Flags permitted.`;
   output.write(untagged(permanent));
 }
 
-function writeNewFlagNames({ mailbox, readOnly, told }: Selected, output: Output): void {
-  const { flags, permanentFlags } = mailbox;
-  if (flags === told.flags) return;
-  const known = new Set(told.flags);
-  if (flags.every((name) => known.has(name))) return;
-  told.flags = flags;
-  writeFlags({ flags, permanentFlags, readOnly }, output);
+function describeFlags(
+  { mailbox, readOnly, told }: Selected,
+  output: Output,
+  /** Keywords that the old server uses without naming them. */
+  more: readonly string[] = [],
+): void {
+  told.flags = more.length === 0 ? mailbox.flags : [...mailbox.flags, ...more];
+  writeFlags({ flags: told.flags, permanentFlags: mailbox.permanentFlags, readOnly }, output);
+}
+
+const anyKeyword = "\\*";
+
+/** Where any keyword can be kept, each that there is, too. */
+function withKeywords(told: readonly string[], flags: readonly string[]): readonly string[] {
+  if (!told.includes(anyKeyword)) return told;
+  const known = new Set(told.map((name) => name.toLowerCase()));
+  const missing = flags.filter((name) => !name.startsWith("\\") && !known.has(name.toLowerCase()));
+  return [...told.filter((name) => name !== anyKeyword), ...missing, anyKeyword];
+}
+
+/** No message shows a keyword that FLAGS has not named (RFC 3501 7.2.6), whatever the old server does. */
+export function nameKeywords(state: Selected, uids: readonly Uid[], output: Output): void {
+  const { mailbox, told } = state;
+  const known = new Set([...told.flags, ...mailbox.flags].map((name) => name.toLowerCase()));
+  const unnamed: string[] = [];
+  let last: readonly string[] | undefined;
+  for (const uid of uids) {
+    const flags = mailbox.flagsOf(uid);
+    if (!flags || flags === last) continue;
+    last = flags;
+    for (const name of flags) {
+      if (name.startsWith("\\") || known.has(name.toLowerCase())) continue;
+      known.add(name.toLowerCase());
+      unnamed.push(name);
+    }
+  }
+  if (unnamed.length === 0) {
+    writeNewFlagNames(state, output);
+    return;
+  }
+  const named = new Set(mailbox.flags);
+  describeFlags(state, output, [...told.flags.filter((name) => !named.has(name)), ...unnamed]);
+}
+
+function writeNewFlagNames(state: Selected, output: Output): void {
+  const { flags } = state.mailbox;
+  if (flags === state.told.flags) return;
+  const known = new Set(state.told.flags);
+  if (flags.some((name) => !known.has(name))) describeFlags(state, output);
 }
 
 /** FLAGS of a message as this session sees them; undefined when it was expunged meanwhile. */

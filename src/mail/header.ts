@@ -20,7 +20,6 @@ export interface HeaderField {
 const lf = 0x0a;
 const cr = 0x0d;
 const crlf = Buffer.from("\r\n");
-const noBytes = Buffer.alloc(0);
 /** U+FFFD in UTF-8: what Dovecot shows for a NUL in a field. */
 const nulReplacement = "\xef\xbf\xbd";
 
@@ -75,6 +74,25 @@ export function fieldValue(header: Buffer, field: HeaderField): string {
  * is never in FIELDS.
  */
 export function selectHeaderFields(header: Buffer, names: readonly string[], not: boolean): Buffer {
+  const { fields, isEnded } = selected(header, names, not);
+  return isEnded || not ? fields : Buffer.concat([fields, crlf]);
+}
+
+/**
+ * The same of a part's header. Dovecot reads on behind a part whose header has no end, to the next empty line in the
+ * message, and adds none where there is none: `onward` is all that follows from the header's start.
+ */
+export function selectPartFields(onward: Buffer, names: readonly string[], not: boolean): Buffer {
+  return selected(onward.subarray(0, headerEnd(onward)), names, not).fields;
+}
+
+interface SelectedFields {
+  /** With the empty line that ends the header. */
+  readonly fields: Buffer;
+  readonly isEnded: boolean;
+}
+
+function selected(header: Buffer, names: readonly string[], not: boolean): SelectedFields {
   const wanted = new Set(names.map((name) => name.toLowerCase()));
   const pieces: Buffer[] = [];
   let behind = 0;
@@ -84,9 +102,10 @@ export function selectHeaderFields(header: Buffer, names: readonly string[], not
     if (not ? !listed : listed && field.hasValue) pieces.push(header.subarray(field.start, field.end));
   }
   const blankEnd = blankLineAt(header, behind);
-  if (blankEnd > 0) pieces.push(header.subarray(behind, blankEnd));
-  else if (!not) pieces.push(pieces.length > 0 && pieces.at(-1)?.at(-1) !== lf ? crlf : noBytes, crlf);
-  return Buffer.concat(pieces);
+  const isEnded = blankEnd > 0;
+  if (isEnded) pieces.push(header.subarray(behind, blankEnd));
+  else if (!not && pieces.length > 0 && pieces.at(-1)?.at(-1) !== lf) pieces.push(crlf);
+  return { fields: Buffer.concat(pieces), isEnded };
 }
 
 /** Offset behind an empty line at `at`, 0 where there is none. */

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { formatBody, formatBodyStructure } from "../../src/mail/body-structure.ts";
 import { formatEnvelope } from "../../src/mail/envelope.ts";
-import { headerEnd, selectHeaderFields } from "../../src/mail/header.ts";
+import { headerEnd, selectHeaderFields, selectPartFields } from "../../src/mail/header.ts";
 import type { MimePart } from "../../src/mail/mime-part.ts";
 import { scanMessage } from "../../src/mail/mime-scanner.ts";
 import { locateSection, type Section, type SectionPart } from "../../src/mail/section.ts";
@@ -59,7 +59,7 @@ export function compareWithDovecot(mails: readonly SampleMail[]): void {
     for (const [index, { name }] of mails.entries()) {
       const { bytes } = dovecot.answers[index]!;
       const tree = scanMessage(bytes);
-      const sections = sectionsOf(tree, bytes);
+      const sections = sectionsOf(tree);
       const theirs = await dovecot.sections(index, [...sections.keys()]);
       for (const [label, section] of sections) {
         const ours = latin1(sectionBytes(bytes, tree, section));
@@ -85,26 +85,16 @@ const sectionParts: readonly (readonly [string, SectionPart])[] = [
   ["HEADER.FIELDS.NOT (SUBJECT TO)", { kind: "fields", names: ["Subject", "To"], not: true }],
 ];
 
-/**
- * All sections of up to 15 part numbers, among them some that are not there. Left out are the FIELDS of an
- * inner message without a blank line, for which Dovecot reads on into what follows the message.
- */
-function sectionsOf(tree: MimePart, bytes: Buffer): Map<string, Section> {
+/** All sections of up to 15 part numbers, among them some that are not there. */
+function sectionsOf(tree: MimePart): Map<string, Section> {
   const sections = new Map<string, Section>();
   for (const path of [[], [1], [2], [1, 1], ...pathsIn(tree, [])].slice(0, 15)) {
     for (const [suffix, part] of sectionParts) {
       if (path.length === 0 && part.kind === "mime") continue;
-      const section = { path, part };
-      const place = locateSection(tree, section);
-      const runsOn = path.length > 0 && place.kind === "fields" && !hasBlankLine(bytes, place);
-      if (!runsOn) sections.set([...path, ...(suffix ? [suffix] : [])].join("."), section);
+      sections.set([...path, ...(suffix ? [suffix] : [])].join("."), { path, part });
     }
   }
   return sections;
-}
-
-function hasBlankLine(bytes: Buffer, { start, end }: { start: number; end: number }): boolean {
-  return headerEnd(bytes.subarray(start, end)) !== undefined;
 }
 
 function pathsIn(part: MimePart, path: readonly number[]): number[][] {
@@ -124,7 +114,9 @@ function sectionBytes(bytes: Buffer, tree: MimePart, section: Section): Buffer {
   const place = locateSection(tree, section);
   if (place.kind === "none") return Buffer.alloc(0);
   const range = bytes.subarray(place.start, place.end);
-  return place.kind === "range" ? range : selectHeaderFields(range, place.names, place.not);
+  if (place.kind === "range") return range;
+  if (section.path.length > 0) return selectPartFields(bytes.subarray(place.start), place.names, place.not);
+  return selectHeaderFields(range, place.names, place.not);
 }
 
 function latin1(bytes: Buffer): string {

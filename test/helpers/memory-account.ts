@@ -281,7 +281,9 @@ function openMailbox(
   return {
     name: encodedMailboxName(box.name),
     uidValidity: uidValidity(1234),
-    flags: ["\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft"],
+    get flags() {
+      return [...systemFlags, ...keywordsIn(box.messages)];
+    },
     permanentFlags: ["\\Deleted", "\\Seen", "\\*"],
     readOnly: !box.writable,
     get uids() {
@@ -363,4 +365,10 @@ function openMailbox(
       if (box.listeners.delete(onChange)) box.openCount--;
     },
   };
+}
+
+const systemFlags = ["\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft"];
+
+function keywordsIn(messages: readonly MemoryMessage[]): readonly string[] {
+  return [...new Set(messages.flatMap(({ flags }) => flags).filter((name) => !name.startsWith("\\")))];
 }

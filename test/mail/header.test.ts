@@ -1,6 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { fieldValue, headerEnd, headerFields, selectHeaderFields } from "../../src/mail/header.ts";
+import {
+  fieldValue,
+  headerEnd,
+  headerFields,
+  selectHeaderFields,
+  selectPartFields,
+} from "../../src/mail/header.ts";
 
 const bytes = (text: string): Buffer => Buffer.from(text, "latin1");
 
@@ -109,6 +115,15 @@ describe("HEADER.FIELDS", () => {
     expect(select(header, ["to", "x"], true)).toBe("Subject: a\r\nno colon\r\n cont\r\n");
     expect(select("", ["x"])).toBe("\r\n");
     expect(select("", ["x"], true)).toBe("");
+  });
+
+  test("of a part whose header has no end are read on to the next empty line, and get none, as in Dovecot", () => {
+    const ofPart = (text: string, names: string[], not = false): string =>
+      selectPartFields(bytes(text), names, not).toString("latin1");
+    expect(ofPart("To: a\r\n\r\nTo: body\r\n", ["to"])).toBe("To: a\r\n\r\n");
+    expect(ofPart("eA==\r\n--b--\r\n", ["to"])).toBe("");
+    expect(ofPart("X: y\r\n--b\r\nTo: next\r\n\r\nTo: body\r\n", ["to"])).toBe("To: next\r\n\r\n");
+    expect(ofPart("X: y\r\n\r\n--b--\r\n", ["to"], true)).toBe("X: y\r\n\r\n");
   });
 
   test("keeps the bytes of line ends", () => {

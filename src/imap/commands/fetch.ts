@@ -23,6 +23,7 @@ import { type FetchModifiers, fetchModifiers, noModifiers } from "../fetch-modif
 import { type PlainKind, plainAnswers, plainKinds } from "../fetch-plain.ts";
 import { ok, type Reply } from "../formatter.ts";
 import { type MessageSet, messageSet, messagesNamed, uidsReached } from "../message-set.ts";
+import { nameKeywords } from "../notices.ts";
 import { vanishedSince, writeVanished } from "../resync.ts";
 import type { Selected } from "../state.ts";
 import { ParseError, skip, space } from "../tokens.ts";
@@ -119,6 +120,7 @@ async function answerBatch(
   if (items.some(needsContent)) state.mailbox.prefetch(present);
   if (items.some(setsSeen)) await markSeen(state, present, signal);
   const unavailable = await requireAll(state.mailbox, present, needs, signal);
+  if (items.some(({ kind }) => kind === "flags")) nameKeywords(state, present, output);
   const plain = plainKinds(items);
   if (plain) return answerPlain(context, plain, present, unavailable);
   let unreadable: Unreadable | undefined;
