@@ -37,6 +37,8 @@ export type Hindrance =
         readonly tries: number;
         /** As the old server tells, if it does. */
         readonly messages: number | undefined;
+        /** Nothing was ever in it, as it tells. */
+        readonly isUnused: boolean;
       })
   /** A mailbox that is not migrated further. */
   | (InMailbox & { readonly kind: "mailbox"; readonly reason: string })
@@ -114,10 +116,10 @@ export function wordsOf(hindrance: Hindrance): string {
   }
 }
 
-function messagesIn({ messages }: Hindrance & { readonly kind: "shut" }): string {
+function messagesIn({ messages, isUnused }: Hindrance & { readonly kind: "shut" }): string {
   if (messages === undefined) return "nor does it tell how many messages are in it";
-  return messages === 0
-    ? "it says that nothing is in it, and a cutover does without it"
+  return isUnused
+    ? "it says that nothing was ever in it, and a cutover does without it"
     : `it says that ${messages} messages are in it`;
 }
 

@@ -9,7 +9,7 @@ import { doubtsOf } from "./mailbox-doubts.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import type { Mirror } from "./mirror.ts";
 import { shownValidities } from "./shown-validities.ts";
-import { shutOf } from "./shut-mailbox.ts";
+import { isUnused, shutOf } from "./shut-mailbox.ts";
 
 export async function hindrancesIn(mirror: Mirror): Promise<readonly Hindrance[]> {
   const ofMailboxes = (await mirror.all()).flatMap(hindrancesOf);
@@ -39,7 +39,8 @@ export function hindrancesOf({ state }: Pick<MailboxMirror, "state">): readonly 
   if (shut && acceptedOf(state) === undefined) {
     const { reason, tries, there } = shut;
     const acceptedAt = lastAccepted(state)?.at;
-    found.push({ kind: "shut", ...where, acceptedAt, reason, tries, messages: there?.messages });
+    const told = { messages: there?.messages, isUnused: there !== undefined && isUnused(there) };
+    found.push({ kind: "shut", ...where, acceptedAt, reason, tries, ...told });
   }
   const { absence, isHeld, gap } = doubtsOf(state);
   if (absence !== undefined) found.push({ kind: "missing", ...where, reason: absence, isHeld });

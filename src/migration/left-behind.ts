@@ -12,7 +12,7 @@ import type { AccountStore, MailboxRecord } from "../store/store.ts";
 import { commitListing, keptListing } from "./listing.ts";
 import { lossesOf } from "./losses.ts";
 import type { MailboxState } from "./mailbox-state.ts";
-import { type Extent, shutOf } from "./shut-mailbox.ts";
+import { type Extent, isUnused, shutOf } from "./shut-mailbox.ts";
 
 export interface AcceptedMailbox {
   readonly there: Extent | undefined;
@@ -58,9 +58,10 @@ export function isLeftBehind(mailbox: Mailbox): boolean {
   return shutOf(mailbox) !== undefined && (acceptedOf(mailbox) !== undefined || isEmptyThere(mailbox));
 }
 
-/** The old server does not open it, and says itself that nothing is in it; nor has it ever shown anything. */
+/** The old server does not open it, and says itself that nothing was ever in it; nor has it shown anything. */
 export function isEmptyThere(mailbox: Mailbox): boolean {
-  return shutOf(mailbox)?.there?.messages === 0 && mailbox.table.uids.length === 0;
+  const there = shutOf(mailbox)?.there;
+  return there !== undefined && isUnused(there) && mailbox.table.uids.length === 0;
 }
 
 /** Nothing of it is here. */

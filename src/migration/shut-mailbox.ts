@@ -61,10 +61,25 @@ export async function noteIfShut(state: MailboxState, error: unknown): Promise<b
     if (!mayBeShut(failure)) return false;
     reason = failure.message;
   }
-  const there = await extentThere(state);
+  const there = larger(await extentThere(state), await extentThere(state));
   if (isSilent && !(await isListed(state))) return false;
   keep(store, record, { reason, tries: (shutOf(state)?.tries ?? 0) + most + 1, there });
   return true;
+}
+
+/** Of two answers the one that tells more: that nothing is there is believed only where both say so. */
+function larger(one: Extent | undefined, other: Extent | undefined): Extent | undefined {
+  if (!one || !other) {
+    const told = one ?? other;
+    return told && isUnused(told) ? undefined : told;
+  }
+  const isMore = one.messages > other.messages || (isUnused(other) && !isUnused(one));
+  return isMore ? one : other;
+}
+
+/** Nothing is in it, nor has ever been. */
+export function isUnused({ messages, uidNext }: Extent): boolean {
+  return messages === 0 && uidNext === 1;
 }
 
 /** The server is there, and has it among its mailboxes. */
