@@ -23,6 +23,7 @@ import { isGivenAgain } from "./left-names.ts";
 import { showOther } from "./lost-messages.ts";
 import { doubtsOf, isKnownGap, noteGap } from "./mailbox-doubts.ts";
 import type { CommittedListing, MailboxState } from "./mailbox-state.ts";
+import { noteLeftPrints, printsOf } from "./message-prints.ts";
 import { findOthers, isOther } from "./other-messages.ts";
 import { isLossOfMost, noteLoss } from "./slow-losses.ts";
 import { noting, unreadableOf } from "./unreadable.ts";
@@ -78,6 +79,7 @@ export async function takeDelta(
     return takeDelta(mailbox, lease, await lease.examineAgain());
   }
   const last = listing.uids.at(-1) ?? 0;
+  const left = printsOf(mailbox.table, listing.vanished);
   mailbox.commitListing({
     ...listing,
     ...changes,
@@ -89,6 +91,7 @@ export async function takeDelta(
       flags: examined.flags,
     },
   });
+  if (!mailbox.isTransient) noteLeftPrints(mailbox.store, mailbox.record, left);
   // Those that have arrived: only what is known of a message can be held against it later.
   if (mailbox.isTransient) mailbox.commitMeta(mailbox.record, changes.metas);
   mailbox.follow(lease.examined);

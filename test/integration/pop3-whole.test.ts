@@ -249,3 +249,20 @@ describe("a message that does not come whole", () => {
     expect([migrated.code, migrated.stdout]).toEqual([1, expect.stringContaining("uidl-odd")]);
   });
 });
+
+it("a message that does not come to its end is named, and stops only itself", {
+  timeout: 180_000,
+}, async () => {
+  const letters = ["one", "two", "three"].map((name) => letter(name));
+  const endless = "line\r\n".repeat(6 << 20);
+  const standing = await start(letters, {
+    capabilities: pipelining,
+    sizeOf: (text) => Math.min(text.length, 200),
+    textOf: (text, index) => (index === 1 ? endless : text),
+  });
+  expect((await cli(standing, "migrate")).stdout).toContain("the UIDL uidl-two: ");
+  expect(await bodiesHere(standing)).toEqual(
+    [letters[0], letters[2]].map((one) => one?.bytes.toString("latin1")),
+  );
+  expect((await cli(standing, "cutover")).stderr).toContain("the UIDL uidl-two: ");
+});

@@ -188,3 +188,25 @@ it("cut over, renamed here, and rolled back: mail that comes late is brought ove
   expectNoneChanged(local, await cacheOf(again, "Post"));
   expect([...(await cacheOf(again, "Post"))]).toEqual(expect.arrayContaining([...cached]));
 });
+
+it("others rename it there and back once it is shown anew: no cached UID gets other bytes", async () => {
+  const { straight, client, before, run } = await start();
+  await straight.ok("DELETE Letters");
+  await straight.ok("RENAME Bills Letters");
+  await client.ok('LIST "" "*"');
+  const anew = await cacheOf(client, "Letters");
+  await client.ok("CLOSE");
+  await straight.ok("RENAME Letters Post");
+  await waitUntil("it is gone under that name", async () => {
+    await client.ok('LIST "" "*"');
+    return !(await run("status")).stdout.includes("Letters");
+  });
+  expect([...(await cacheOf(client, "Post")).values()]).toEqual([1, 2, 3].map(bill));
+  await client.ok("CLOSE");
+  await straight.ok("RENAME Post Letters");
+  await client.ok('LIST "" "*"');
+  const back = await cacheOf(client, "Letters");
+  expect([...back.values()]).toEqual([1, 2, 3].map(bill));
+  expectNoneChanged(before, back);
+  expectNoneChanged(anew, back);
+});
