@@ -66,8 +66,7 @@ export function createPop3Pull({ store, inbox, sizes }: Pop3PullOptions): Pop3Pu
   const failures = new Map<string, { count: number; retryAt: number }>();
   const doubts = createPop3Doubts(sizes);
 
-  const noteFailure = (entry: MaildropEntry | undefined): void => {
-    if (!entry) return;
+  const noteFailure = (entry: MaildropEntry): void => {
     const { count } = failures.get(entry.uidl) ?? { count: 0 };
     failures.set(entry.uidl, { count: count + 1, retryAt: performance.now() + retryMs });
     if (count + 1 < maxFailures) return;
@@ -161,8 +160,12 @@ export function createPop3Pull({ store, inbox, sizes }: Pop3PullOptions): Pop3Pu
         return { count, needsAnother: true };
       }
       if (failure === undefined) continue;
-      if (!signal.aborted && !(failure instanceof StoreTrouble)) noteFailure(range[retrieved.length]?.entry);
-      throw failure;
+      const broken = range[retrieved.length]?.entry;
+      if (signal.aborted || failure instanceof StoreTrouble || !broken) throw failure;
+      noteFailure(broken);
+      if (!isPutAside(broken)) throw failure;
+      // It stops none but itself.
+      return { count, needsAnother: true };
     }
     // What was read servers note at QUIT, and RSET has some forget it: no client has read it.
     if (missing.length > 0) await unlessRefused(session.reset());
