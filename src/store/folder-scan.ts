@@ -30,6 +30,8 @@ export async function scanFolder(folder: MailboxFolder): Promise<void> {
   await lookAtNew(folder);
   const seen = new Set<Uid>();
   const unknown: string[] = [];
+  /** All messages have their files by then: another with a name of ours was expunged once, and put back. */
+  const isOpen = folder.isLocal && folder.scanned;
   await eachName(folder, "cur", (name) => {
     const parsed = parseMaildirName(name);
     if (parsed?.mailbox === folder.id && parsed.uidValidity !== folder.uidValidity && !folder.isLocal) {
@@ -37,12 +39,12 @@ export async function scanFolder(folder: MailboxFolder): Promise<void> {
       return;
     }
     const uid = isPlain(name) ? uidOfFile(folder, name) : undefined;
-    if (uid === undefined) {
+    const known = uid === undefined ? undefined : folder.files.get(uid);
+    if (uid === undefined || (isOpen && known === undefined)) {
       unknown.push(name);
       return;
     }
     seen.add(uid);
-    const known = folder.files.get(uid);
     if (known === undefined) folder.files.set(uid, name);
     else if (known !== name) settleDouble(folder, uid, known, name);
   });

@@ -22,6 +22,7 @@ export interface LocalAccount {
   /** `A: 2` for a mailbox with two messages, sorted. */
   contents(): Promise<string[]>;
   listed(): Promise<string[]>;
+  /** As a client sees them that selects it. */
   uids(name: string): Promise<number[]>;
   text(name: string, uid: number): Promise<string | undefined>;
   /** Below the Maildir. */
@@ -75,7 +76,11 @@ export async function openLocalAccount(): Promise<LocalAccount> {
       return all.map(({ state }) => `${state.record.name}: ${state.table.uids.length}`).sort();
     },
     listed: async () => (await mirror.listing(signal)).mailboxes.map((entry) => entry.name).sort(),
-    uids: async (wanted) => [...(await mailbox(wanted)).state.table.uids],
+    async uids(wanted) {
+      const selected = await mailbox(wanted);
+      await selected.select(signal);
+      return [...selected.state.table.uids];
+    },
     async text(wanted, uid) {
       const content = await (await mailbox(wanted)).content(uid as Uid, signal);
       if (!content) return undefined;
