@@ -42,6 +42,8 @@ export async function nameAsOurs(
     for (const [name, message] of before) {
       folder.files.set(message.uid, message.fileName);
       folder.others.delete(baseOf(name));
+      // It is another file now, and nobody else writes to it.
+      folder.young.delete(message.uid);
       removeFile(folder, name);
       renamed.push(message);
     }

@@ -152,6 +152,8 @@ describe.each(layouts)("an account from a legacy server, with %s", (_, layout) =
     const refused = await runCli(["handover", "-c", mailferry.configFile, user, "--script", script]);
     expect(refused.stderr).toMatch(/^alice is not Mailferry's own, but in stage (mirroring|complete)/);
     expect(refused.code).toBe(1);
+    // One of its mailboxes has hardly any UIDs left.
+    await runCli(["problems", "-c", mailferry.configFile, user, "--accept-kind", "numbers"]);
     const taken = await runCli(["cutover", "-c", mailferry.configFile, user]);
     expect(taken.stderr + taken.stdout).toContain("alice: local");
     await legacy.close();
