@@ -36,6 +36,8 @@ export interface Pop3Session {
   readonly isClosed: boolean;
   /** Resolves when it is, however that came. */
   readonly closed: Promise<void>;
+  /** When the server has come further last (`performance.now()`). */
+  readonly progressAt: number;
   /** Sizes by number. */
   list(): Promise<ReadonlyMap<number, number>>;
   /** UIDLs by number; throws CANNOT where the server has none. */
@@ -167,6 +169,9 @@ function sessionOf(connection: Pop3Connection, capabilities: ReadonlyMap<string,
       return connection.isClosed;
     },
     closed: connection.closed,
+    get progressAt() {
+      return connection.progressAt;
+    },
     list: async () => {
       // RFC 1939 5: more may follow the size.
       const listed = [...(await tell("LIST"))].map(

@@ -25,6 +25,8 @@ export interface Pop3Connection {
   readonly isClosed: boolean;
   /** Resolves when it is, however that came. */
   readonly closed: Promise<void>;
+  /** When the server has come further last (`performance.now()`). */
+  readonly progressAt: number;
   run(command: Pop3Command): Promise<Pop3Reply>;
   /** Set once the server has said so. */
   pipelining: boolean;
@@ -128,6 +130,9 @@ export function createPop3Connection({ socket, silenceMs }: Pop3ConnectionOption
       return failure !== undefined;
     },
     closed: closed.promise,
+    get progressAt() {
+      return progressAt;
+    },
     get pipelining() {
       return pipelining;
     },

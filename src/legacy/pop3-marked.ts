@@ -35,6 +35,9 @@ export async function openMarked(open: () => Promise<Pop3Session>, aside: Aside)
       return isClosed || session?.isClosed === true;
     },
     closed: closed.promise,
+    get progressAt() {
+      return session?.progressAt ?? performance.now();
+    },
     list: async () => told.sizes,
     uidls: async () => told.uidls,
     retrieve: async (number, write) => (await real()).retrieve(number, write),

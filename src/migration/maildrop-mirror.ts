@@ -14,7 +14,7 @@ import type { AccountStore } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
 import { anyOf, breathe, waitWith } from "../waiting.ts";
 import { withoutAccepted } from "./accepted-uidls.ts";
-import { answerInTime, defaultPatienceMs } from "./answer-in-time.ts";
+import { answerInTime, defaultPatienceMs, type InTime } from "./answer-in-time.ts";
 import { followListing, pairUp } from "./follow-maildrop.ts";
 import type { MailboxMirror } from "./mailbox-mirror.ts";
 import {
@@ -216,13 +216,14 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
     }
   };
 
-  const open = async (signal: AbortSignal): Promise<OpenedMaildrop> => {
+  const open: InTime<OpenedMaildrop>["ask"] = async (signal, follow) => {
     const session = await openSession(signal);
     if (!session) {
       const entries = await kept();
       if (!entries) throw new MailError("UNAVAILABLE", "The mail server behind is not available");
       return { kind: "ours", entries, hasOthers: false };
     }
+    follow(session);
     const stopClosing = closeWhenAborted(session, signal);
     try {
       const look = await lookAt(session, "client", signal).catch((error: unknown) => {
@@ -257,6 +258,7 @@ export function openMaildropMirror(options: MaildropMirrorOptions): MaildropMirr
     if (!entries) return undefined;
     // What has come meanwhile is to be found.
     matchAnew();
+    options.wake();
     return { kind: "ours", entries, hasOthers: false };
   };
 

@@ -10,7 +10,7 @@ import type { Logger } from "../log.ts";
 import { type EncodedMailboxName, inbox, type MailboxId, type Uid } from "../mail/ids.ts";
 import type { AccountStore } from "../store/store.ts";
 import { anyOf, singleFlight, waitWith } from "../waiting.ts";
-import { answerInTime, defaultPatienceMs } from "./answer-in-time.ts";
+import { answerInTime, defaultPatienceMs, type InTime } from "./answer-in-time.ts";
 import { type BackgroundPull, createBackgroundPull, type PullOutcome } from "./background-pull.ts";
 import { type DeletionRules, defaultDeletionRules } from "./follow-names.ts";
 import { type HeldDeletions, makeRescueMailbox, nothingHeld } from "./held-deletions.ts";
@@ -284,7 +284,7 @@ interface MaildropParts extends Pick<Pop3MirrorOptions, "store" | "source" | "lo
 
 function maildropOf(parts: MaildropParts): MaildropMirror {
   const { store, source, feed, lookAgain, logger, run, clientsWaitMs } = parts;
-  const open = async (waiting: AbortSignal): Promise<OpenedMaildrop> => {
+  const open: InTime<OpenedMaildrop>["ask"] = async (waiting, follow) => {
     const session = await source.open(waiting).catch(async (error: unknown) => {
       if (!isUnavailable(error) || error.code === "INUSE" || !(await feed.isWhole())) throw error;
       logger.warn({ err: error }, "the old POP3 server is away");
@@ -293,6 +293,7 @@ function maildropOf(parts: MaildropParts): MaildropMirror {
     const stopClosing = session && closeWhenAborted(session, waiting);
     try {
       if (session) {
+        follow(session);
         const { messages, isWhole } = await waitWith(feed.look(session), waiting);
         lookAgain();
         if (!isWhole) return { kind: "theirs", messages, session };

@@ -68,6 +68,7 @@ function sessionAt(server: MemoryPop3): Pop3Session {
       return isClosed;
     },
     closed: new Promise(() => undefined),
+    progressAt: 0,
     list: async () => new Map(listed.map(({ text }, index) => [index + 1, text.length])),
     uidls: async () =>
       new Map(

@@ -12,7 +12,7 @@ const store = { makeDurable: async () => undefined } as AccountStore;
 function mailbox(name: string, pullTurn: () => Promise<"done">): MailboxMirror {
   return {
     state: {
-      record: { name },
+      record: { name, uidNext: 1 },
       table: createMessageTable([]),
       brake: { held: [] },
       problem: undefined,
