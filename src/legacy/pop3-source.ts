@@ -7,7 +7,7 @@ import { isWrongLogin, MailError } from "../errors.ts";
 import { anyOf, waitWith } from "../waiting.ts";
 import type { ConnectionBudget, Permit } from "./budget.ts";
 import type { ImapConnectionPool } from "./imap-source.ts";
-import { mayLogInAfterMs, untilLogin } from "./login-pace.ts";
+import { inPace, mayLogInAfterMs } from "./login-pace.ts";
 import { leave, type Pop3Credentials, type Pop3Session } from "./pop3-client.ts";
 import { openMarked } from "./pop3-marked.ts";
 import { openWithin, type ProvenPop3 } from "./prove-pop3-login.ts";
@@ -74,9 +74,12 @@ export function createPop3Source(options: Pop3SourceOptions): Pop3Source {
   };
   /** The other ways to the mail wait meanwhile, where the server does not bear both. */
   const aside = options.aside ?? ((work) => work(false));
-  const connect = async (priority: Priority, signal: AbortSignal): Promise<Pop3Session> => {
-    const waiting = credentials();
-    if (!adopted && waiting) await untilLogin(config, waiting.login, priority, signal);
+  const connect = (priority: Priority, signal: AbortSignal): Promise<Pop3Session> => {
+    const login = credentials()?.login;
+    if (adopted || login === undefined) return connectOnce(priority, signal);
+    return inPace(config, { login, priority, signal }, () => connectOnce(priority, signal));
+  };
+  const connectOnce = async (priority: Priority, signal: AbortSignal): Promise<Pop3Session> => {
     const permit = await budget.acquire(user, { priority, signal });
     const known = takeAdopted();
     const isLone = await aside(async (isAlone) => isAlone);

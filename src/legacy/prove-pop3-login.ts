@@ -1,7 +1,7 @@
 /** Proving a login at an old POP3 server, within the same bounds as all other sessions with it. */
 import type { ConnectionBudget } from "./budget.ts";
 import { isHostFailure } from "./host-failure.ts";
-import { untilLogin } from "./login-pace.ts";
+import { inPace } from "./login-pace.ts";
 import { leave, openPop3, type Pop3Credentials, type Pop3Session } from "./pop3-client.ts";
 import type { LegacyServerConfig } from "./server-config.ts";
 
@@ -24,9 +24,14 @@ export interface Pop3ProofOptions {
 const untakenMs = 10_000;
 
 /** Throws AUTHENTICATIONFAILED with the old server's text, INUSE or UNAVAILABLE. */
-export async function provePop3Login(options: Pop3ProofOptions, signal: AbortSignal): Promise<ProvenPop3> {
-  const { budget, user, config, credentials } = options;
-  await untilLogin(config, credentials.login, "interactive", signal);
+export function provePop3Login(options: Pop3ProofOptions, signal: AbortSignal): Promise<ProvenPop3> {
+  const { config, credentials } = options;
+  const { login } = credentials;
+  return inPace(config, { login, priority: "interactive", signal }, () => proveOnce(options, signal));
+}
+
+async function proveOnce(options: Pop3ProofOptions, signal: AbortSignal): Promise<ProvenPop3> {
+  const { budget, user } = options;
   const permit = await budget.acquire(user, { priority: "interactive", signal });
   try {
     const session = await openWithin(options, signal);
