@@ -4,14 +4,15 @@
  * have UIDs of the one that was: the next goes on under it only where its messages are those that were there.
  */
 import type { MailboxLease } from "../legacy/source.ts";
-import type { EncodedMailboxName, UidValidity } from "../mail/ids.ts";
+import type { EncodedMailboxName, Uid, UidValidity } from "../mail/ids.ts";
 import type { MessageMeta } from "../mail/message.ts";
 import { uidSetOf } from "../mail/number-set.ts";
 import type { AccountStore, MailboxRecord } from "../store/store.ts";
-import { isAnother, type Print, printsOf } from "./message-prints.ts";
 import type { MessageTable } from "./message-table.ts";
 import { sampleWithHighest } from "./sample.ts";
 import { shownValidities } from "./shown-validities.ts";
+
+type Print = readonly [uid: Uid, sizeBytes: number, epochSeconds: number];
 
 interface Left {
   readonly name: EncodedMailboxName;
@@ -36,10 +37,18 @@ export function noteLeft(store: AccountStore, record: MailboxRecord, table: Mess
   if (uidValidity === undefined || uidNext <= 1) return;
   const told = shownValidities(store).toldOf(id, uidValidity);
   // What clients have under the other one may be of any mailbox.
-  const known = table.uids.filter((uid) => table.get(uid)?.presence !== "remote");
-  const prints = told === uidValidity ? printsOf(table, sampleWithHighest(known)) : [];
+  const prints = told === uidValidity ? printsOf(table) : [];
   const others = leftOf(store).filter((one) => one.name !== name || one.told !== told);
   store.writeSetting(key, JSON.stringify([...others, { name, told, prints }].slice(-mostKept)));
+}
+
+function printsOf(table: MessageTable): readonly Print[] {
+  const known = table.uids.filter((uid) => table.get(uid)?.presence !== "remote");
+  return sampleWithHighest(known).flatMap((uid) => {
+    const message = table.get(uid);
+    if (message === undefined || message.presence === "remote") return [];
+    return [[uid, message.sizeBytes, message.internalDate.epochSeconds] as const];
+  });
 }
 
 /** A mailbox that is known here may take the name: nobody has UIDs of another one under it. */
@@ -74,13 +83,11 @@ export async function isGivenAgain(
 
 type Compared = Pick<MessageMeta, "uid" | "sizeBytes" | "internalDate">;
 
-/** Some are there again, and none of them is another. */
+/** Some are there again, and none of them is another: one whose size only was mended is no other. */
 function isSame({ prints }: Left, messages: readonly Compared[]): boolean {
   const now = new Map(messages.map((message) => [message.uid, message]));
   const there = prints.filter(([uid]) => now.has(uid));
-  const isOther = (print: Print): boolean => {
-    const meta = now.get(print[0]);
-    return meta !== undefined && isAnother(print, meta);
-  };
+  const isOther = ([uid, sizeBytes, epochSeconds]: Print): boolean =>
+    now.get(uid)?.sizeBytes !== sizeBytes && now.get(uid)?.internalDate.epochSeconds !== epochSeconds;
   return there.length > 0 && !there.some(isOther);
 }

@@ -57,11 +57,7 @@ export function setLostAside(
   keepLost(store, [...kept.values()]);
   store.setAside(record, uids, "lost");
   logger.error({ mailbox: record.name, messages: uids.length }, "other messages under the same UIDVALIDITY");
-  const aside =
-    uids.length === 0
-      ? "its migration waits until you decide"
-      : `${uids.length} messages that are not there any more are set aside until you decide`;
-  const problem = `the old server gives other messages under the same UIDVALIDITY ${record.uidValidity}, as after a restore: the mailbox is shown anew, and ${aside} (problems --help)`;
+  const problem = `the old server gives other messages under the same UIDVALIDITY ${record.uidValidity}, as after a restore: the mailbox is shown anew, and ${uids.length} messages that are not there any more are set aside until you decide (problems --help)`;
   store.writeSetting(problemKey, problem);
   return problem;
 }

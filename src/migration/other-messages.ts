@@ -12,7 +12,6 @@ import { uidSetOf } from "../mail/number-set.ts";
 import type { StoredMessage } from "../store/store.ts";
 import type { ComparedListing } from "./deletion-brake.ts";
 import type { MailboxState } from "./mailbox-state.ts";
-import { isAnother, leftPrints } from "./message-prints.ts";
 import { sampleWithHighest } from "./sample.ts";
 import { noting, unreadableOf } from "./unreadable.ts";
 
@@ -24,35 +23,14 @@ export async function findOthers(
   listing: ComparedListing,
 ): Promise<readonly Uid[] | undefined> {
   const { table, brake } = mailbox;
-  if (mailbox.isTransient || lease.altersMail) return undefined;
-  const areGivenAgain = await isGivenAgain(mailbox, lease, listing.arrived);
-  if (!areGivenAgain && mailbox.followed === lease.examined) return undefined;
+  if (mailbox.isTransient || lease.altersMail || mailbox.followed === lease.examined) return undefined;
   const gone = new Set([...listing.vanished, ...brake.held]);
   const known = table.uids.filter((one) => !gone.has(one) && table.get(one)?.presence !== "remote");
-  const hasFallen = areGivenAgain || isBelow(mailbox, examined);
+  const hasFallen = isBelow(mailbox, examined);
   const others = await differing(mailbox, lease, hasFallen ? known : sampleWithHighest(known));
-  if (!areGivenAgain && !others.some((meta) => isOtherInBoth(table.get(meta.uid), meta))) return undefined;
+  if (!others.some((meta) => isOtherInBoth(table.get(meta.uid), meta))) return undefined;
   const all = hasFallen ? others : await differing(mailbox, lease, known);
   return [...all.map(({ uid }) => uid), ...gone].sort((a, b) => a - b);
-}
-
-/** Messages arrive under UIDs of others that have left: what clients did not see leave would get other bytes. */
-async function isGivenAgain(
-  mailbox: MailboxState,
-  lease: MailboxLease,
-  arrived: readonly Uid[],
-): Promise<boolean> {
-  if (arrived.length === 0) return false;
-  const left = leftPrints(mailbox.store, mailbox.record);
-  const isOtherNow = async (uids: readonly Uid[]): Promise<readonly Uid[]> => {
-    const metas = await metasOf(mailbox, lease, uids);
-    return metas.flatMap((meta) => {
-      const print = left.get(meta.uid);
-      return print !== undefined && isAnother(print, meta) ? [meta.uid] : [];
-    });
-  };
-  const others = await isOtherNow(arrived.filter((uid) => left.has(uid)));
-  return others.length > 0 && (await isOtherNow(others)).length > 0;
 }
 
 /** Numbers that only rise have fallen: sessions that began before a change may tell so, and a restored server. */

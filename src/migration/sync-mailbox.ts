@@ -23,7 +23,6 @@ import { isGivenAgain } from "./left-names.ts";
 import { showOther } from "./lost-messages.ts";
 import { doubtsOf, isKnownGap, noteGap } from "./mailbox-doubts.ts";
 import type { CommittedListing, MailboxState } from "./mailbox-state.ts";
-import { noteLeftPrints, printsOf } from "./message-prints.ts";
 import { findOthers, isOther } from "./other-messages.ts";
 import { isLossOfMost, noteLoss } from "./slow-losses.ts";
 import { noting, unreadableOf } from "./unreadable.ts";
@@ -79,7 +78,6 @@ export async function takeDelta(
     return takeDelta(mailbox, lease, await lease.examineAgain());
   }
   const last = listing.uids.at(-1) ?? 0;
-  const left = printsOf(mailbox.table, listing.vanished);
   mailbox.commitListing({
     ...listing,
     ...changes,
@@ -91,7 +89,6 @@ export async function takeDelta(
       flags: examined.flags,
     },
   });
-  if (!mailbox.isTransient) noteLeftPrints(mailbox.store, mailbox.record, left);
   // Those that have arrived: only what is known of a message can be held against it later.
   if (mailbox.isTransient) mailbox.commitMeta(mailbox.record, changes.metas);
   mailbox.follow(lease.examined);

@@ -5,14 +5,11 @@ import { plainAccount } from "../helpers/account-plans.ts";
 import { startBehindOdd } from "../helpers/behind-odd.ts";
 import { startDovecot } from "../helpers/dovecot.ts";
 import { fillAccount } from "../helpers/filler.ts";
-import type { ImapClient } from "../helpers/imap-client.ts";
 import { type Mailferry, runCli, startMailferry } from "../helpers/mailferry.ts";
 import { type OddImap, oddMailbox, oddMessage } from "../helpers/odd-imap.ts";
 import { cacheOf, expectNoneChanged } from "../helpers/uid-cache.ts";
-import { waitUntil } from "../helpers/wait-until.ts";
 
 const user = "alice@example.com";
-const news = ["First", "Second", "Third"].map((text) => `Subject: New\r\n\r\n${text}\r\n`);
 const numbers = Array.from({ length: 20 }, (_, index) => index + 1);
 
 async function start(): Promise<{ odd: OddImap; mailferry: Mailferry }> {
@@ -30,13 +27,6 @@ function restoreWith(odd: OddImap, kept: number, news: readonly string[]): void 
     })),
   );
   inbox.uidNext = kept + news.length + 1;
-}
-
-/** The old server's connections end. */
-async function breakOff(odd: OddImap, client: ImapClient): Promise<void> {
-  odd.behave({ sent: () => "end" });
-  await client.command("NOOP");
-  odd.behave({ sent: (told) => told });
 }
 
 const letter = (text: string): string => `Subject: New\r\n\r\n${text}\r\n`;
@@ -72,52 +62,6 @@ for (const decision of ["--accept", "--refuse"] as const) {
     expect(last).toEqual(after);
   });
 }
-
-for (const isThere of [true, false]) {
-  it(`restored without a tail that was seen to leave, and new mail gets its UIDs, ${isThere ? "while a client is there" : "while nobody is"}`, async () => {
-    const { odd, mailferry } = await start();
-    const run = (command: string, ...options: string[]) =>
-      runCli([command, "-c", mailferry.configFile, user, ...options]);
-    const client = await mailferry.client(user);
-    const before = await cacheOf(client);
-    await run("migrate");
-    await client.ok("UID STORE 17:20 +FLAGS (\\Deleted)");
-    await client.ok("EXPUNGE");
-    await client.ok("NOOP");
-    if (isThere) await breakOff(odd, client);
-    else {
-      await client.ok("LOGOUT");
-      await mailferry.restart();
-    }
-    restoreWith(odd, 16, news);
-    const again = await mailferry.client(user);
-    await waitUntil("the new mail is shown", async () => (await cacheOf(again)).size === 19);
-    const after = await cacheOf(again);
-    expect([...after.values()].filter((text) => news.includes(text))).toEqual(news);
-    expectNoneChanged(before, after);
-    expect((await run("status")).stdout).toContain("other messages under the same UIDVALIDITY");
-    expect((await run("cutover")).code).not.toBe(0);
-    await run("problems", "--accept-kind", "others");
-    expect((await run("migrate")).stdout).toContain("complete");
-    expect((await run("verify")).code).toBe(0);
-    expect(await cacheOf(again)).toEqual(after);
-  });
-}
-
-it("messages that had left are there again, as they were: nothing begins anew", async () => {
-  const { odd, mailferry } = await start();
-  const client = await mailferry.client(user);
-  const before = await cacheOf(client);
-  expect((await runCli(["migrate", "-c", mailferry.configFile, user])).stdout).toContain("complete");
-  const inbox = odd.mailboxes.get("INBOX")!;
-  const all = inbox.messages;
-  inbox.messages = all.slice(0, 18);
-  await waitUntil("they have left", async () => (await cacheOf(client)).size === 18);
-  inbox.messages = all;
-  await client.ok("LOGOUT");
-  await mailferry.restart();
-  expect(await cacheOf(await mailferry.client(user))).toEqual(before);
-});
 
 it("one answer is wrong: nothing begins anew", async () => {
   const { odd, mailferry } = await start();
