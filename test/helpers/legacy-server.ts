@@ -65,7 +65,8 @@ export const legacyKinds: readonly LegacyKind[] = [
     hasOurStructures: false,
     tellsChildren: true,
     bearsCrowds: true,
-    start: (users) => startCourier({ users, config: ["IMAP_USELOCKS=0"] }),
+    // With its locks, as it comes: without them two who add mail at once give UIDs against each other.
+    start: (users) => startCourier({ users }),
   },
   {
     name: "Mailutils",
