@@ -26,11 +26,13 @@ export class Contradiction extends ServerFault {
 /** Of bytes, as they come. */
 export interface Print {
   add(chunk: Buffer): void;
-  end(): {
-    readonly digest: string;
-    readonly sizeBytes: number;
-    readonly agreesWith: (told: number) => boolean;
-  };
+  end(): Printed;
+}
+
+export interface Printed {
+  readonly digest: string;
+  readonly sizeBytes: number;
+  readonly agreesWith: (told: number) => boolean;
 }
 
 const lineFeed = 0x0a;
@@ -59,6 +61,20 @@ export function createPrint(): Print {
         told === sizeBytes || told === sizeBytes + bareLineFeeds || told === sizeBytes - lineEnds,
     }),
   };
+}
+
+/** `told`: the size, where that is known; `before`: the digest of what was not believed the last time. */
+export function isBelieved(
+  { digest, sizeBytes, agreesWith }: Printed,
+  told: number | undefined,
+  before: string | undefined,
+): boolean {
+  if (told === undefined || agreesWith(told)) return true;
+  return before === digest && !isMerePart(sizeBytes, told);
+}
+
+export function otherSize({ sizeBytes }: Printed, told: number | undefined): string {
+  return `its size is said to be ${told} bytes, and ${sizeBytes} came`;
 }
 
 /** Sizes are estimated by some servers (Exchange), and 0 with others; none is off by more than that. */

@@ -12,7 +12,7 @@ import { uidSetOf } from "../mail/number-set.ts";
 import { readHeader } from "../mail/read-header.ts";
 import { receivedDate } from "../mail/received-date.ts";
 import type { AccountStore } from "../store/store.ts";
-import { Contradiction, createPrint, isMerePart } from "./contradiction.ts";
+import { Contradiction, createPrint, isBelieved, otherSize } from "./contradiction.ts";
 import { now } from "./local-authority.ts";
 
 export interface Straggler {
@@ -97,19 +97,14 @@ function createReceiving(
   let isWhole = false;
   let fault: Contradiction | undefined;
   const judge = (): void => {
-    const { digest, sizeBytes, agreesWith } = print.end();
-    const isSame = doubts.get(key) === digest && !isMerePart(sizeBytes, told);
-    if (told === undefined || agreesWith(told) || isSame) {
+    const came = print.end();
+    isWhole = isBelieved(came, told, doubts.get(key));
+    if (isWhole) {
       doubts.delete(key);
-      isWhole = true;
       return;
     }
-    doubts.set(key, digest);
-    fault = new Contradiction(
-      wanted,
-      `its size is said to be ${told} bytes, and ${sizeBytes} came`,
-      undefined,
-    );
+    doubts.set(key, came.digest);
+    fault = new Contradiction(wanted, otherSize(came, told), undefined);
   };
   return {
     sink: {

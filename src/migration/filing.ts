@@ -11,7 +11,14 @@ import type { MessageMeta } from "../mail/message.ts";
 import { contentOf, nilContent } from "../mail/message-content.ts";
 import type { MailboxRecord, MessageToFile, SpooledMessage } from "../store/store.ts";
 import { StoreTrouble } from "../store/store-errors.ts";
-import { Contradiction, createPrint, isMerePart, type Print, unbelievedOf } from "./contradiction.ts";
+import {
+  Contradiction,
+  createPrint,
+  isBelieved,
+  otherSize,
+  type Print,
+  unbelievedOf,
+} from "./contradiction.ts";
 import { createDownload, type Download } from "./download.ts";
 import type { FiledMessage, MailboxState } from "./mailbox-state.ts";
 
@@ -129,19 +136,18 @@ export function createFiling(options: FilingOptions): Filing {
     const download = downloads.get(uid);
     if (!isForClients && download) options.onStillWanted?.(download);
   };
-  const isBelieved = (uid: Uid, print: Print | undefined, chunks?: readonly Buffer[]): boolean => {
+  const mayKeep = (uid: Uid, print: Print | undefined, chunks?: readonly Buffer[]): boolean => {
     if (!print) return true;
-    const { digest, sizeBytes, agreesWith } = print.end();
+    const came = print.end();
     const told = knownMeta(mailbox, uid)?.sizeBytes;
-    const isProven = doubts.get(uid) === digest && !isMerePart(sizeBytes, told);
-    if (told === undefined || agreesWith(told) || isProven) {
+    if (isBelieved(came, told, doubts.get(uid))) {
       doubts.delete(uid);
       return true;
     }
-    newDoubts.set(uid, digest);
-    const reason = `its size is said to be ${told} bytes, and ${sizeBytes} came`;
-    const fault = new Contradiction(uid, reason, chunks && contentOf(Buffer.concat(chunks)));
-    if (!doubt?.isOfLength) doubt = { fault, isOfLength: sizeBytes > 0 };
+    newDoubts.set(uid, came.digest);
+    const shown = chunks && contentOf(Buffer.concat(chunks));
+    const fault = new Contradiction(uid, otherSize(came, told), shown);
+    if (!doubt?.isOfLength) doubt = { fault, isOfLength: came.sizeBytes > 0 };
     return false;
   };
   const finishSpool = async (uid: Uid, spool: SpooledMessage): Promise<void> => {
@@ -210,11 +216,11 @@ export function createFiling(options: FilingOptions): Filing {
       reception = { kind: "ignored" };
       if (received.kind === "spooled") {
         const { uid, spool, print } = received;
-        return isBelieved(uid, print) ? finishSpool(uid, spool) : dropSpool(uid, spool);
+        return mayKeep(uid, print) ? finishSpool(uid, spool) : dropSpool(uid, spool);
       }
       if (received.kind === "collected") {
         const { uid, print, chunks } = received;
-        if (isBelieved(uid, print, chunks)) collect(uid, chunks);
+        if (mayKeep(uid, print, chunks)) collect(uid, chunks);
         else leaveUnread(uid);
       }
       return unfiledBytes > unfiledLimitBytes || failure !== undefined ? room() : undefined;

@@ -43,12 +43,18 @@ export function noteLeft(store: AccountStore, record: MailboxRecord, table: Mess
 }
 
 function printsOf(table: MessageTable): readonly Print[] {
-  const known = table.uids.filter((uid) => table.get(uid)?.presence !== "remote");
+  const known = table.uids.filter((uid) => knownIn(table, uid) !== undefined);
   return sampleWithHighest(known).flatMap((uid) => {
-    const message = table.get(uid);
-    if (message === undefined || message.presence === "remote") return [];
-    return [[uid, message.sizeBytes, message.internalDate.epochSeconds] as const];
+    const message = knownIn(table, uid);
+    return message ? [[uid, message.sizeBytes, message.internalDate.epochSeconds] as const] : [];
   });
+}
+
+type Compared = Pick<MessageMeta, "sizeBytes" | "internalDate">;
+
+function knownIn(table: MessageTable, uid: Uid): Compared | undefined {
+  const message = table.get(uid);
+  return message?.presence === "remote" ? undefined : message;
 }
 
 /** A mailbox that is known here may take the name: nobody has UIDs of another one under it. */
@@ -59,11 +65,7 @@ export function mayTake(
   table: MessageTable,
 ): boolean {
   const left = leftOf(store).find((one) => one.name === name && one.told === uidValidity);
-  const known = table.uids.flatMap((uid) => {
-    const message = table.get(uid);
-    return message === undefined || message.presence === "remote" ? [] : [message];
-  });
-  return left === undefined || isSame(left, known);
+  return left === undefined || isSame(left, (uid) => knownIn(table, uid));
 }
 
 /** At the first look at a mailbox for which the server tells this UIDVALIDITY: whether clients may have others under it. */
@@ -75,19 +77,20 @@ export async function isGivenAgain(
 ): Promise<boolean> {
   const left = leftOf(store).find((one) => one.name === name && one.told === told);
   if (left === undefined) return false;
-  const metas: MessageMeta[] = [];
+  const metas = new Map<Uid, MessageMeta>();
   const uids = left.prints.map(([uid]) => uid);
-  if (uids.length > 0 && exists > 0) await lease.fetchMeta(uidSetOf(uids), (meta) => metas.push(meta));
-  return !isSame(left, metas);
+  if (uids.length > 0 && exists > 0)
+    await lease.fetchMeta(uidSetOf(uids), (meta) => void metas.set(meta.uid, meta));
+  return !isSame(left, (uid) => metas.get(uid));
 }
 
-type Compared = Pick<MessageMeta, "uid" | "sizeBytes" | "internalDate">;
-
 /** Some are there again, and none of them is another: one whose size only was mended is no other. */
-function isSame({ prints }: Left, messages: readonly Compared[]): boolean {
-  const now = new Map(messages.map((message) => [message.uid, message]));
-  const there = prints.filter(([uid]) => now.has(uid));
-  const isOther = ([uid, sizeBytes, epochSeconds]: Print): boolean =>
-    now.get(uid)?.sizeBytes !== sizeBytes && now.get(uid)?.internalDate.epochSeconds !== epochSeconds;
+function isSame({ prints }: Left, now: (uid: Uid) => Compared | undefined): boolean {
+  const there = prints.flatMap(([uid, sizeBytes, epochSeconds]) => {
+    const message = now(uid);
+    return message ? [{ message, sizeBytes, epochSeconds }] : [];
+  });
+  const isOther = ({ message, sizeBytes, epochSeconds }: (typeof there)[number]): boolean =>
+    message.sizeBytes !== sizeBytes && message.internalDate.epochSeconds !== epochSeconds;
   return there.length > 0 && !there.some(isOther);
 }

@@ -3,15 +3,16 @@
  * nothing has a copy of it, mail that has no other home is taken from the Maildir (rebuild-sidecar.ts), and is never
  * served as empty. The legacy server's is asked for again: what was here is put aside.
  */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Logger, silentLogger } from "../log.ts";
 import { type AccountDatabase, openAccountDatabase } from "./database.ts";
 import { makeFolder } from "./mailbox-folder.ts";
+import { namesInNow } from "./names-in.ts";
 import type { AccountStoreOptions } from "./open.ts";
 import { isRebuilding, rebuildFromFolders } from "./rebuild-sidecar.ts";
 import type { StoreContext } from "./store-context.ts";
-import { errorCode, StoreTrouble } from "./store-errors.ts";
+import { StoreTrouble } from "./store-errors.ts";
 
 export interface OpenedDatabase {
   readonly database: AccountDatabase;
@@ -71,7 +72,8 @@ function holdsMail(maildir: string): boolean {
   if (existsSync(join(maildir, "dovecot-uidlist"))) return true;
   const isFolder = (name: string): boolean => name.startsWith(".") && existsSync(join(maildir, name, "cur"));
   return (
-    namesIn(maildir).some(isFolder) || ["cur", "new"].some((name) => namesIn(join(maildir, name)).length > 0)
+    namesInNow(maildir).some(isFolder) ||
+    ["cur", "new"].some((name) => namesInNow(join(maildir, name)).length > 0)
   );
 }
 
@@ -92,13 +94,4 @@ function nothingThere(directory: string, logger: Logger): StoreTrouble {
   const error = new Error(`${directory} has no mail at all, and is a local account's: is a disk missing?`);
   logger.error({ err: error }, "the account is not served");
   return new StoreTrouble(error);
-}
-
-function namesIn(path: string): readonly string[] {
-  try {
-    return readdirSync(path);
-  } catch (error) {
-    if (errorCode(error) !== "ENOENT") throw error;
-    return [];
-  }
 }

@@ -28,6 +28,7 @@ import { nameInDovecot } from "./mailbox-directory.ts";
 import { type MailboxNames, readNames } from "./mailbox-names-file.ts";
 import { type MaildirName, parseMaildirName } from "./maildir-name.ts";
 import type { MaildropEntry } from "./maildrop-table.ts";
+import { namesIn } from "./names-in.ts";
 import { uidlFormatKey } from "./pop3-fields.ts";
 import type { KeptMailbox } from "./sidecar-db.ts";
 import type { StoreContext } from "./store-context.ts";
@@ -242,15 +243,6 @@ function nextId(known: ReadonlyMap<MailboxId, string>, { mailboxes }: MailboxNam
 function subscribedFolders(maildir: string): ReadonlySet<string> {
   const names = parseSubscriptions(textOf(join(maildir, "subscriptions"))) ?? [];
   return new Set(names.map((levels) => (levels.join() === "INBOX" ? "" : `.${levels.join(".")}`)));
-}
-
-async function namesIn(path: string): Promise<readonly string[]> {
-  try {
-    return await readdir(path);
-  } catch (error) {
-    if (errorCode(error) !== "ENOENT") throw error;
-    return [];
-  }
 }
 
 /** '' where there is no such file. */

@@ -2,9 +2,10 @@
  * Folders of mailboxes that are gone from the old server: kept under `<account>/gone/` for some days, since it may
  * turn out that they should not be. One that nobody has been told of stays until somebody was.
  */
-import { mkdirSync, readdirSync, renameSync } from "node:fs";
+import { mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import type { EncodedMailboxName, MailboxId } from "../mail/ids.ts";
+import { namesInNow } from "./names-in.ts";
 import type { StoreContext } from "./store-context.ts";
 import { errorCode } from "./store-errors.ts";
 
@@ -75,16 +76,7 @@ export function moveFolder(from: string, to: string): void {
 
 /** Messages in the folder of a mailbox. */
 export function countFiles(path: string): number {
-  return ["cur", "new"].reduce((sum, name) => sum + namesIn(join(path, name)).length, 0);
-}
-
-function namesIn(path: string): readonly string[] {
-  try {
-    return readdirSync(path);
-  } catch (error) {
-    if (errorCode(error) !== "ENOENT") throw error;
-    return [];
-  }
+  return ["cur", "new"].reduce((sum, name) => sum + namesInNow(join(path, name)).length, 0);
 }
 
 function write({ sidecar, database, flusher }: StoreContext, all: readonly SetAsideMailbox[]): void {

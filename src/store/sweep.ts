@@ -3,8 +3,9 @@
  * begun: files named as ours are rubbish. What others left goes after 36 hours, as with Dovecot (by
  * ctime: mtime may be the mail's own date).
  */
-import { readdir, rm, stat } from "node:fs/promises";
+import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { namesIn } from "./names-in.ts";
 import { errorCode } from "./store-errors.ts";
 
 /** Folders that are being dropped are moved here first: `Maildir/tmp/dropped-<id>`. */
@@ -34,14 +35,5 @@ async function sweep(path: string, always: boolean): Promise<void> {
     await rm(path, { recursive: true, force: true });
   } catch (error) {
     if (errorCode(error) !== "ENOENT") throw error;
-  }
-}
-
-async function namesIn(path: string): Promise<string[]> {
-  try {
-    return await readdir(path);
-  } catch (error) {
-    if (errorCode(error) === "ENOENT") return [];
-    throw error;
   }
 }
