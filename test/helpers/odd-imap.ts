@@ -92,6 +92,14 @@ export function oddMailbox(
   return { uidValidity, attributes, messages: [...messages], uidNext: (messages.at(-1)?.uid ?? 0) + 1 };
 }
 
+/** Messages 1 to `count`. */
+export function upTo(count: number, uidValidity?: number): OddMailbox {
+  return oddMailbox(
+    Array.from({ length: count }, (_, index) => oddMessage(index + 1)),
+    uidValidity,
+  );
+}
+
 const rightManners: Manners = {
   capabilities: "IMAP4rev1 NAMESPACE UIDPLUS MOVE IDLE UNSELECT LITERAL+",
   answer: () => false,

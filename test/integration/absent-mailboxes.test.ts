@@ -5,18 +5,12 @@ import { expect, it, vi } from "vitest";
 import { startBehindOdd } from "../helpers/behind-odd.ts";
 import type { ImapClient } from "../helpers/imap-client.ts";
 import { type Mailferry, runCli } from "../helpers/mailferry.ts";
-import { type Manners, type OddImap, type OddMailbox, oddMailbox, oddMessage } from "../helpers/odd-imap.ts";
+import { type Manners, type OddImap, type OddMailbox, oddMessage, upTo } from "../helpers/odd-imap.ts";
 
 // Many commands, each a process of its own.
 vi.setConfig({ testTimeout: 180_000 });
 
 const user = "alice";
-
-const upTo = (count: number, uidValidity?: number): OddMailbox =>
-  oddMailbox(
-    Array.from({ length: count }, (_, index) => oddMessage(index + 1)),
-    uidValidity,
-  );
 
 /** LIST and LSUB leave these out. */
 const hiding = (isHidden: (name: string) => boolean): Partial<Manners> => ({

@@ -1,7 +1,8 @@
 /** LOGIN-DELAY (RFC 2449 6.5) of an old POP3 server: logins of ours get no client refused that keeps to it. */
 import { expect, it, onTestFinished } from "vitest";
 import { startAlteringPop3 } from "../helpers/altering-pop3.ts";
-import { plainListeners, runCli, startMailferry } from "../helpers/mailferry.ts";
+import { startBehindPop3 } from "../helpers/behind-pop3.ts";
+import { runCli } from "../helpers/mailferry.ts";
 import { openMaildrop } from "../helpers/pop3-maildrop.ts";
 
 const user = "alice";
@@ -13,12 +14,7 @@ it("is kept by clients, pulls, verify and cutover together", async () => {
   }));
   const pop3 = await startAlteringPop3(messages, { isPlain: true, loginDelaySeconds: 2 });
   onTestFinished(() => pop3.close());
-  const mailferry = await startMailferry({
-    legacy: { host: "127.0.0.1", passwordOf: (one) => `pass-${one}`, ports: { imap: 0 } },
-    extra: { listen: plainListeners },
-    legacyExtra: { imap: undefined, pop3: { host: "127.0.0.1", port: pop3.port, tls: "none" } },
-  });
-  onTestFinished(() => mailferry.close());
+  const mailferry = await startBehindPop3(pop3.port);
   const look = async (): Promise<number> => {
     const session = await openMaildrop(mailferry.port("pop3"), user);
     const { size } = await session.list();

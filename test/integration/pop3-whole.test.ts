@@ -6,15 +6,10 @@ import {
   type ServedMessage,
   startAlteringPop3,
 } from "../helpers/altering-pop3.ts";
+import { startBehindPop3 } from "../helpers/behind-pop3.ts";
 import { startDovecot } from "../helpers/dovecot.ts";
 import { fillAccount } from "../helpers/filler.ts";
-import {
-  type CliResult,
-  type Mailferry,
-  plainListeners,
-  runCli,
-  startMailferry,
-} from "../helpers/mailferry.ts";
+import { type CliResult, type Mailferry, runCli } from "../helpers/mailferry.ts";
 
 const user = "alice";
 const asItIs = (text: string): string => text;
@@ -37,12 +32,7 @@ async function start(messages: readonly ServedMessage[], options: AlteringPop3Op
 }
 
 async function startInFrontOf(port: number): Promise<Mailferry> {
-  const mailferry = await startMailferry({
-    legacy: { host: "127.0.0.1", passwordOf: (one) => `pass-${one}`, ports: { imap: 0 } },
-    extra: { listen: plainListeners },
-    legacyExtra: { imap: undefined, pop3: { host: "127.0.0.1", port, tls: "none" } },
-  });
-  onTestFinished(() => mailferry.close());
+  const mailferry = await startBehindPop3(port);
   (await mailferry.client(user)).close();
   return mailferry;
 }

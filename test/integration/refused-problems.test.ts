@@ -1,33 +1,19 @@
 /** `problems --refuse`, for each kind that has the choice: what the old server has lost comes into the mailbox Rescued. */
 import { expect, it, vi } from "vitest";
 import { startBehindOdd } from "../helpers/behind-odd.ts";
+import { listedProblems } from "../helpers/listed-problems.ts";
 import { type Mailferry, runCli } from "../helpers/mailferry.ts";
-import { type OddImap, type OddMailbox, oddMailbox, oddMessage } from "../helpers/odd-imap.ts";
+import { type OddImap, type OddMailbox, oddMessage, upTo } from "../helpers/odd-imap.ts";
 
 // Many commands, each a process of its own.
 vi.setConfig({ testTimeout: 180_000 });
 
 const user = "alice";
 
-const upTo = (count: number, uidValidity?: number): OddMailbox =>
-  oddMailbox(
-    Array.from({ length: count }, (_, index) => oddMessage(index + 1)),
-    uidValidity,
-  );
-
 const run = ({ configFile }: Mailferry, command: string, ...options: string[]) =>
   runCli([command, "-c", configFile, user, ...options]);
 
-interface Listed {
-  readonly id: string;
-  readonly kind: string;
-  readonly mailbox: string;
-  readonly choices: readonly string[];
-}
-
-async function listed(mailferry: Mailferry): Promise<readonly Listed[]> {
-  return (JSON.parse((await run(mailferry, "problems", "--json")).stdout) as { problems: Listed[] }).problems;
-}
+const listed = (mailferry: Mailferry) => listedProblems(mailferry, user);
 
 async function start(mailboxes: Readonly<Record<string, OddMailbox>>) {
   const rig = await startBehindOdd(mailboxes, {}, { extra: { deletions: { confirmAfter: 1 } } });

@@ -2,19 +2,14 @@
 import { expect, it, vi } from "vitest";
 import { startBehindOdd } from "../helpers/behind-odd.ts";
 import type { ImapClient } from "../helpers/imap-client.ts";
+import { listedProblems } from "../helpers/listed-problems.ts";
 import { type Mailferry, runCli } from "../helpers/mailferry.ts";
-import { type Manners, type OddImap, type OddMailbox, oddMailbox, oddMessage } from "../helpers/odd-imap.ts";
+import { type Manners, type OddImap, type OddMailbox, upTo } from "../helpers/odd-imap.ts";
 
 // Many commands, each a process of its own.
 vi.setConfig({ testTimeout: 180_000 });
 
 const user = "alice";
-
-const upTo = (count: number, uidValidity?: number): OddMailbox =>
-  oddMailbox(
-    Array.from({ length: count }, (_, index) => oddMessage(index + 1)),
-    uidValidity,
-  );
 
 const isOpening = (name: string, args: string): boolean =>
   /^(SELECT|EXAMINE)$/.test(name) && args.startsWith('"Calendar"');
@@ -51,18 +46,7 @@ async function start(calendar: OddMailbox, manners: Partial<Manners>): Promise<R
 const run = ({ configFile }: Mailferry, command: string, ...options: string[]) =>
   runCli([command, "-c", configFile, user, ...options]);
 
-interface Listed {
-  readonly id: string;
-  readonly kind: string;
-  readonly mailbox: string;
-  readonly words: string;
-  readonly tries: number;
-  readonly choices: readonly string[];
-}
-
-async function listed(mailferry: Mailferry): Promise<readonly Listed[]> {
-  return (JSON.parse((await run(mailferry, "problems", "--json")).stdout) as { problems: Listed[] }).problems;
-}
+const listed = (mailferry: Mailferry) => listedProblems(mailferry, user);
 
 async function names(client: ImapClient): Promise<string> {
   return (await client.ok('LIST "" "*"')).untagged.join("\n");

@@ -6,13 +6,8 @@ import {
   type ServedMessage,
   startAlteringPop3,
 } from "../helpers/altering-pop3.ts";
-import {
-  type CliResult,
-  type Mailferry,
-  plainListeners,
-  runCli,
-  startMailferry,
-} from "../helpers/mailferry.ts";
+import { startBehindPop3 } from "../helpers/behind-pop3.ts";
+import { type CliResult, type Mailferry, runCli } from "../helpers/mailferry.ts";
 import { openMaildrop } from "../helpers/pop3-maildrop.ts";
 
 const user = "alice";
@@ -33,12 +28,7 @@ interface Standing {
 async function start(messages: readonly ServedMessage[], options: AlteringPop3Options): Promise<Standing> {
   const pop3 = await startAlteringPop3(messages, { isPlain: true, ...options });
   onTestFinished(() => pop3.close());
-  const mailferry = await startMailferry({
-    legacy: { host: "127.0.0.1", passwordOf: (one) => `pass-${one}`, ports: { imap: 0 } },
-    extra: { listen: plainListeners },
-    legacyExtra: { imap: undefined, pop3: { host: "127.0.0.1", port: pop3.port, tls: "none" } },
-  });
-  onTestFinished(() => mailferry.close());
+  const mailferry = await startBehindPop3(pop3.port);
   (await mailferry.client(user)).close();
   return { mailferry, pop3 };
 }
